@@ -1,0 +1,211 @@
+//! Every failure that a person can meet has one stable code, one exit status and one page.
+
+use std::fmt;
+
+/// What a process exit status means. One table for all commands (`docs/exit-codes.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything was done; everything that was compared is equal.
+    Done = 0,
+    /// A defect in Carnet.
+    Bug = 1,
+    /// The command line or the plan is wrong.
+    Usage = 2,
+    /// Refused: a gate, a policy, a loss, a verification.
+    Refused = 3,
+    /// The content differs.
+    Differs = 4,
+    /// Work waits for a person.
+    Waits = 5,
+    /// A system could not be reached.
+    Unreachable = 6,
+    /// Input from elsewhere is malformed.
+    Malformed = 7,
+    /// Material or trust is missing, so that not all could be checked.
+    Incomplete = 8,
+}
+
+/// A stable name for one kind of failure. `carnet explain CODE` shows its page.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Code {
+    name: &'static str,
+    exit: Exit,
+}
+
+impl Code {
+    /// The name that people see and type.
+    pub const fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// The exit status of a command that ends with this failure.
+    pub const fn exit(self) -> Exit {
+        self.exit
+    }
+
+    /// The code of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.name == name)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// The registry: each line is a constant, its name and its exit status.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal, $exit:ident;)*) => {
+        impl Code {
+            $($(#[$doc])* pub const $constant: Code = Code { name: $name, exit: Exit::$exit };)*
+            /// All codes, in the order of the registry.
+            pub const ALL: &'static [Code] = &[$(Code::$constant),*];
+        }
+    };
+}
+
+codes! {
+    /// A defect in Carnet itself.
+    BUG = "bug", Bug;
+    /// The command line does not make sense.
+    USAGE = "usage", Usage;
+    /// A file could not be read or written.
+    IO = "io", Unreachable;
+    /// The disk is full.
+    DISK_FULL = "io.full", Unreachable;
+
+    /// The plan is not YAML that Carnet reads.
+    PLAN_SYNTAX = "plan.syntax", Usage;
+    /// The plan file cannot be read.
+    PLAN_NOT_FOUND = "plan.not_found", Usage;
+    /// A key that plans do not have.
+    PLAN_UNKNOWN_KEY = "plan.unknown_key", Usage;
+    /// A key that stands twice.
+    PLAN_DUPLICATE_KEY = "plan.duplicate_key", Usage;
+    /// A key that must be there is missing.
+    PLAN_MISSING = "plan.missing", Usage;
+    /// A value of the wrong form.
+    PLAN_VALUE = "plan.value", Usage;
+    /// A key or feature that this build cannot enforce.
+    PLAN_UNSUPPORTED = "plan.unsupported", Usage;
+    /// The run was started under another plan.
+    PLAN_CHANGED = "plan.changed", Refused;
+
+    /// A store URL that is not understood.
+    STORE_URL = "store.url", Usage;
+    /// A store of a kind that this build leaves out.
+    STORE_FEATURE = "store.feature", Refused;
+    /// There is nothing at this place.
+    STORE_NOT_FOUND = "store.not_found", Unreachable;
+    /// The store does not answer.
+    STORE_UNREACHABLE = "store.unreachable", Unreachable;
+    /// The connection was lost in the middle of the work.
+    STORE_LOST = "store.lost", Unreachable;
+    /// The store refused the credentials or the permission.
+    STORE_DENIED = "store.denied", Unreachable;
+    /// The store can only be read.
+    STORE_READ_ONLY = "store.read_only", Refused;
+    /// The store's content is malformed.
+    STORE_MALFORMED = "store.malformed", Malformed;
+    /// The store has a form that Carnet does not read or write.
+    STORE_UNSUPPORTED = "store.unsupported", Refused;
+    /// The source changed while it was read.
+    STORE_CHANGED = "store.changed", Refused;
+    /// A load was cut off; the store names what is left of it.
+    STORE_HALF_LOADED = "store.half_loaded", Refused;
+    /// The store answered with an error of its own.
+    STORE_FAILED = "store.failed", Unreachable;
+    /// Another process works on this store or state.
+    STORE_BUSY = "store.busy", Refused;
+
+    /// A table without a column that Carnet can use.
+    TABLE_COLUMN = "table.column", Refused;
+    /// A table whose ids are not unique.
+    TABLE_NO_KEY = "table.no_key", Refused;
+    /// A column that no rule covers.
+    TABLE_UNMAPPED = "table.unmapped", Refused;
+
+    /// A FAISS file that ends early or lies about its sizes.
+    FAISS_MALFORMED = "faiss.malformed", Malformed;
+    /// A FAISS index that no longer holds the vectors, or that is not known.
+    FAISS_KIND = "faiss.kind", Refused;
+    /// Vectors and metadata rows do not match.
+    FAISS_ROWS = "faiss.rows", Malformed;
+
+    /// An id that is empty, too long or not UTF-8.
+    RECORD_ID = "record.id", Malformed;
+    /// An id that stands twice.
+    RECORD_DUPLICATE = "record.duplicate", Malformed;
+    /// A vector that is missing or of another length.
+    RECORD_VECTOR = "record.vector", Malformed;
+    /// A time finer than microseconds, or out of range.
+    RECORD_TIME = "record.time", Malformed;
+    /// Metadata that is not a JSON object.
+    METADATA_SYNTAX = "metadata.syntax", Malformed;
+    /// A number that no double and no integer holds exactly.
+    METADATA_NUMBER = "metadata.number", Malformed;
+    /// A key that stands twice in one object.
+    METADATA_DUPLICATE_KEY = "metadata.duplicate_key", Malformed;
+    /// Half of a surrogate pair.
+    METADATA_SURROGATE = "metadata.surrogate", Malformed;
+    /// Metadata beyond the limits on size or depth.
+    METADATA_LIMIT = "metadata.limit", Malformed;
+
+    /// The target cannot hold all of the content.
+    LOSS = "loss", Refused;
+    /// The same id is on both sides with other content.
+    IMPORT_CONFLICT = "import.conflict", Refused;
+    /// The contents differ.
+    CONTENT_DIFFERS = "content.differs", Differs;
+    /// The collection contracts differ.
+    CONTRACT_DIFFERS = "contract.differs", Differs;
+
+    /// A snapshot that is not complete or not in the form of the specification.
+    SNAPSHOT_MALFORMED = "snapshot.malformed", Malformed;
+    /// A snapshot whose content does not match its own record.
+    SNAPSHOT_DAMAGED = "snapshot.damaged", Differs;
+    /// A snapshot of a schema version that this build does not read.
+    SNAPSHOT_VERSION = "snapshot.version", Refused;
+    /// The place for a snapshot is taken.
+    SNAPSHOT_EXISTS = "snapshot.exists", Refused;
+
+    /// A gate did not pass.
+    GATE_CLOSED = "gate.closed", Refused;
+    /// A gate let damaged copies pass, so that its verdict means nothing.
+    GATE_BROKEN = "gate.broken", Refused;
+    /// Another process holds this run.
+    RUN_LOCKED = "run.locked", Refused;
+    /// There is no run to show or to roll back.
+    RUN_NOT_FOUND = "run.not_found", Usage;
+    /// Nothing can be rolled back any more, or not yet.
+    RUN_NOT_REVERSIBLE = "run.not_reversible", Refused;
+    /// The outcome of a step is not known.
+    RUN_UNKNOWN = "run.unknown", Waits;
+    /// The evidence log is damaged.
+    EVIDENCE_DAMAGED = "evidence.damaged", Malformed;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert_eq!(Code::parse(code.name()), Some(*code));
+        }
+        assert_eq!(Code::parse("no.such"), None);
+    }
+}

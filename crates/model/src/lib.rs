@@ -1,0 +1,11 @@
+//! Nouns and pure decisions. No I/O, no clock, no randomness, no environment.
+
+mod code;
+mod contract;
+mod name;
+mod store_url;
+
+pub use code::{Code, Exit};
+pub use contract::{CollectionContract, EmbeddingModel, IndexSpec, Metric, Normalisation};
+pub use name::{BadName, CollectionName};
+pub use store_url::{PostgresUrl, Secret, StoreUrl, StoreUrlError};
