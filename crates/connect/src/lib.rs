@@ -1,1 +1,29 @@
-//! x
+//! What a store must offer. Reading order: records, ranges, the repository traits, capabilities,
+//! the in-memory store, the conformance suite that every connector passes.
+
+mod capability;
+mod distance;
+mod error;
+mod filter;
+mod memory;
+mod merge;
+mod progress;
+mod range;
+mod records;
+mod repository;
+
+pub mod conformance;
+
+pub use capability::{Capabilities, ContentFacts, Loss, ReadConsistency, WriteCapability};
+pub use distance::{Nearest, distance};
+pub use error::StoreError;
+pub use filter::Filter;
+pub use memory::{MemoryStore, batches};
+pub use merge::{MergedStream, RowCursor};
+pub use progress::{Job, NoProgress, Progress};
+pub use range::IdRange;
+pub use records::{ID_BYTES_MAX, RecordRef, Records, RecordsBuilder, check_id, shorten};
+pub use repository::{
+    Description, Hit, Load, LoadMode, LoadRequest, Query, RecordStream, Shard, StoreSnapshot,
+    VectorRepository,
+};

@@ -2,10 +2,12 @@
 
 mod code;
 mod contract;
+mod layout;
 mod name;
 mod store_url;
 
 pub use code::{Code, Exit};
 pub use contract::{CollectionContract, EmbeddingModel, IndexSpec, Metric, Normalisation};
+pub use layout::{ColumnMap, TableLayout};
 pub use name::{BadName, CollectionName};
 pub use store_url::{PostgresUrl, Secret, StoreUrl, StoreUrlError};
