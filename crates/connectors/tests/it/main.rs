@@ -1,0 +1,8 @@
+//! The connectors against the real things.
+
+#[cfg(feature = "faiss")]
+mod allocations;
+#[cfg(feature = "faiss")]
+mod faiss_format;
+#[cfg(feature = "faiss")]
+mod python;
