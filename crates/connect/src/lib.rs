@@ -1,6 +1,8 @@
 //! What a store must offer. Reading order: records, ranges, the repository traits, capabilities,
 //! the in-memory store, the conformance suite that every connector passes.
 
+#![forbid(unsafe_code)]
+
 mod capability;
 mod distance;
 mod error;

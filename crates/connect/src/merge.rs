@@ -97,7 +97,6 @@ impl RecordStream for MergedStream<'_> {
         let mut builder = RecordsBuilder::new(self.dimensions);
         while builder.len() < BATCH_RECORDS && builder.bytes() < BATCH_BYTES {
             match (self.base.current(), self.over.current()) {
-                (None, None) => break,
                 (Some(base), over) if over.is_none_or(|over| base.id < over.id) => {
                     builder.push(&base)?;
                     self.base.advance()?;
@@ -110,7 +109,7 @@ impl RecordStream for MergedStream<'_> {
                         self.base.advance()?;
                     }
                 }
-                (Some(_), None) => break,
+                (_, None) => break,
             }
         }
         if builder.is_empty() { Ok(None) } else { builder.finish().map(Some) }

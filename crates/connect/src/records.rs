@@ -97,8 +97,7 @@ impl Records {
             .values()
             .as_primitive_opt::<Float32Type>()
             .ok_or_else(|| wrong("column vector does not hold 32-bit floats"))?;
-        let vector =
-            values.slice(list.value_offset(0).try_into().unwrap_or(0), list.len() * dimensions);
+        let vector = values.slice(list.value_offset_at(0), list.len() * dimensions);
         let version = column("version")?
             .as_primitive_opt::<Int64Type>()
             .cloned()

@@ -1,5 +1,7 @@
 //! Nouns and pure decisions. No I/O, no clock, no randomness, no environment.
 
+#![forbid(unsafe_code)]
+
 mod code;
 mod contract;
 mod layout;

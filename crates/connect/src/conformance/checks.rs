@@ -13,7 +13,7 @@ use crate::progress::NoProgress;
 use crate::range::IdRange;
 use crate::records::{RecordRef, Records};
 use crate::repository::{
-    Load, LoadMode, LoadRequest, Query, RecordStream, StoreSnapshot, VectorRepository,
+    LoadMode, LoadRequest, Query, RecordStream, StoreSnapshot, VectorRepository,
 };
 
 type Check = fn(&dyn VectorRepository) -> Result<(), String>;
