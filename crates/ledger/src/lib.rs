@@ -1,7 +1,42 @@
 //! Evidence that anyone can check: what an auditor reads and builds.
+//!
+//! - [`Value`] and [`HashProfile`]: JSON without fractions, and the two canonical forms of it that
+//!   are hashed.
+//! - [`Event`], [`EventDraft`], [`Chain`]: an evidence event, and the writer that seals it into a
+//!   hash chain.
+//! - [`verify_log`]: the reader that believes nothing it can compute again.
+//! - [`CompactRange`], [`root_of`] and the proofs: the Merkle tree of RFC 6962.
+//! - [`Scanner`]: the strict JSON reader under all of it.
 
 #![forbid(unsafe_code)]
 
+mod chain;
 mod digest;
+mod event;
+mod event_json;
+mod json;
+mod merkle;
+mod proof;
+mod stamp;
+mod value;
+mod verify;
 
+pub use chain::{Chain, SealError, Sealed};
 pub use digest::{Digest, Hasher, NotADigest};
+pub use event::{
+    ActorDetails, ActorKind, Event, EventDraft, EventType, EvidenceProfile, Outcome, Refusal,
+    RefusalClass,
+};
+pub use event_json::{EventError, MAX_EVENT_BYTES};
+pub use json::{
+    NotFinite, RawText, ScanError, Scanner, cmp_utf16, write_rfc8785_number, write_rfc8785_string,
+};
+pub use merkle::{CompactRange, NotAdjacent, empty_root, leaf_hash, node_hash, root_of};
+pub use proof::{
+    ProofError, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion,
+};
+pub use stamp::{EventId, EventTime, NotATime, NotAnId};
+pub use value::{
+    HashProfile, Integer, IntegerTooLarge, MAX_DEPTH, Object, ParseError, UnknownProfile, Value,
+};
+pub use verify::{Damage, Verified, Verifier, verify_log};

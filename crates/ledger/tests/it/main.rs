@@ -1,0 +1,16 @@
+//! The ledger against public vectors, other implementations and damaged logs.
+
+#[cfg(test)]
+mod jcs;
+#[cfg(test)]
+mod log;
+#[cfg(test)]
+mod python;
+#[cfg(test)]
+mod rfc6962;
+
+/// A folder of public vectors.
+#[cfg(test)]
+fn vectors(name: &str) -> std::path::PathBuf {
+    std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/vectors").join(name)
+}
