@@ -97,6 +97,10 @@ codes! {
     PLAN_VALUE = "plan.value", Usage;
     /// A key or feature that this build cannot enforce.
     PLAN_UNSUPPORTED = "plan.unsupported", Usage;
+    /// Parts of the plan contradict one another, or the store that they name.
+    PLAN_CONFLICT = "plan.conflict", Usage;
+    /// A password stands in the plan.
+    PLAN_PASSWORD = "plan.password", Usage;
     /// The run was started under another plan.
     PLAN_CHANGED = "plan.changed", Refused;
 

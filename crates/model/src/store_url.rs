@@ -146,8 +146,7 @@ impl PostgresUrl {
             if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
         };
         let connection = Secret(format!("{base}{}", join(&kept)));
-        let open: Vec<&str> =
-            kept.iter().copied().filter(|pair| !pair.starts_with("password=")).collect();
+        let open: Vec<&str> = kept.iter().copied().filter(|pair| !is_password(pair)).collect();
         let named = tables.iter().map(CollectionName::as_str).collect::<Vec<_>>().join(",");
         let mut shown_pairs = open;
         let table_pair = format!("table={named}");
@@ -156,6 +155,25 @@ impl PostgresUrl {
         }
         let shown = format!("{}{}", without_password(base), join(&shown_pairs));
         Ok(Self { connection, shown, tables })
+    }
+
+    /// Whether a password stands in the URL.
+    pub fn has_password(&self) -> bool {
+        let base = self.connection.reveal().split('?').next().unwrap_or_default();
+        let query = self.connection.reveal().split_once('?').map_or("", |(_, query)| query);
+        without_password(base) != base || query.split('&').any(is_password)
+    }
+
+    /// Host, port and database, for comparison: two URLs with the same answer reach the same
+    /// tables.
+    pub fn database(&self) -> String {
+        let base = self.shown.split('?').next().unwrap_or_default();
+        let place = base.split_once("://").map_or("", |(_, place)| place);
+        let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+        let (host, database) = place.split_once('/').unwrap_or((place, ""));
+        let host = host.to_ascii_lowercase();
+        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+        if has_port { format!("{host}/{database}") } else { format!("{host}:5432/{database}") }
     }
 
     /// The URL for the driver, password included.
@@ -168,6 +186,15 @@ impl fmt::Debug for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
     }
+}
+
+/// Whether a pair of the query is a password. The driver decodes keys, so this does too.
+fn is_password(pair: &str) -> bool {
+    let key = pair.split('=').next().unwrap_or_default();
+    percent_encoding::percent_decode_str(key)
+        .decode_utf8_lossy()
+        .to_ascii_lowercase()
+        .contains("password")
 }
 
 /// Cuts `:password` out of `scheme://user:password@host`. A password may hold `@` and `/` by
@@ -196,6 +223,26 @@ mod tests {
             assert!(url.connection().reveal().contains("s3"));
             assert!(!url.connection().reveal().contains("table="));
         }
+    }
+
+    #[test]
+    fn a_database_has_one_spelling_and_passwords_are_noticed() {
+        let postgres = |text| {
+            let StoreUrl::Postgres(url) = StoreUrl::parse(text).unwrap() else {
+                panic!("not postgres")
+            };
+            url
+        };
+        let plain = postgres("postgres://db/kb");
+        assert_eq!(plain.database(), postgres("postgresql://me:s@DB:5432/kb?table=t").database());
+        assert_ne!(plain.database(), postgres("postgres://db:5433/kb").database());
+        assert_ne!(plain.database(), postgres("postgres://db/other").database());
+        assert!(!plain.has_password());
+        assert!(!postgres("postgres://me@db/kb?sslmode=require").has_password());
+        assert!(postgres("postgres://me:s@db/kb").has_password());
+        assert!(postgres("postgres://db/kb?pass%77ord=s3cr3t").has_password());
+        let hidden = postgres("postgres://db/kb?pass%77ord=s3cr3t");
+        assert!(!format!("{hidden:?}").contains("s3cr3t"));
     }
 
     #[test]

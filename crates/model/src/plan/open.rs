@@ -1,0 +1,67 @@
+//! From the text of a plan file to a document, or to all that is wrong with it.
+
+use super::check;
+use super::decode;
+use super::diagnostic::{Diagnostic, Severity};
+use super::document::Document;
+use super::reader::Reader;
+use super::tree::Tree;
+use super::yaml;
+use crate::code::Code;
+
+/// A plan file that cannot be used, with all that was found in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file} has {count}", count = counted(diagnostics))]
+pub struct Rejected {
+    /// The file as the caller named it.
+    pub file: String,
+    /// The findings in the order of the text, at least one of them an error.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Rejected {
+    pub(super) fn new(file: &str, mut diagnostics: Vec<Diagnostic>) -> Self {
+        sort(&mut diagnostics);
+        Self { file: file.to_owned(), diagnostics }
+    }
+
+    /// The code of the first error.
+    pub fn code(&self) -> Code {
+        let first = self.diagnostics.iter().find(|found| found.severity == Severity::Error);
+        first.map_or(Code::PLAN_VALUE, |found| found.code)
+    }
+}
+
+fn counted(diagnostics: &[Diagnostic]) -> String {
+    let errors = diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
+    if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") }
+}
+
+/// In the order of the text.
+fn sort(diagnostics: &mut [Diagnostic]) {
+    diagnostics.sort_by_key(|found| (found.span.start, found.span.end));
+}
+
+/// Reads and checks a plan. Gives the document and its warnings. `file` is only repeated in the
+/// answer.
+pub(super) fn open(file: &str, text: &str) -> Result<(Document, Vec<Diagnostic>), Rejected> {
+    let (document, tree) = read(file, text)?;
+    let mut findings = check::check(&document, &tree);
+    if findings.iter().any(|found| found.severity == Severity::Error) {
+        return Err(Rejected::new(file, findings));
+    }
+    sort(&mut findings);
+    Ok((document, findings))
+}
+
+fn read(file: &str, text: &str) -> Result<(Document, Tree), Rejected> {
+    let first = yaml::first_line(text);
+    let (root, findings) = yaml::parse(text);
+    let mut reader = Reader { findings };
+    let Some(root) = root else { return Err(Rejected::new(file, reader.findings)) };
+    let document = decode::document(&mut reader, &root, first);
+    match document {
+        Some(document) if reader.findings.is_empty() => Ok((document, Tree::new(root, first))),
+        Some(_) | None => Err(Rejected::new(file, reader.findings)),
+    }
+}

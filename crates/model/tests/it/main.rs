@@ -1,0 +1,3 @@
+//! The plan as its callers meet it.
+
+mod plan;

@@ -1,0 +1,220 @@
+use carnet_model::plan::{Diagnostic, Plan, Severity};
+
+/// A plan with every key.
+pub(crate) const FULL: &str = r#"carnet: v1
+migration: kb-lab-to-prod
+owner: data-platform
+governance: { jurisdiction: DE, classification: internal, retention: P365D }
+evidence: { profile: ecs-evidence-admissible, tenant: lab, hash_profile: ecs-hash-v1 }
+source:
+  name: lab
+  knowledge:
+    store: "postgres://reader@lab:5433/kb?table=docs"
+    artifacts: lab/knowledge
+    collections:
+      docs:
+        metric: inner_product
+        normalisation: unit_length
+        embedding_model: { name: all-MiniLM-L6-v2, revision: "1" }
+        index: { kind: hnsw, parameters: { m: 16 } }
+    layout: columns
+    columns: { id: doc_id, vector: emb, metadata: meta, version: v, source_hash: h, created_ts: c, updated_ts: u }
+    drop: [tsv]
+target:
+  name: prod
+  knowledge:
+    store: "postgres://writer@prod/kb?table=docs"
+    artifacts: prod/knowledge
+    index: { kind: hnsw, parameters: { m: 16, ef_construction: 64 } }
+process: knowledge/v1
+import: { mode: upsert }
+quiesce: { flag: lab/pause_ingestion }
+transfer: { inbox: prod/inbox }
+validate: { queries: 20, k: 5, tolerance: "0.00001" }
+accept_loss: [index, _columns]
+cutover: { switch: { env_file: prod/das.env, key: VECTOR_ENDPOINT, value: "postgres://prod/kb" } }
+decommission: { archive: lab/archive }
+"#;
+
+/// The least that is a plan.
+pub(crate) const SMALL: &str = "carnet: v1
+migration: kb
+owner: data-platform
+source: { name: lab, knowledge: { store: \"faiss:lab\" } }
+target: { name: prod, knowledge: { store: \"sqlite:prod/kb.db\" } }
+process: knowledge/v1
+";
+
+/// One plan with a mistake: the text that is replaced, and what is said about it.
+struct Mistake {
+    base: &'static str,
+    from: &'static str,
+    to: &'static str,
+    /// Code, line, column of each finding.
+    found: &'static [(&'static str, usize, usize)],
+    /// A piece of the first remedy.
+    remedy: &'static str,
+}
+
+const fn mistake(
+    base: &'static str,
+    from: &'static str,
+    to: &'static str,
+    found: &'static [(&'static str, usize, usize)],
+    remedy: &'static str,
+) -> Mistake {
+    Mistake { base, from, to, found, remedy }
+}
+
+#[rustfmt::skip]
+const MISTAKES: &[Mistake] = &[
+    mistake(SMALL, "owner: data-platform\n", "", &[("plan.missing", 1, 1)], "add `owner: …`"),
+    mistake(SMALL, "owner:", "ownre:", &[("plan.missing", 1, 1), ("plan.unknown_key", 3, 1)], "add"),
+    mistake(SMALL, "process: ", "proces: x\nprocess: ", &[("plan.unknown_key", 6, 1)], "did you mean `process`?"),
+    mistake(SMALL, "process: ", "zzz: x\nprocess: ", &[("plan.unknown_key", 6, 1)], "the keys here are carnet, migration"),
+    mistake(SMALL, "name: lab, ", "", &[("plan.missing", 4, 1)], "add `name: …`"),
+    mistake(SMALL, "carnet: v1", "carnet: v2", &[("plan.value", 1, 9)], "did you mean v1?"),
+    mistake(SMALL, "carnet: v1", "carnet: 1", &[("plan.value", 1, 9)], "put it in quotes: \"1\""),
+    mistake(SMALL, "migration: kb", "migration: KB Lab", &[("plan.value", 2, 12)], "kb-lab"),
+    mistake(SMALL, "owner: data-platform", "owner: [a]", &[("plan.value", 3, 1)], "write one text"),
+    mistake(SMALL, "owner: data-platform", "owner:", &[("plan.value", 3, 1)], "write a value"),
+    mistake(SMALL, "faiss:lab", "redis:lab", &[("plan.value", 4, 42)], "faiss:DIR"),
+    mistake(SMALL, "knowledge/v1", "move.bpmn", &[("plan.unsupported", 6, 10)], "write knowledge/v1"),
+    mistake(SMALL, "process: knowledge/v1", "process: {phases: []}", &[("plan.unsupported", 6, 1)], "write knowledge/v1"),
+    mistake(SMALL, "source: {", "source: lab #", &[("plan.value", 4, 9)], "key: value"),
+    mistake(FULL, "cutover: {", "approvals: {cutover: {any_of: [ops]}}\ncutover: {", &[("plan.unsupported", 32, 1)], "take the key out"),
+    mistake(FULL, "cutover: {", "rollback: {window: PT24H}\ncutover: {", &[("plan.unsupported", 32, 1)], "take the key out"),
+    mistake(FULL, "cutover: {", "exceptions: []\ncutover: {", &[("plan.unsupported", 32, 1)], "take the key out"),
+    mistake(FULL, "cutover: {", "phases: []\ncutover: {", &[("plan.unsupported", 32, 1)], "take the key out"),
+    mistake(FULL, "cutover: {", "cutover: { hold_max: PT5S,", &[("plan.unsupported", 32, 12)], "take the key out"),
+    mistake(FULL, "cutover: {", "cutover: { window: {},", &[("plan.unsupported", 32, 12)], "take the key out"),
+    mistake(FULL, "tenant: lab", "tenant: lab, signer: keys/op", &[("plan.unsupported", 5, 60)], "take the key out"),
+    mistake(FULL, "P365D", "365 days", &[("plan.value", 4, 70)], "P365D"),
+    mistake(FULL, "admissible", "admissable", &[("plan.value", 5, 22)], "did you mean ecs-evidence-admissible?"),
+    mistake(FULL, "\"0.00001\"", "0.00001", &[("plan.value", 30, 43)], "\"0.00001\""),
+    mistake(FULL, "\"0.00001\"", "\"1\"", &[("plan.value", 30, 43)], "0.00001"),
+    mistake(FULL, "\"0.00001\"", "\"small\"", &[("plan.value", 30, 43)], "0.00001"),
+    mistake(FULL, "queries: 20", "queries: 0", &[("plan.value", 30, 22)], "from 1 to 10000"),
+    mistake(FULL, "queries: 20", "queries: many", &[("plan.value", 30, 22)], "from 1 to 10000"),
+    mistake(FULL, "[index, _columns]", "[index, colums]", &[("plan.value", 31, 22)], "did you mean _columns?"),
+    mistake(FULL, "[index, _columns]", "[index, index]", &[("plan.value", 31, 22)], "keep one"),
+    mistake(FULL, "[index, _columns]", "index", &[("plan.value", 31, 14)], "[one, two]"),
+    mistake(FULL, "mode: upsert", "mode: merge", &[("plan.value", 27, 17)], "append, replace, upsert"),
+    mistake(FULL, "metric: inner_product", "metric: inner-product", &[("plan.value", 13, 17)], "did you mean inner_product?"),
+    mistake(FULL, "parameters: { m: 16 }", "parameters: { m: many }", &[("plan.value", 16, 47)], "m: 16"),
+    mistake(FULL, "key: VECTOR_ENDPOINT", "key: VECTOR ENDPOINT", &[("plan.value", 32, 51)], "VECTOR_ENDPOINT"),
+    mistake(FULL, "      docs:\n", "      -docs:\n", &[("plan.value", 12, 7)], "a-z A-Z"),
+    mistake(FULL, "value: \"postgres://prod/kb\"", "value: \"\"", &[("plan.value", 32, 75)], "what the variable"),
+    // Parts that read well and contradict one another.
+    mistake(SMALL, "sqlite:prod/kb.db", "faiss:./lab/", &[("plan.conflict", 5, 43)], "of its own"),
+    mistake(FULL, "writer@prod/kb", "writer@LAB:5433/kb", &[("plan.conflict", 23, 12)], "of its own"),
+    mistake(SMALL, "sqlite:prod/kb.db", "snapshot:s", &[("plan.conflict", 5, 43)], "sqlite:"),
+    mistake(SMALL, "\"faiss:lab\"", "\"faiss:lab\", layout: langchain, drop: [a]", &[("plan.conflict", 4, 63), ("plan.conflict", 4, 74)], "take the key out"),
+    mistake(FULL, "    layout: columns\n", "", &[("plan.conflict", 17, 5)], "layout: columns"),
+    mistake(FULL, "layout: columns", "layout: langchain", &[("plan.conflict", 18, 5)], "layout: columns"),
+    mistake(FULL, "drop: [tsv]", "drop: [emb]", &[("plan.conflict", 18, 36)], "one of the two"),
+    mistake(FULL, "vector: emb", "vector: doc_id", &[("plan.conflict", 18, 36)], "another column"),
+    mistake(FULL, "version: v, ", "", &[("plan.conflict", 27, 17)], "columns.version"),
+    mistake(FULL, "kind: hnsw, parameters: { m: 16, ef", "kind: hnws, parameters: { m: 16, ef", &[("plan.conflict", 25, 20)], "did you mean hnsw?"),
+    mistake(FULL, "ef_construction: 64", "ef_constuction: 64", &[("plan.conflict", 25, 47)], "ef_construction"),
+    mistake(FULL, "ef_construction: 64", "ef_construction: 8", &[("plan.conflict", 25, 26)], "raise"),
+    mistake(FULL, "ef_construction: 64", "ef_construction: 6400", &[("plan.conflict", 25, 64)], "from 4 to 1000"),
+    mistake(SMALL, "kb.db\"", "kb.db\", index: {kind: hnsw}", &[("plan.conflict", 5, 78)], "flat"),
+    mistake(FULL, "    artifacts: prod/knowledge\n", "", &[("plan.conflict", 10, 16)], "artifacts"),
+    mistake(FULL, "    artifacts: lab/knowledge\n", "", &[("plan.conflict", 23, 16)], "source.knowledge"),
+    mistake(FULL, "artifacts: prod/knowledge", "artifacts: lab//knowledge", &[("plan.conflict", 24, 16)], "of its own"),
+    mistake(FULL, "archive: lab/archive", "archive: lab/knowledge/logs/old", &[("plan.conflict", 33, 26)], "not part of what moves"),
+    mistake(FULL, "inbox: prod/inbox", "inbox: prod/knowledge", &[("plan.conflict", 29, 20)], "what is written"),
+    mistake(FULL, "flag: lab/pause_ingestion", "flag: prod/das.env", &[("plan.conflict", 32, 32)], "a path of its own"),
+];
+
+fn places(findings: &[Diagnostic]) -> Vec<(&'static str, usize, usize)> {
+    findings.iter().map(|it| (it.code.name(), it.span.line, it.span.column)).collect()
+}
+
+#[test]
+fn each_mistake_is_found_where_it_stands_with_a_remedy() {
+    let mut wrong = Vec::new();
+    for Mistake { base, from, to, found, remedy } in MISTAKES {
+        assert!(base.contains(from), "{from:?} is not in the plan");
+        let text = base.replacen(from, to, 1);
+        let Err(rejected) = Plan::open("plan.yaml", &text) else {
+            wrong.push(format!("{to:?}: accepted"));
+            continue;
+        };
+        let first = &rejected.diagnostics[0];
+        if places(&rejected.diagnostics) != *found || !first.remedy.contains(remedy) {
+            let (said, advice) = (places(&rejected.diagnostics), &first.remedy);
+            wrong.push(format!("{to:?}: {said:?} {advice:?}, not {found:?} {remedy:?}"));
+        }
+        assert!(!first.message.ends_with('.'), "{first:#?}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_in_the_order_of_the_text() {
+    let text = SMALL.replace("carnet: v1", "carnet: v9").replace("owner", "ower") + "x: 0.5\n";
+    let rejected = Plan::open("p.yaml", &text).map(|_| ()).unwrap_err();
+    let expected = [
+        ("plan.missing", 1, 1),
+        ("plan.value", 1, 9),
+        ("plan.unknown_key", 3, 1),
+        ("plan.unknown_key", 7, 1),
+        ("plan.value", 7, 4),
+    ];
+    assert_eq!(places(&rejected.diagnostics), expected, "{rejected:#?}");
+    assert_eq!(rejected.to_string(), "p.yaml has 5 errors");
+}
+
+#[test]
+fn good_plans_are_read_with_their_defaults() {
+    let (plan, warnings) = Plan::open("p.yaml", FULL).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(plan.document().migration.as_str(), "kb-lab-to-prod");
+    let (plan, warnings) = Plan::open("p.yaml", SMALL).unwrap();
+    assert_eq!(warnings, []);
+    let document = plan.document();
+    assert_eq!(document.evidence.tenant, document.owner);
+    assert_eq!(document.validate.tolerance.to_string(), "0.00001");
+    assert_eq!((document.validate.queries, document.validate.k), (20, 5));
+    let switched = SMALL.to_owned() + "cutover: {switch: {env_file: e, key: K}}\n";
+    let (plan, _) = Plan::open("p.yaml", &switched).unwrap();
+    let cutover = plan.document().cutover.as_ref().unwrap();
+    assert_eq!(cutover.switch.value, "sqlite:prod/kb.db");
+}
+
+#[test]
+fn passwords_are_warned_about_and_never_shown() {
+    let text = SMALL.replace("sqlite:prod/kb.db", "postgres://me:s3cr3t@h/d?table=t")
+        + "cutover: {switch: {env_file: e, key: K}}\n";
+    let (plan, warnings) = Plan::open("p.yaml", &text).unwrap();
+    assert_eq!(places(&warnings), [("plan.password", 5, 43)]);
+    assert_eq!(warnings[0].severity, Severity::Warning);
+    let shown =
+        format!("{plan:?} {warnings:?} {}", serde_json::to_string(plan.document()).unwrap());
+    assert!(!shown.contains("s3cr3t"), "{shown}");
+    // Also when the plan is refused, wherever the text stands.
+    for broken in [
+        text.replace("owner", "ownre"),
+        text.replace("store: \"postgres", "stoer: \"postgres"),
+        text.replace("owner: data-platform", "owner: 5\n\"postgres://a:s3cr3t@b\": 1"),
+        text.replace("postgres://me", "postgers://me"),
+        text.replace("table=t", "table=t;t"),
+        text.replace("process: knowledge/v1", "process: \"postgres://me:s3cr3t@h/d\""),
+    ] {
+        let rejected = Plan::open("p.yaml", &broken).map(|_| ()).unwrap_err();
+        let shown = format!(
+            "{rejected:?} {rejected} {}",
+            serde_json::to_string(&rejected.diagnostics).unwrap()
+        );
+        assert!(!shown.contains("s3cr3t"), "{shown}");
+    }
+}
+
+#[test]
+fn replacing_what_is_there_is_a_warning() {
+    let text = SMALL.to_owned() + "import: {mode: replace}\n";
+    let (_, warnings) = Plan::open("p.yaml", &text).unwrap();
+    assert_eq!(places(&warnings), [("plan.conflict", 7, 16)]);
+}
