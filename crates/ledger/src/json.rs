@@ -236,17 +236,20 @@ impl<'a> RawText<'a> {
             return true;
         }
         let mut rest = self.inner;
-        let mut form = String::new();
         for piece in self.pieces() {
-            form.clear();
-            let written = match piece {
-                Piece::Plain(plain) => plain,
-                Piece::Escaped(c) => {
-                    push_rfc8785_char(c, &mut form);
-                    form.as_str()
-                }
+            let after = match piece {
+                Piece::Plain(plain) => rest.get(plain.len()..),
+                Piece::Escaped(c) => match short_escape(c) {
+                    Some(escape) => rest.strip_prefix(escape),
+                    // `\u001f`: any other escape of six bytes is not needed.
+                    None if c < ' ' => rest.split_at_checked(6).and_then(|(escape, after)| {
+                        let lowercase = !escape.bytes().any(|byte| byte.is_ascii_uppercase());
+                        lowercase.then_some(after)
+                    }),
+                    None => None,
+                },
             };
-            let Some(after) = rest.strip_prefix(written) else { return false };
+            let Some(after) = after else { return false };
             rest = after;
         }
         true

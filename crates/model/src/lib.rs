@@ -7,6 +7,7 @@ mod contract;
 mod decimal;
 mod layout;
 mod loss;
+mod metadata;
 mod name;
 pub mod plan;
 mod store_url;
@@ -16,5 +17,9 @@ pub use contract::{CollectionContract, EmbeddingModel, IndexSpec, Metric, Normal
 pub use decimal::{Decimal, NotADecimal};
 pub use layout::{ColumnMap, TableLayout};
 pub use loss::LossName;
+pub use metadata::{
+    MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MetadataError, canonical_metadata,
+    is_canonical_metadata, metadata_holds_nul, write_canonical_metadata,
+};
 pub use name::{BadName, CollectionName};
 pub use store_url::{PostgresUrl, Secret, StoreUrl, StoreUrlError};
