@@ -1,7 +1,7 @@
 //! What a store can hold and do, as values that are read before anything is copied.
 
 use carnet_model::{CollectionContract, Metric};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How a store is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -51,7 +51,8 @@ pub struct Capabilities {
 }
 
 /// What a scan of the source found: the facts that decide whether a target can hold it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ContentFacts {
     /// Records seen.
     pub records: u64,

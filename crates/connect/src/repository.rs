@@ -1,7 +1,7 @@
 //! The contract of a store: read one consistent view in id order, search, and load atomically.
 
 use carnet_model::{CollectionContract, CollectionName, IndexSpec};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::capability::Capabilities;
 use crate::error::StoreError;
@@ -109,7 +109,7 @@ pub struct Hit {
 }
 
 /// How a load treats what is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoadMode {
     /// The collection holds exactly the loaded records afterwards. What was there stays whole and

@@ -181,6 +181,8 @@ codes! {
     SNAPSHOT_VERSION = "snapshot.version", Refused;
     /// The place for a snapshot is taken.
     SNAPSHOT_EXISTS = "snapshot.exists", Refused;
+    /// An artifact that is not a plain file with a UTF-8 name.
+    ARTIFACT = "artifact.refused", Refused;
 
     /// A gate did not pass.
     GATE_CLOSED = "gate.closed", Refused;
