@@ -398,23 +398,15 @@ fn push_rfc8785_char(c: char, out: &mut String) {
 /// character outside of space to tilde is escaped, those beyond U+FFFF as surrogate pairs.
 pub(crate) fn write_ascii_string(text: &str, out: &mut String) {
     out.push('"');
-    let mut rest = text;
-    loop {
-        let plain = rest
-            .bytes()
-            .take_while(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
-            .count();
-        let (plain, after) = rest.split_at(plain);
-        out.push_str(plain);
-        let mut chars = after.chars();
-        let Some(c) = chars.next() else { break };
-        if let Some(escape) = short_escape(c) {
-            out.push_str(escape);
-        } else {
-            let mut units = [0; 2];
-            c.encode_utf16(&mut units).iter().for_each(|unit| push_unit_escape(*unit, out));
+    for c in text.chars() {
+        match short_escape(c) {
+            Some(escape) => out.push_str(escape),
+            None if (' '..='~').contains(&c) => out.push(c),
+            None => {
+                let mut units = [0; 2];
+                c.encode_utf16(&mut units).iter().for_each(|unit| push_unit_escape(*unit, out));
+            }
         }
-        rest = chars.as_str();
     }
     out.push('"');
 }

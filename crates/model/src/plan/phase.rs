@@ -241,7 +241,7 @@ fn quiesce(document: &Document) -> Vec<Step> {
 fn export(document: &Document) -> Vec<Step> {
     let what = match &document.source.knowledge.artifacts {
         Some(artifacts) if document.target.knowledge.artifacts.is_some() => {
-            format!("write a snapshot of the records and of {artifacts}")
+            format!("write a snapshot of the records and of the artifacts in {artifacts}")
         }
         Some(_) | None => "write a snapshot of the records".to_owned(),
     };
