@@ -205,8 +205,7 @@ fn rewrite(text: &str, out: &mut String) -> Result<(), MetadataError> {
         levels: MAX_METADATA_DEPTH,
         most: start + MAX_METADATA_BYTES,
         out,
-        // Enough for most records; a growing list is allocated several times.
-        members: Vec::with_capacity(16),
+        members: Vec::new(),
         spare: String::new(),
     };
     rewrite.value()?;

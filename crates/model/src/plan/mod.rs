@@ -11,7 +11,6 @@ mod keys;
 mod mask;
 mod nearest;
 mod open;
-mod phase;
 mod place;
 mod reader;
 mod tree;
@@ -26,7 +25,6 @@ pub use document::{
 };
 pub use mask::mask;
 pub use open::Rejected;
-pub use phase::{Phase, PhaseName, SCHEMA_VERSIONS, Step, StepName};
 pub use written::{
     ColumnName, Label, MigrationName, NotWritten, Period, VariableName, WrittenPath, WrittenStore,
 };

@@ -1,5 +1,3 @@
-//! The plan and the metadata as their callers meet them.
+//! The plan as its callers meet it.
 
-#[cfg(test)]
-mod metadata;
 mod plan;

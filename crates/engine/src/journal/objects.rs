@@ -1,0 +1,72 @@
+//! What events point to: files named by the digest of their bytes.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use carnet_ledger::Digest;
+
+use super::error::JournalError;
+
+/// The folder of objects of one state directory.
+#[derive(Debug)]
+pub(super) struct Objects {
+    folder: PathBuf,
+}
+
+impl Objects {
+    pub(super) fn new(state: &Path) -> Self {
+        Self { folder: state.join("objects").join("sha256") }
+    }
+
+    fn path(&self, digest: Digest) -> PathBuf {
+        let name = digest.to_string();
+        let (first, rest) = name.split_at(2);
+        self.folder.join(first).join(rest)
+    }
+
+    /// Stores bytes durably under their digest. Bytes that are there are left as they are.
+    pub(super) fn put(&self, bytes: &[u8]) -> Result<Digest, JournalError> {
+        let digest = Digest::of(bytes);
+        let path = self.path(digest);
+        if path.exists() {
+            return Ok(digest);
+        }
+        let failed = |doing| {
+            let path = path.clone();
+            move |source| JournalError::Io { doing, path, source }
+        };
+        let folder = path.parent().unwrap_or(&self.folder).to_owned();
+        fs::create_dir_all(&folder).map_err(failed("make the folder of"))?;
+        let mut file = tempfile::Builder::new()
+            .prefix(".new-")
+            .tempfile_in(&folder)
+            .map_err(failed("create"))?;
+        file.write_all(bytes).map_err(failed("write"))?;
+        file.as_file().sync_all().map_err(failed("write"))?;
+        file.persist(&path).map_err(|error| failed("write")(error.error))?;
+        // The name must survive a crash as the bytes do, and so must a folder made for it.
+        let folders = [Some(folder.as_path()), folder.parent(), self.folder.parent()];
+        for folder in folders.into_iter().flatten() {
+            File::open(folder).and_then(|f| f.sync_all()).map_err(failed("write"))?;
+        }
+        Ok(digest)
+    }
+
+    /// The bytes of an object, checked against its name.
+    pub(super) fn get(&self, digest: Digest) -> Result<Vec<u8>, JournalError> {
+        let path = self.path(digest);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(JournalError::ObjectMissing(digest));
+            }
+            Err(source) => return Err(JournalError::Io { doing: "read", path, source }),
+        };
+        if Digest::of(&bytes) == digest {
+            Ok(bytes)
+        } else {
+            Err(JournalError::ObjectDamaged(digest))
+        }
+    }
+}

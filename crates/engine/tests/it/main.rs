@@ -1,0 +1,6 @@
+//! The engine against real files and stores.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fall as tests do")]
+
+mod journal;
+mod world;
