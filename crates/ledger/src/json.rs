@@ -359,8 +359,11 @@ fn plain_prefix(bytes: &[u8]) -> usize {
 /// with units from D800 on.
 #[inline]
 pub fn cmp_utf16(a: &str, b: &str) -> Ordering {
-    let first = iter::zip(a.bytes(), b.bytes()).find(|(x, y)| x != y);
-    match first {
+    // The first difference is then an ASCII byte on one side, or an end.
+    if a.is_ascii() || b.is_ascii() {
+        return a.cmp(b);
+    }
+    match iter::zip(a.bytes(), b.bytes()).find(|(x, y)| x != y) {
         None => a.len().cmp(&b.len()),
         Some((0xEE..=0xEF, 0xF0..)) => Ordering::Greater,
         Some((0xF0.., 0xEE..=0xEF)) => Ordering::Less,

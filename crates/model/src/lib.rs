@@ -2,9 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+mod canonical;
 mod code;
 mod contract;
 mod decimal;
+pub mod gate;
 mod layout;
 mod loss;
 mod metadata;

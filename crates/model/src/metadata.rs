@@ -205,7 +205,8 @@ fn rewrite(text: &str, out: &mut String) -> Result<(), MetadataError> {
         levels: MAX_METADATA_DEPTH,
         most: start + MAX_METADATA_BYTES,
         out,
-        members: Vec::new(),
+        // Enough for most records; a growing list is allocated several times.
+        members: Vec::with_capacity(16),
         spare: String::new(),
     };
     rewrite.value()?;

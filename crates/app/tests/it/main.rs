@@ -1,3 +1,10 @@
 //! Everything that is tested from outside: the program as people run it, and the house rules.
 
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod house;
+#[cfg(test)]
+mod redact;
+#[cfg(test)]
+mod words;

@@ -15,8 +15,12 @@ pub(super) fn write(token: &str, out: &mut String) -> Result<(), NotExact> {
         out.push_str(if token == "-0" { "0" } else { token });
         return Ok(());
     }
-    let decimal = Scaled::of(token);
-    if decimal.exponent >= 0 { decimal.write_integer(out) } else { write_fraction(token, out) }
+    if is_short_fraction(token) {
+        out.push_str(token);
+        return Ok(());
+    }
+    let scaled = Scaled::of(token);
+    if scaled.exponent >= 0 { scaled.write_integer(out) } else { write_fraction(token, out) }
 }
 
 /// Whether a JSON number is written in its canonical form.
@@ -25,8 +29,23 @@ pub(super) fn is_canonical(token: &str) -> bool {
     if is_plain(token) {
         return token != "-0" && token.len() <= MAX_DIGITS + usize::from(token.starts_with('-'));
     }
+    if is_short_fraction(token) {
+        return true;
+    }
     let mut buffer = ryu_js::Buffer::new();
     Scaled::of(token).exponent < 0 && form_of(token, &mut buffer) == Some(token)
+}
+
+/// Whether the token is a fraction such as `0.25` that is canonical without a look at its double:
+/// at most 15 digits, so that no other decimal of that length has the same nearest double; no 0 at
+/// its end; not so small that it is written with an exponent.
+#[inline]
+fn is_short_fraction(token: &str) -> bool {
+    let number = token.strip_prefix('-').unwrap_or(token);
+    number.len() <= 16
+        && !number.starts_with("0.00000")
+        && !number.ends_with('0')
+        && number.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit())
 }
 
 /// Whether the token has neither fraction nor exponent.

@@ -11,6 +11,7 @@ mod keys;
 mod mask;
 mod nearest;
 mod open;
+mod phase;
 mod place;
 mod reader;
 mod tree;
@@ -25,6 +26,7 @@ pub use document::{
 };
 pub use mask::mask;
 pub use open::Rejected;
+pub use phase::{Phase, PhaseName, SCHEMA_VERSIONS, Step, StepName};
 pub use written::{
     ColumnName, Label, MigrationName, NotWritten, Period, VariableName, WrittenPath, WrittenStore,
 };

@@ -1,3 +1,5 @@
-//! The plan as its callers meet it.
+//! The plan and the metadata as their callers meet them.
 
+#[cfg(test)]
+mod metadata;
 mod plan;

@@ -1,0 +1,53 @@
+//! The commands, a file each.
+
+mod check;
+mod completions;
+mod explain;
+mod init;
+mod plan;
+
+use carnet_model::Exit;
+use clap::Subcommand;
+
+use crate::cli::{Cli, Global};
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::findings::Findings;
+use crate::screen::Screen;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Check(check::Check),
+    Plan(plan::Plan),
+    Init(init::Init),
+    Explain(explain::Explain),
+    Completions(completions::Completions),
+}
+
+/// What every command gets.
+pub(crate) struct Setting<'a> {
+    pub(crate) global: &'a Global,
+    pub(crate) environment: &'a Environment,
+    pub(crate) screen: &'a Screen,
+}
+
+impl Setting<'_> {
+    /// Shows the warnings of a plan.
+    fn warn(&self, warnings: &Findings) {
+        if !warnings.is_empty() {
+            self.screen.say(warnings.text(self.screen.talk.colour).trim_end());
+        }
+    }
+}
+
+/// Runs one command. Everything was done and is equal if it gives `Exit::Done`.
+pub(crate) fn run(cli: &Cli, environment: &Environment, screen: &Screen) -> Result<Exit, Failure> {
+    let setting = Setting { global: &cli.global, environment, screen };
+    match &cli.command {
+        Command::Check(command) => command.run(&setting),
+        Command::Plan(command) => command.run(&setting),
+        Command::Init(command) => command.run(&setting),
+        Command::Explain(command) => command.run(&setting),
+        Command::Completions(command) => command.run(&setting),
+    }
+}

@@ -1,0 +1,74 @@
+//! What is read from outside: variables, the clock, the machine. Nowhere else.
+
+use std::io::IsTerminal;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use carnet_model::{Code, Secret};
+
+use crate::failure::Failure;
+
+/// The surroundings of one command, read once.
+pub(crate) struct Environment {
+    /// Whether colour may be shown at all.
+    pub(crate) colour: bool,
+    /// Whether stdout is a terminal.
+    pub(crate) stdout_terminal: bool,
+    /// Whether stderr is a terminal.
+    pub(crate) stderr_terminal: bool,
+    /// `PGPASSWORD`.
+    pub(crate) postgres_password: Option<Secret>,
+    /// `SOURCE_DATE_EPOCH` as it was set.
+    source_date_epoch: Option<String>,
+    /// The login name, to name the person in the evidence.
+    pub(crate) user: Option<String>,
+}
+
+impl Environment {
+    /// Reads the variables.
+    pub(crate) fn read() -> Self {
+        let dumb = variable("TERM").is_some_and(|term| term == "dumb");
+        Self {
+            colour: variable("NO_COLOR").is_none() && !dumb,
+            stdout_terminal: std::io::stdout().is_terminal(),
+            stderr_terminal: std::io::stderr().is_terminal() && !dumb,
+            postgres_password: variable("PGPASSWORD").map(Secret::new),
+            source_date_epoch: variable("SOURCE_DATE_EPOCH"),
+            user: variable("USER").or_else(|| variable("LOGNAME")),
+        }
+    }
+
+    /// Microseconds since 1970: the clock.
+    pub(crate) fn now() -> i64 {
+        #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+        let now = SystemTime::now();
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    }
+
+    /// Microseconds since 1970 for what a snapshot says about its own making: `SOURCE_DATE_EPOCH`
+    /// where it is set, else the clock.
+    pub(crate) fn snapshot_time(&self) -> Result<i64, Failure> {
+        let Some(text) = &self.source_date_epoch else { return Ok(Self::now()) };
+        let seconds =
+            text.parse::<i64>().ok().filter(|seconds| (0..=LAST_SECOND).contains(seconds));
+        seconds.map(|seconds| seconds * 1_000_000).ok_or_else(|| {
+            Failure::new(Code::USAGE, "SOURCE_DATE_EPOCH is not a number of seconds since 1970")
+                .remedy("set it to a whole number, or unset it")
+        })
+    }
+
+    /// All cores.
+    pub(crate) fn cores() -> usize {
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    }
+}
+
+/// The last second of the year 9999.
+const LAST_SECOND: i64 = 253_402_300_799;
+
+/// A variable that is set and not empty.
+fn variable(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+    let value = std::env::var(name);
+    value.ok().filter(|value| !value.is_empty())
+}

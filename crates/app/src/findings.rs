@@ -1,0 +1,95 @@
+//! The findings of `check`, shown with the line and the value.
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use carnet_model::plan::{Diagnostic, Severity, Span, mask};
+use serde_json::{Value, json};
+
+use crate::sheet::{WIDTH, wrap};
+
+/// What is wrong with one plan, and its text to point at.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    /// The file as the person named it.
+    pub(crate) file: String,
+    /// The text; passwords are masked when it is made.
+    text: String,
+    found: Vec<Diagnostic>,
+}
+
+impl Findings {
+    pub(crate) fn new(file: &str, text: &str, found: Vec<Diagnostic>) -> Self {
+        Self { file: file.to_owned(), text: mask(text), found }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    pub(crate) fn errors(&self) -> usize {
+        self.found.iter().filter(|found| found.severity == Severity::Error).count()
+    }
+
+    /// The first error: it gives the code of the whole.
+    pub(crate) fn first_error(&self) -> Option<&Diagnostic> {
+        self.found.iter().find(|found| found.severity == Severity::Error)
+    }
+
+    /// Each finding with its place, for programs.
+    pub(crate) fn json(&self) -> Value {
+        self.found
+            .iter()
+            .map(|found| {
+                json!({
+                    "file": self.file,
+                    "line": found.span.line,
+                    "column": found.span.column,
+                    "code": found.code.name(),
+                    "severity": found.severity,
+                    "message": found.message,
+                    "value": found.value,
+                    "remedy": found.remedy,
+                })
+            })
+            .collect()
+    }
+
+    /// Each finding with its line, for people.
+    pub(crate) fn text(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let renderer = renderer.term_width(WIDTH);
+        let mut text = String::new();
+        for found in &self.found {
+            text.push_str(renderer.render(&[self.group(found)]).trim_end());
+            text.push_str("\n\n");
+        }
+        text.trim_end().to_owned() + "\n"
+    }
+
+    fn group<'a>(&'a self, found: &'a Diagnostic) -> Group<'a> {
+        // `error[plan.value]: ` and `  = help: ` stand before the text.
+        let title = wrap(&found.message, WIDTH - 12 - found.code.name().len()).join("\n");
+        let remedy = wrap(&found.remedy, WIDTH - 14).join("\n");
+        let level = match found.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut snippet = Snippet::source(self.text.as_str())
+            .path(self.file.as_str())
+            .annotation(AnnotationKind::Primary.span(self.within(found.span)));
+        if let Some((span, what)) = &found.related {
+            let also = AnnotationKind::Context.span(self.within(*span)).label(what.as_str());
+            snippet = snippet.annotation(also);
+        }
+        level
+            .primary_title(title)
+            .id(found.code.name())
+            .element(snippet)
+            .element(Level::HELP.message(remedy))
+    }
+
+    /// A span that lies in the text, on borders of characters, whatever was given.
+    fn within(&self, span: Span) -> std::ops::Range<usize> {
+        let floor = |at: usize| self.text.floor_char_boundary(at.min(self.text.len()));
+        floor(span.start)..floor(span.end).max(floor(span.start))
+    }
+}

@@ -1,0 +1,28 @@
+//! What the program says without a store: plans, codes, usage.
+
+use crate::golden::play;
+
+#[test]
+fn three_deliberate_mistakes_in_a_plan() {
+    play("plan-mistakes");
+}
+
+#[test]
+fn explain() {
+    play("explain");
+}
+
+#[test]
+fn usage() {
+    play("usage");
+}
+
+#[test]
+fn init() {
+    play("init");
+}
+
+#[test]
+fn plan() {
+    play("plan");
+}

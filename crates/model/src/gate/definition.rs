@@ -1,0 +1,159 @@
+//! Which gates there are, what each demands, and what each is shown.
+
+use std::fmt;
+
+use carnet_ledger::Digest;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    artifact_checksums, checksums, content_root, contract, count, dimensions, losses, query_parity,
+    schema_version,
+};
+use crate::canonical::digest_of;
+
+/// How old an observation may be when it is judged, in seconds: a quarter of an hour, so that what
+/// was seen before an interruption is looked at again.
+pub const AGE_S_MAX: u64 = 900;
+
+/// Lists the gates once, for the enums that have a variant for each.
+macro_rules! gates {
+    ($($(#[$doc:meta])* $variant:ident = $module:ident;)*) => {
+        /// The built-in gates.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Gate {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Gate {
+            /// All gates.
+            pub const ALL: &'static [Gate] = &[$(Gate::$variant),*];
+
+            /// The id in plans, reports and events.
+            pub const fn id(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($module),)* }
+            }
+        }
+
+        /// What a gate demands.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(tag = "gate", rename_all = "snake_case")]
+        pub enum Rule {
+            $($(#[$doc])* $variant($module::Rule),)*
+        }
+
+        impl Rule {
+            /// Whose rule it is.
+            pub const fn gate(&self) -> Gate {
+                match self { $(Self::$variant(_) => Gate::$variant,)* }
+            }
+        }
+
+        /// What was seen.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(tag = "gate", rename_all = "snake_case")]
+        pub enum Facts {
+            $($(#[$doc])* $variant($module::Facts),)*
+        }
+
+        impl Facts {
+            /// Whose facts they are.
+            pub const fn gate(&self) -> Gate {
+                match self { $(Self::$variant(_) => Gate::$variant,)* }
+            }
+        }
+
+        /// The facts judged by the rule; `None` if they belong to different gates.
+        pub(super) fn judge_facts(rule: &Rule, facts: &Facts) -> Option<super::Judgement> {
+            match (rule, facts) {
+                $((Rule::$variant(rule), Facts::$variant(facts)) => Some(rule.judge(facts)),)*
+                ($(Rule::$variant(_))|*, _) => None,
+            }
+        }
+
+        /// The damaged copies of the facts.
+        pub(super) fn damage_facts(rule: &Rule, facts: &Facts) -> Vec<(&'static str, Facts)> {
+            match (rule, facts) {
+                $((Rule::$variant(rule), Facts::$variant(facts)) => {
+                    let copies = rule.damage(facts).into_iter();
+                    copies.map(|(name, facts)| (name, Facts::$variant(facts))).collect()
+                })*
+                ($(Rule::$variant(_))|*, _) => Vec::new(),
+            }
+        }
+    };
+}
+
+gates! {
+    /// Snapshot and stores have a schema version that this build reads.
+    SchemaVersion = schema_version;
+    /// Vectors have one length on all sides.
+    Dimensions = dimensions;
+    /// Metric, normalisation and embedding model are declared and equal.
+    Contract = contract;
+    /// The target can hold everything, but for what the plan waives by name.
+    Losses = losses;
+    /// Each file of the snapshot is listed, there, and as listed.
+    Checksums = checksums;
+    /// As many records as there must be.
+    Count = count;
+    /// The content read back from the target is the content of the source.
+    ContentRoot = content_root;
+    /// Searches give the same records in the same order on both sides.
+    QueryParity = query_parity;
+    /// Each artifact file is the same on all sides.
+    ArtifactChecksums = artifact_checksums;
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+/// A gate as a plan has it. Its identity is the gate's id and [`Definition::digest`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    /// How old an observation may be, in seconds.
+    pub age_s_max: u64,
+    /// What is demanded.
+    pub rule: Rule,
+}
+
+impl Definition {
+    /// A definition with the usual age.
+    pub fn new(rule: Rule) -> Self {
+        Self { age_s_max: AGE_S_MAX, rule }
+    }
+
+    /// Which gate.
+    pub const fn gate(&self) -> Gate {
+        self.rule.gate()
+    }
+
+    /// SHA-256 of the canonical JSON (RFC 8785) of the definition.
+    pub fn digest(&self) -> Digest {
+        digest_of(self)
+    }
+}
+
+/// What was seen, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    /// When looking ended, in microseconds since 1970, UTC.
+    pub observed_at_us: i64,
+    /// What was seen.
+    pub facts: Facts,
+}
+
+impl Observation {
+    /// Which gate.
+    pub const fn gate(&self) -> Gate {
+        self.facts.gate()
+    }
+
+    /// SHA-256 of the canonical JSON (RFC 8785) of the observation.
+    pub fn digest(&self) -> Digest {
+        digest_of(self)
+    }
+}
