@@ -83,6 +83,14 @@ impl Nearest {
         self.heap.push(Farthest(Hit { id: id.to_owned(), distance }));
     }
 
+    /// The distance beyond which nothing is kept any more; `None` while there is still room.
+    pub fn worst(&self) -> Option<f64> {
+        if self.heap.len() < self.k {
+            return None;
+        }
+        self.heap.peek().map(|Farthest(worst)| worst.distance)
+    }
+
     /// Adds what another one kept.
     pub fn join(&mut self, other: Self) {
         for Farthest(hit) in other.heap {
@@ -117,6 +125,7 @@ mod tests {
         one.offer("b", 1.0);
         two.offer("a", 1.0);
         two.offer("n", f64::NAN);
+        assert_eq!((one.worst(), two.worst()), (Some(1.0), None));
         one.join(two);
         let ids: Vec<_> = one.into_hits().into_iter().map(|hit| hit.id).collect();
         assert_eq!(ids, ["a", "b"]);

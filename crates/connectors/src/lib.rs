@@ -3,8 +3,14 @@
 
 #[cfg(feature = "faiss")]
 mod faiss;
+mod open;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 #[cfg(feature = "faiss")]
 pub use faiss::{
     FaissFlatWriter, FaissFormatError, FaissIndex, FaissLayout, FaissMetric, FaissRefused,
 };
+pub use open::{OpenOptions, open};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;

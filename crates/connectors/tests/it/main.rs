@@ -6,3 +6,6 @@ mod allocations;
 mod faiss_format;
 #[cfg(feature = "faiss")]
 mod python;
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod sqlite;
