@@ -10,6 +10,7 @@ mod sqlite;
 #[cfg(feature = "faiss")]
 pub use faiss::{
     FaissFlatWriter, FaissFormatError, FaissIndex, FaissLayout, FaissMetric, FaissRefused,
+    FaissStore,
 };
 pub use open::{OpenOptions, open};
 #[cfg(feature = "sqlite")]

@@ -1,9 +1,15 @@
 //! The connectors against the real things.
 
+#[cfg(test)]
 #[cfg(feature = "faiss")]
 mod allocations;
+#[cfg(test)]
 #[cfg(feature = "faiss")]
 mod faiss_format;
+#[cfg(test)]
+#[cfg(feature = "faiss")]
+mod faiss_store;
+#[cfg(test)]
 #[cfg(feature = "faiss")]
 mod python;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::kind::Refused;
 use super::lists::Lists;
 
 /// Vectors longer than this are taken for damage.
-const MAX_DIMENSIONS: i32 = 1 << 20;
+pub(in super::super) const MAX_DIMENSIONS: u32 = 1 << 20;
 /// An `IDMap` around an IVF index with an HNSW quantiser over a flat one is the deepest real nesting.
 const MAX_DEPTH: usize = 4;
 
@@ -225,9 +225,9 @@ impl Reader<'_, '_> {
 
     fn header(&mut self, tag: [u8; 4]) -> Result<Header, FormatError> {
         let dimensions = self.cursor.i32("the dimensions")?;
-        if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
-            return Err(self.cursor.wrong(format!("{dimensions} dimensions")));
-        }
+        let fits = u32::try_from(dimensions).ok().filter(|d| (1..=MAX_DIMENSIONS).contains(d));
+        let dimensions =
+            fits.ok_or_else(|| self.cursor.wrong(format!("{dimensions} dimensions")))?;
         let len = self.cursor.u64("the number of vectors")?;
         // Each kind that is read keeps at least one byte for each vector.
         let len = usize::try_from(len).ok().filter(|len| *len <= self.cursor.left());
@@ -242,7 +242,7 @@ impl Reader<'_, '_> {
             1 => Metric::L2,
             other => return Err(FormatError::Kind(Refused::metric(tag, other))),
         };
-        Ok(Header { dimensions: dimensions.unsigned_abs() as usize, len, metric })
+        Ok(Header { dimensions: dimensions as usize, len, metric })
     }
 
     fn build(header: &Header, kind: &str, element: Element, storage: Storage) -> Index {

@@ -12,6 +12,7 @@ mod kind;
 mod lists;
 mod write;
 
+pub(super) use index::MAX_DIMENSIONS;
 pub use index::{Index, Metric};
 pub use kind::Refused;
 pub use write::{FlatWriter, Layout};

@@ -1,0 +1,257 @@
+//! `metadata.parquet`, ours or other people's, read in place from the page cache.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+use bytes::buf::{Buf, Reader};
+use carnet_connect::StoreError;
+use carnet_model::Code;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, Length};
+
+use super::RowBatches;
+use super::columns;
+use crate::faiss::mapped::Mapped;
+
+/// Rows per batch: a few megabytes of vectors go with them.
+const BATCH_ROWS: usize = 2_048;
+
+/// The bytes of a file, for many readers at once. Ranges outside of it are errors: a damaged file
+/// asks for such.
+#[derive(Debug, Clone)]
+struct Chunks(Bytes);
+
+impl Chunks {
+    fn part(&self, start: u64, end: Option<u64>) -> Result<Bytes, ParquetError> {
+        let end = end.unwrap_or(self.0.len() as u64);
+        let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
+        match range.filter(|(start, end)| start <= end && *end <= self.0.len()) {
+            Some((start, end)) => Ok(self.0.slice(start..end)),
+            None => Err(ParquetError::EOF(format!("bytes {start} to {end} of {}", self.0.len()))),
+        }
+    }
+}
+
+impl Length for Chunks {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+}
+
+impl ChunkReader for Chunks {
+    type T = Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        self.part(start, None).map(Buf::reader)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        self.part(start, Some(start.saturating_add(length as u64)))
+    }
+}
+
+/// An open Parquet file.
+#[derive(Debug)]
+pub(super) struct ParquetTable {
+    path: PathBuf,
+    file: Arc<Mapped>,
+    chunks: Chunks,
+    metadata: ArrowReaderMetadata,
+    carried: Vec<String>,
+    /// The first row of each row group, and the number of rows at the end.
+    starts: Vec<usize>,
+}
+
+impl ParquetTable {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let file = Arc::new(Mapped::open(path)?);
+        let chunks = Chunks(Bytes::from_owner(SharedMap(Arc::clone(&file))));
+        // The writer's Arrow types are left aside: what counts is what Parquet itself says, with
+        // fewer types for text, lists and times.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = ArrowReaderMetadata::load(&chunks, options).map_err(|e| bad(path, e))?;
+        let carried = columns::judge(metadata.schema())
+            .map_err(|error| StoreError::new(error.code(), bad_name(path)).because(error))?;
+        let mut starts = vec![0_usize];
+        for group in metadata.metadata().row_groups() {
+            let rows = usize::try_from(group.num_rows()).ok();
+            let end = rows.and_then(|rows| starts.last()?.checked_add(rows));
+            starts.push(end.ok_or_else(|| {
+                StoreError::new(Code::STORE_MALFORMED, bad_name(path))
+                    .because("a row group with a negative number of rows")
+            })?);
+        }
+        Ok(Self { path: path.to_owned(), file, chunks, metadata, carried, starts })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    pub(super) fn carried_columns(&self) -> &[String] {
+        &self.carried
+    }
+
+    pub(super) fn ensure_unchanged(&self) -> Result<(), StoreError> {
+        self.file.ensure_unchanged()
+    }
+
+    /// The rows of ascending, disjoint spans.
+    pub(super) fn rows(&self, spans: &[Range<usize>]) -> Result<RowBatches<'_>, StoreError> {
+        let reader = self.reader(spans, ProjectionMask::all())?;
+        let spans: Vec<_> = spans.to_vec();
+        let mut numbers = spans.into_iter().flatten();
+        Ok(Box::new(reader.map(move |batch| {
+            let batch = batch.map_err(|error| bad(&self.path, error))?;
+            let first = numbers.next().unwrap_or(0);
+            numbers.by_ref().take(batch.num_rows().saturating_sub(1)).for_each(drop);
+            columns::convert(&batch, first)
+        })))
+    }
+
+    pub(super) fn each_id(
+        &self,
+        take: &mut dyn FnMut(&str) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.each_batch_of("id", &mut |batch, first| {
+            let ids = columns::ids(batch.column_by_name("id"), batch.num_rows(), first)?;
+            ids.iter().flatten().try_for_each(&mut *take)
+        })
+    }
+
+    pub(super) fn faiss_ids(&self) -> Result<Vec<i64>, StoreError> {
+        let mut all = Vec::with_capacity(self.len());
+        self.each_batch_of(columns::FAISS_ID, &mut |batch, first| {
+            if let Some(column) = batch.column_by_name(columns::FAISS_ID) {
+                all.extend(columns::faiss_ids(column, first)?);
+            }
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    fn each_batch_of(
+        &self,
+        column: &str,
+        take: &mut dyn FnMut(&RecordBatch, usize) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let only = ProjectionMask::columns(self.metadata.parquet_schema(), [column]);
+        let mut first = 0;
+        let all = 0..self.len();
+        for batch in self.reader(std::slice::from_ref(&all), only)? {
+            let batch = batch.map_err(|error| bad(&self.path, error))?;
+            take(&batch, first)?;
+            first += batch.num_rows();
+        }
+        if first == self.len() {
+            return Ok(());
+        }
+        Err(StoreError::new(Code::STORE_MALFORMED, bad_name(&self.path))
+            .because(format!("{} rows announced, {first} found", self.len())))
+    }
+
+    fn reader(
+        &self,
+        spans: &[Range<usize>],
+        columns: ProjectionMask,
+    ) -> Result<ParquetRecordBatchReader, StoreError> {
+        let (groups, selection) = select(&self.starts, spans);
+        ParquetRecordBatchReaderBuilder::new_with_metadata(
+            self.chunks.clone(),
+            self.metadata.clone(),
+        )
+        .with_projection(columns)
+        .with_row_groups(groups)
+        .with_row_selection(selection)
+        .with_batch_size(BATCH_ROWS)
+        .build()
+        .map_err(|error| bad(&self.path, error))
+    }
+}
+
+/// Which row groups hold the spans, and which of their rows to take.
+fn select(starts: &[usize], spans: &[Range<usize>]) -> (Vec<usize>, RowSelection) {
+    let mut groups = Vec::new();
+    let mut selectors = Vec::new();
+    // The next row of the chosen groups that nothing was said about.
+    let mut at = 0;
+    for (group, (start, end)) in starts.iter().zip(starts.iter().skip(1)).enumerate() {
+        let (start, end) = (*start, *end);
+        let inside = |span: &&Range<usize>| span.start < end && start < span.end;
+        if !spans.iter().any(|span| inside(&span)) {
+            continue;
+        }
+        groups.push(group);
+        at = at.max(start);
+        for span in spans.iter().filter(inside) {
+            let (from, to) = (span.start.max(start), span.end.min(end));
+            selectors.push(RowSelector::skip(from.saturating_sub(at)));
+            selectors.push(RowSelector::select(to.saturating_sub(from)));
+            at = to;
+        }
+        selectors.push(RowSelector::skip(end.saturating_sub(at)));
+        at = end;
+    }
+    (groups, RowSelection::from(selectors))
+}
+
+fn bad_name(path: &Path) -> String {
+    format!("cannot read {}", path.display())
+}
+
+fn bad(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+    StoreError::new(Code::STORE_MALFORMED, bad_name(path)).because(error)
+}
+
+/// A mapped file as the owner of `Bytes`.
+struct SharedMap(Arc<Mapped>);
+
+impl AsRef<[u8]> for SharedMap {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows that a selection takes, counted over the whole file.
+    fn taken(starts: &[usize], spans: &[Range<usize>]) -> Vec<usize> {
+        let (groups, selection) = select(starts, spans);
+        let rows: Vec<usize> =
+            groups.iter().flat_map(|group| starts[*group]..starts[group + 1]).collect();
+        let mut at = 0;
+        let mut taken = Vec::new();
+        for selector in selection.iter() {
+            if !selector.skip {
+                taken.extend(&rows[at..at + selector.row_count]);
+            }
+            at += selector.row_count;
+        }
+        taken
+    }
+
+    #[test]
+    fn spans_are_taken_across_row_groups() {
+        let starts = [0, 10, 10, 25, 40];
+        for from in 0..40 {
+            for to in from..=40 {
+                let span = from..to;
+                let wanted: Vec<_> = span.clone().collect();
+                assert_eq!(taken(&starts, std::slice::from_ref(&span)), wanted);
+            }
+        }
+        let picked: Vec<_> = [0, 9, 10, 24, 39].iter().map(|row| *row..row + 1).collect();
+        assert_eq!(taken(&starts, &picked), [0, 9, 10, 24, 39]);
+        assert_eq!(taken(&starts, &[3..5, 8..12, 30..31]), [3, 4, 8, 9, 10, 11, 30]);
+    }
+}
