@@ -1,6 +1,6 @@
 //! What can go wrong with snapshots, imports, comparisons and archives.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use carnet_connect::{Loss, StoreError};
 use carnet_model::{Code, CollectionName};
@@ -145,5 +145,13 @@ impl BundleError {
             Self::Differs { .. } => Some("compare both sides with `carnet diff`"),
             Self::Request { .. } => None,
         }
+    }
+
+    pub(crate) fn malformed(path: &Path, what: impl Into<String>) -> Self {
+        Self::Malformed { path: path.to_owned(), what: what.into() }
+    }
+
+    pub(crate) fn io(doing: &str, path: &Path, source: std::io::Error) -> Self {
+        StoreError::io(format!("cannot {doing} {}", path.display()), source).into()
     }
 }
