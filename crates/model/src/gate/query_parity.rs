@@ -78,9 +78,13 @@ pub fn settled(list: &[Neighbour], k: u32, tolerance: Decimal) -> bool {
     let k = usize::try_from(k).unwrap_or(usize::MAX);
     let border = k.checked_sub(1).and_then(|index| list.get(index));
     let (Some(border), Some(farthest)) = (border, list.last()) else { return false };
-    // Both sides' rounding and the tie itself: three tolerances.
+    list.len() > k && clearly_differ(border.distance, farthest.distance, tolerance)
+}
+
+/// Farther apart than the tie itself and the rounding of both sides can explain.
+fn clearly_differ(a: Decimal, b: Decimal, tolerance: Decimal) -> bool {
     let wide = Decimal::new(tolerance.value() * 3.0).unwrap_or(tolerance);
-    list.len() > k && !equal(border.distance, farthest.distance, wide)
+    !equal(a, b, wide)
 }
 
 fn equal(a: Decimal, b: Decimal, tolerance: Decimal) -> bool {
@@ -218,8 +222,8 @@ impl Rule {
                     });
                 };
                 add("neighbour_dropped", &|query| {
-                    if !query.target.is_empty() {
-                        query.target.remove(0);
+                    if let Some(first) = query.source.first() {
+                        query.target.retain(|it| it.id != first.id);
                     }
                 });
                 add("neighbour_doubled", &|query| {
@@ -265,12 +269,12 @@ impl Rule {
         usize::try_from(self.k).unwrap_or(usize::MAX)
     }
 
-    /// Exchanges the first two records that do not tie; nothing if all do.
+    /// Exchanges the first two records that clearly do not tie; nothing if all do.
     fn exchange(&self, list: &mut [Neighbour]) {
         let next = list.iter().skip(1);
         let pair = list.iter().zip(next).take(self.k_len());
         let place = pair.enumerate().find_map(|(index, (one, next))| {
-            (!equal(one.distance, next.distance, self.tolerance)).then_some(index)
+            clearly_differ(one.distance, next.distance, self.tolerance).then_some(index)
         });
         if let Some([one, next]) = place.and_then(|place| list.get_mut(place..place + 2)) {
             std::mem::swap(&mut one.id, &mut next.id);
@@ -286,8 +290,8 @@ impl Rule {
         }
     }
 
-    /// The distances that unit vectors have under another metric, if one of those that count is
-    /// then not equal to what it was.
+    /// The distances that unit vectors have under another metric, if one of those that count then
+    /// clearly differs.
     fn measure_otherwise(&self, metric: Option<Metric>, list: &mut [Neighbour]) {
         let otherwise = |distance: f64| match metric {
             Some(Metric::L2) | None => distance * distance / 2.0,
@@ -299,8 +303,8 @@ impl Rule {
             .map(|it| Decimal::new(otherwise(it.distance.value())).unwrap_or(it.distance))
             .collect();
         let counting = list.iter().zip(&changed).take(self.k_len());
-        let mut seen = counting.map(|(it, other)| !equal(it.distance, *other, self.tolerance));
-        if seen.any(|differs| differs) {
+        let mut seen = counting.map(|(it, other)| (it.distance, *other));
+        if seen.any(|(it, other)| clearly_differ(it, other, self.tolerance)) {
             list.iter_mut().zip(changed).for_each(|(it, other)| it.distance = other);
         }
     }

@@ -133,6 +133,24 @@ pub enum HashProfile {
     Rfc8785,
 }
 
+impl From<HashProfile> for carnet_ledger::HashProfile {
+    fn from(profile: HashProfile) -> Self {
+        match profile {
+            HashProfile::EcsHashV1 => Self::EcsHashV1,
+            HashProfile::Rfc8785 => Self::Rfc8785Sha256V1,
+        }
+    }
+}
+
+impl From<EvidenceProfile> for carnet_ledger::EvidenceProfile {
+    fn from(profile: EvidenceProfile) -> Self {
+        match profile {
+            EvidenceProfile::Baseline => Self::Baseline,
+            EvidenceProfile::Admissible => Self::Admissible,
+        }
+    }
+}
+
 /// The environment that the knowledge leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]

@@ -1,5 +1,5 @@
-//! The plan and the metadata as their callers meet them.
+//! Plans, gates and metadata as their callers meet them.
 
-#[cfg(test)]
+mod gate;
 mod metadata;
 mod plan;
