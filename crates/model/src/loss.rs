@@ -12,39 +12,39 @@ use serde::{Deserialize, Serialize};
 )]
 #[schemars(inline)]
 pub enum LossName {
-    /// The search index: the target searches in another way, or exactly.
-    #[serde(rename = "index")]
-    Index,
     /// Columns of the source that no rule covers.
     #[serde(rename = "_columns")]
     Columns,
-    /// Record versions.
-    #[serde(rename = "version")]
-    Version,
-    /// Hashes of what the records were made from.
-    #[serde(rename = "source_hash")]
-    SourceHash,
-    /// Times of making.
-    #[serde(rename = "created_ts")]
-    CreatedTs,
-    /// Times of the last change.
-    #[serde(rename = "updated_ts")]
-    UpdatedTs,
     /// The artifact files.
     #[serde(rename = "artifacts")]
     Artifacts,
+    /// Times of making.
+    #[serde(rename = "created_ts")]
+    CreatedTs,
+    /// The search index: the target searches in another way, or exactly.
+    #[serde(rename = "index")]
+    Index,
+    /// Hashes of what the records were made from.
+    #[serde(rename = "source_hash")]
+    SourceHash,
+    /// Times of the last change.
+    #[serde(rename = "updated_ts")]
+    UpdatedTs,
+    /// Record versions.
+    #[serde(rename = "version")]
+    Version,
 }
 
 impl LossName {
-    /// All names, in the order of the documentation.
+    /// All names, sorted.
     pub const ALL: [Self; 7] = [
-        Self::Index,
         Self::Columns,
-        Self::Version,
-        Self::SourceHash,
-        Self::CreatedTs,
-        Self::UpdatedTs,
         Self::Artifacts,
+        Self::CreatedTs,
+        Self::Index,
+        Self::SourceHash,
+        Self::UpdatedTs,
+        Self::Version,
     ];
 
     /// The name in plans, reports and gates.
@@ -64,5 +64,20 @@ impl LossName {
 impl fmt::Display for LossName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_sort_as_their_names() {
+        let names = LossName::ALL.map(LossName::name);
+        assert!(names.is_sorted());
+        assert!(LossName::ALL.is_sorted());
+        for name in LossName::ALL {
+            assert_eq!(serde_json::to_value(name).unwrap(), name.name());
+        }
     }
 }

@@ -232,14 +232,17 @@ fn model(reader: &mut Reader, at: &Entry) -> Option<EmbeddingModel> {
     Some(EmbeddingModel { name: name?.as_str().to_owned(), revision })
 }
 
+/// The largest parameter of an index; what a store takes is less.
+const PARAMETER_MAX: u32 = 1_000_000_000;
+
 fn index(reader: &mut Reader, at: &Entry) -> Option<IndexSpec> {
     let fields = mapping(reader, at, "`index`", keys::INDEX)?;
     let kind = fields.get("kind").and_then(|at| reader.written::<Label>(at));
     let mut parameters = BTreeMap::new();
     if let Some(at) = fields.get("parameters") {
         for entry in reader.entries(&at.node, "`parameters`", at.key_span).unwrap_or_default() {
-            if let Some(number) = reader.integer(entry, "write a whole number, such as m: 16") {
-                parameters.insert(entry.key.clone(), number);
+            if let Some(number) = reader.number(entry, 0..=PARAMETER_MAX) {
+                parameters.insert(entry.key.clone(), number.into());
             }
         }
     }

@@ -14,6 +14,7 @@ mod open;
 mod phase;
 mod place;
 mod reader;
+mod schema;
 mod tree;
 mod yaml;
 
@@ -27,6 +28,7 @@ pub use document::{
 pub use mask::mask;
 pub use open::Rejected;
 pub use phase::{Phase, PhaseName, SCHEMA_VERSIONS, Step, StepName};
+pub use schema::schema;
 pub use written::{
     ColumnName, Label, MigrationName, NotWritten, Period, VariableName, WrittenPath, WrittenStore,
 };

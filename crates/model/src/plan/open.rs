@@ -54,7 +54,7 @@ pub(super) fn open(file: &str, text: &str) -> Result<(Document, Vec<Diagnostic>)
     Ok((document, findings))
 }
 
-fn read(file: &str, text: &str) -> Result<(Document, Tree), Rejected> {
+pub(super) fn read(file: &str, text: &str) -> Result<(Document, Tree), Rejected> {
     let first = yaml::first_line(text);
     let (root, findings) = yaml::parse(text);
     let mut reader = Reader { findings };

@@ -168,7 +168,15 @@ impl Reader {
     pub(super) fn number(&mut self, entry: &Entry, range: RangeInclusive<u32>) -> Option<u32> {
         let (low, high) = (*range.start(), *range.end());
         let remedy = format!("write a number from {low} to {high}");
-        let number = self.integer(entry, &remedy)?;
+        let number = match &entry.node.value {
+            Value::Int(number) => *number,
+            Value::Refused => return None,
+            Value::Null | Value::Bool(_) | Value::Text(_) | Value::List(_) | Value::Map(_) => {
+                let message = format!("`{}` must be a whole number", entry.key);
+                self.wrong_kind(&entry.node, entry.key_span, &message, &remedy);
+                return None;
+            }
+        };
         if let Some(fits) = u32::try_from(number).ok().filter(|number| range.contains(number)) {
             return Some(fits);
         }
@@ -176,19 +184,6 @@ impl Reader {
         let finding = Diagnostic::error(Code::PLAN_VALUE, entry.node.span, message, remedy);
         self.push(finding.with_value(&number.to_string()));
         None
-    }
-
-    /// Takes any whole number.
-    pub(super) fn integer(&mut self, entry: &Entry, remedy: &str) -> Option<i64> {
-        match &entry.node.value {
-            Value::Int(number) => Some(*number),
-            Value::Refused => None,
-            Value::Null | Value::Bool(_) | Value::Text(_) | Value::List(_) | Value::Map(_) => {
-                let message = format!("`{}` must be a whole number", entry.key);
-                self.wrong_kind(&entry.node, entry.key_span, &message, remedy);
-                None
-            }
-        }
     }
 
     /// Takes a list.

@@ -290,7 +290,6 @@ macro_rules! facts_of {
 type Case = (&'static str, (Rule, Facts), Verdict, &'static str);
 
 #[rustfmt::skip]
-#[expect(clippy::wildcard_enum_match_arm, reason = "the macro takes one gate's facts and no others")]
 fn small_cases() -> Vec<Case> {
     use Verdict::{Fail, NoData};
     let version = |change: fn(&mut schema_version::Facts)| changed(versions(), facts_of!(SchemaVersion), change);
@@ -335,7 +334,6 @@ fn small_cases() -> Vec<Case> {
 }
 
 #[rustfmt::skip]
-#[expect(clippy::wildcard_enum_match_arm, reason = "the macro takes one gate's facts and no others")]
 fn content_cases() -> Vec<Case> {
     use Verdict::{Fail, NoData};
     let counted = |change: fn(&mut Vec<count::Counts>)| {

@@ -1,5 +1,8 @@
 //! Plans, gates and metadata as their callers meet them.
 
+#[cfg(test)]
 mod gate;
+#[cfg(test)]
 mod metadata;
+#[cfg(test)]
 mod plan;

@@ -44,7 +44,7 @@ for line in sys.stdin:
 ";
 
 #[expect(clippy::disallowed_methods, reason = "the test environment says where Python is")]
-fn python() -> String {
+pub(crate) fn python() -> String {
     std::env::var("CARNET_TEST_PYTHON")
         .expect("CARNET_TEST_PYTHON is not set: run the tests with ./test")
 }

@@ -1,4 +1,9 @@
-use carnet_model::plan::{Diagnostic, Plan, Severity};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use carnet_model::plan::{Diagnostic, Phase, PhaseName, Plan, Severity};
+
+use crate::metadata::python;
 
 /// A plan with every key.
 pub(crate) const FULL: &str = r#"carnet: v1
@@ -101,7 +106,7 @@ const MISTAKES: &[Mistake] = &[
     mistake(FULL, "[index, _columns]", "index", &[("plan.value", 31, 14)], "[one, two]"),
     mistake(FULL, "mode: upsert", "mode: merge", &[("plan.value", 27, 17)], "append, replace, upsert"),
     mistake(FULL, "metric: inner_product", "metric: inner-product", &[("plan.value", 13, 17)], "did you mean inner_product?"),
-    mistake(FULL, "parameters: { m: 16 }", "parameters: { m: many }", &[("plan.value", 16, 47)], "m: 16"),
+    mistake(FULL, "parameters: { m: 16 }", "parameters: { m: many }", &[("plan.value", 16, 47)], "from 0"),
     mistake(FULL, "key: VECTOR_ENDPOINT", "key: VECTOR ENDPOINT", &[("plan.value", 32, 51)], "VECTOR_ENDPOINT"),
     mistake(FULL, "      docs:\n", "      -docs:\n", &[("plan.value", 12, 7)], "a-z A-Z"),
     mistake(FULL, "value: \"postgres://prod/kb\"", "value: \"\"", &[("plan.value", 32, 75)], "what the variable"),
@@ -217,4 +222,149 @@ fn replacing_what_is_there_is_a_warning() {
     let text = SMALL.to_owned() + "import: {mode: replace}\n";
     let (_, warnings) = Plan::open("p.yaml", &text).unwrap();
     assert_eq!(places(&warnings), [("plan.conflict", 7, 16)]);
+}
+
+#[test]
+fn the_digest_is_that_of_what_the_plan_says_and_not_of_how() {
+    let digest = |text: &str| Plan::open("p.yaml", text).unwrap().0.digest();
+    let with_switch = SMALL.to_owned() + "cutover: {switch: {env_file: e, key: K}}\n";
+    for (one, other) in [
+        (SMALL.to_owned(), format!("# a comment\n{}", SMALL.replace("owner: ", "owner:   "))),
+        (SMALL.to_owned(), SMALL.to_owned() + "validate: {k: 5, tolerance: \"0.000010\"}\n"),
+        (SMALL.to_owned(), SMALL.to_owned() + "import: {mode: append}\naccept_loss: []\n"),
+        (
+            with_switch.clone(),
+            with_switch.replace("key: K", "key: K, value: \"sqlite:prod/kb.db\""),
+        ),
+        (
+            SMALL.replace("sqlite:prod/kb.db", "postgres://me@h/d?table=t"),
+            SMALL.replace("sqlite:prod/kb.db", "postgres://me:s3cr3t@h/d?table=t"),
+        ),
+    ] {
+        assert_eq!(digest(&one), digest(&other), "{other}");
+    }
+    let changes = [
+        ("kb-lab-to-prod", "kb"),
+        ("data-platform", "me"),
+        ("jurisdiction: DE", "jurisdiction: FR"),
+        ("tenant: lab", "tenant: lab2"),
+        ("name: lab\n", "name: lab2\n"),
+        ("lab:5433", "lab:5434"),
+        ("inner_product", "cosine"),
+        ("revision: \"1\"", "revision: \"2\""),
+        ("drop: [tsv]", "drop: [tsv, x]"),
+        ("version: v", "version: w"),
+        ("m: 16, ef", "m: 17, ef"),
+        ("mode: upsert", "mode: append"),
+        ("pause_ingestion", "pause"),
+        ("prod/inbox", "prod/in"),
+        ("k: 5", "k: 6"),
+        ("[index, _columns]", "[index]"),
+        ("das.env", "other.env"),
+        ("lab/archive", "lab/old"),
+    ];
+    let mut digests = std::collections::BTreeSet::from([digest(FULL)]);
+    for (from, to) in changes {
+        assert!(FULL.contains(from), "{from}");
+        assert!(digests.insert(digest(&FULL.replace(from, to))), "{from} -> {to}");
+    }
+}
+
+/// The recipe of `docs/formats.md`, section "Plan digest".
+const SCRIPT: &str = r#"
+import hashlib, json, sys
+
+def digest(value):
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+plan = json.load(sys.stdin)
+phases = []
+for phase in plan["phases"]:
+    gates = [{"gate": g["rule"]["gate"], "definition": digest(g)} for g in phase["gates"]]
+    steps = [step["name"] for step in phase["steps"]]
+    phases.append({"name": phase["name"],
+                   "digest": digest({"name": phase["name"], "steps": steps, "gates": gates})})
+print(digest({"plan": "v1", "document": digest(plan["document"]), "phases": phases}))
+"#;
+
+#[test]
+fn python_computes_the_same_digest_by_the_documented_recipe() {
+    for text in [SMALL, FULL] {
+        let (plan, _) = Plan::open("p.yaml", text).unwrap();
+        let document: serde_json::Value = serde_json::from_str(&plan.canonical()).unwrap();
+        let given = serde_json::json!({"document": document, "phases": plan.phases()});
+        let mut child = Command::new(python())
+            .args(["-c", SCRIPT])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Python starts");
+        child.stdin.take().unwrap().write_all(given.to_string().as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(said.trim(), plan.digest().to_string());
+    }
+}
+
+#[test]
+fn digests_stay_what_they_were() {
+    let digest = |text: &str| Plan::open("p.yaml", text).unwrap().0.digest().to_string();
+    assert_eq!(digest(SMALL), "d88d4f5f1c1888e9e4a64e928374648ecba7036a725c3b9020ec740992eaeeb8");
+    assert_eq!(digest(FULL), "989fbd1f3cc73dacc7fb378632c61e707aa33f2d46953307bf00cb4992ee4cdf");
+}
+
+#[test]
+fn every_step_that_changes_something_has_an_undo() {
+    for text in [SMALL, FULL] {
+        let (plan, _) = Plan::open("p.yaml", text).unwrap();
+        let names: Vec<_> = plan.phases().iter().map(|phase| phase.name).collect();
+        assert_eq!(names, PhaseName::ALL);
+        for step in plan.phases().iter().flat_map(|phase| &phase.steps) {
+            assert_eq!(step.name.mutates(), step.undo.is_some(), "{}", step.name);
+        }
+    }
+}
+
+#[test]
+fn the_table_has_what_the_plan_asks_for_and_no_more() {
+    let shape = |text: &str| -> Vec<String> {
+        let (plan, _) = Plan::open("p.yaml", text).unwrap();
+        let line = |phase: &Phase| {
+            let steps = phase.steps.iter().map(|step| step.name.name());
+            let gates = phase.gates.iter().map(|gate| gate.gate().id());
+            let (steps, gates) = (steps.collect::<Vec<_>>(), gates.collect::<Vec<_>>());
+            format!("{}: {} | {}", phase.name, steps.join(" "), gates.join(" "))
+        };
+        plan.phases().iter().map(line).collect()
+    };
+    assert_eq!(
+        shape(SMALL),
+        [
+            "prepare: describe_source describe_target | contract losses",
+            "quiesce: pin_source | ",
+            "export: export_snapshot | ",
+            "transfer: place_snapshot | ",
+            "verify: rehash_snapshot | schema_version checksums",
+            "import: load_records | ",
+            "validate: read_back | dimensions contract count content_root query_parity",
+            "cutover:  | ",
+            "decommission:  | ",
+        ]
+    );
+    assert_eq!(
+        shape(FULL),
+        [
+            "prepare: describe_source describe_target | contract losses",
+            "quiesce: raise_flag pin_source | ",
+            "export: export_snapshot | ",
+            "transfer: place_snapshot | ",
+            "verify: rehash_snapshot | schema_version checksums",
+            "import: load_records place_artifacts | ",
+            "validate: read_back | dimensions contract count content_root query_parity artifact_checksums",
+            "cutover: switch lower_flag | ",
+            "decommission: archive_snapshot | ",
+        ]
+    );
 }

@@ -1,0 +1,300 @@
+//! The JSON Schema of plans, for editors. What it cannot say (spans, contradictions, what a later
+//! build brings) only the reader says.
+
+use schemars::transform::{Transform, transform_subschemas};
+use schemars::{Schema, generate::SchemaSettings};
+use serde_json::Value;
+
+use super::document::Document;
+
+/// The JSON Schema (draft 2020-12) of `carnet: v1`.
+pub fn schema() -> Value {
+    let generator = SchemaSettings::draft2020_12().for_deserialize().into_generator();
+    let mut schema = generator.into_root_schema_for::<Document>();
+    NoNull.transform(&mut schema);
+    schema.to_value()
+}
+
+/// An optional key is one that may be left out; `key: null` is refused by the reader. The
+/// generator writes the second, which this takes out again.
+struct NoNull;
+
+impl Transform for NoNull {
+    fn transform(&mut self, schema: &mut Schema) {
+        if let Some(object) = schema.as_object_mut() {
+            if let Some(Value::Array(kinds)) = object.get_mut("type") {
+                kinds.retain(|kind| kind != "null");
+                if let [kind] = kinds.as_slice() {
+                    let kind = kind.clone();
+                    object.insert("type".to_owned(), kind);
+                }
+            }
+            if let Some(Value::Array(options)) = object.get_mut("enum") {
+                options.retain(|option| !option.is_null());
+            }
+            if let Some(Value::Array(options)) = object.get_mut("anyOf") {
+                options.retain(|option| option.get("type").is_none_or(|kind| kind != "null"));
+                if let [Value::Object(only)] = options.as_slice() {
+                    let only = only.clone();
+                    object.remove("anyOf");
+                    for (key, value) in only {
+                        // What is said where the key stands is nearer to the reader.
+                        object.entry(key).or_insert(value);
+                    }
+                }
+            }
+        }
+        transform_subschemas(self, schema);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::keys::{self, Key, Need};
+    use super::super::open::read;
+    use super::super::yaml::{self, Node};
+    use super::*;
+
+    /// The part of JSON Schema that ours uses, but for `pattern` and `propertyNames`.
+    fn fits(root: &Value, schema: &Value, value: &Value) -> bool {
+        let known = [
+            "$defs",
+            "$ref",
+            "$schema",
+            "additionalProperties",
+            "const",
+            "default",
+            "description",
+            "format",
+            "items",
+            "maxLength",
+            "maximum",
+            "minLength",
+            "minProperties",
+            "minimum",
+            "oneOf",
+            "pattern",
+            "properties",
+            "propertyNames",
+            "required",
+            "title",
+            "type",
+            "uniqueItems",
+        ];
+        for key in schema.as_object().unwrap().keys() {
+            assert!(known.contains(&key.as_str()), "{key} is not checked by this test");
+        }
+        let of_kind = |kind: &str| match kind {
+            "object" => value.is_object(),
+            "array" => value.is_array(),
+            "string" => value.is_string(),
+            "integer" => value.is_i64(),
+            other => panic!("{other}"),
+        };
+        let size = || value.as_str().map_or(0, |text| text.chars().count() as u64);
+        let number = || value.as_f64().unwrap_or(f64::NAN);
+        let at = |key: &str| schema.get(key);
+        at("$ref").is_none_or(|path| {
+            let path = path.as_str().unwrap().strip_prefix('#').unwrap();
+            fits(root, root.pointer(path).unwrap(), value)
+        }) && at("type").is_none_or(|kind| of_kind(kind.as_str().unwrap()))
+            && at("const").is_none_or(|only| only == value)
+            && at("oneOf").is_none_or(|options| {
+                options.as_array().unwrap().iter().filter(|it| fits(root, it, value)).count() == 1
+            })
+            && at("minLength").is_none_or(|least| size() >= least.as_u64().unwrap())
+            && at("maxLength").is_none_or(|most| size() <= most.as_u64().unwrap())
+            && at("minimum").is_none_or(|least| number() >= least.as_f64().unwrap())
+            && at("maximum").is_none_or(|most| number() <= most.as_f64().unwrap())
+            && value.as_array().is_none_or(|items| fits_items(root, schema, items))
+            && value.as_object().is_none_or(|members| fits_members(root, schema, members))
+    }
+
+    fn fits_items(root: &Value, schema: &Value, items: &[Value]) -> bool {
+        let unique = schema.get("uniqueItems") != Some(&json!(true))
+            || items.iter().enumerate().all(|(at, item)| !items[..at].contains(item));
+        unique && items.iter().all(|item| fits(root, &schema["items"], item))
+    }
+
+    fn fits_members(
+        root: &Value,
+        schema: &Value,
+        members: &serde_json::Map<String, Value>,
+    ) -> bool {
+        let required = schema.get("required").and_then(Value::as_array);
+        let there = required
+            .is_none_or(|keys| keys.iter().all(|key| members.contains_key(key.as_str().unwrap())));
+        let least = schema.get("minProperties").map_or(0, |least| least.as_u64().unwrap());
+        let properties = schema.get("properties");
+        let known = members.iter().all(|(key, value)| {
+            match (properties.and_then(|all| all.get(key)), schema.get("additionalProperties")) {
+                (Some(schema), _) | (None, Some(schema @ Value::Object(_))) => {
+                    fits(root, schema, value)
+                }
+                (None, allowed) => allowed != Some(&json!(false)),
+            }
+        });
+        there && known && members.len() as u64 >= least
+    }
+
+    fn to_json(node: &Node) -> Value {
+        match &node.value {
+            yaml::Value::Null | yaml::Value::Refused => Value::Null,
+            yaml::Value::Bool(word) => json!(word),
+            yaml::Value::Int(number) => json!(number),
+            yaml::Value::Text(text) => json!(text),
+            yaml::Value::List(items) => items.iter().map(to_json).collect(),
+            yaml::Value::Map(entries) => {
+                entries.iter().map(|it| (it.key.clone(), to_json(&it.node))).collect()
+            }
+        }
+    }
+
+    /// Whether the schema and the reader take the text.
+    fn verdicts(schema: &Value, text: &str) -> (bool, bool) {
+        let (root, _) = yaml::parse(text);
+        (fits(schema, schema, &to_json(&root.unwrap())), read("p.yaml", text).is_ok())
+    }
+
+    const GOOD: &str = "carnet: v1
+migration: kb
+owner: me
+governance: {jurisdiction: DE, classification: internal, retention: P1Y}
+evidence: {profile: ecs-evidence-baseline, tenant: lab, hash_profile: rfc8785-sha256-v1}
+source:
+  name: lab
+  knowledge:
+    store: postgres://h/d
+    artifacts: a
+    collections: {docs: {metric: l2, normalisation: none, embedding_model: {name: m}, index: {kind: flat}}}
+    layout: columns
+    columns: {id: i, vector: v, metadata: m, version: n, source_hash: s, created_ts: c, updated_ts: u}
+    drop: [tsv]
+target: {name: prod, knowledge: {store: 'sqlite:f', artifacts: b, index: {kind: flat, parameters: {m: 1}}}}
+process: knowledge/v1
+import: {mode: append}
+quiesce: {flag: f}
+transfer: {inbox: i}
+validate: {queries: 1, k: 1000, tolerance: '0.1'}
+accept_loss: [index]
+cutover: {switch: {env_file: e, key: K, value: v}}
+decommission: {archive: a}
+";
+
+    #[test]
+    fn schema_and_reader_agree_about_documents() {
+        let schema = schema();
+        assert_eq!(verdicts(&schema, GOOD), (true, true));
+        // Every key taken out, every line taken out, every value of another kind.
+        let lines: Vec<&str> = GOOD.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let without = [&lines[..index], &lines[index + 1..]].concat().join("\n");
+            if yaml::parse(&without).0.is_some() {
+                let (by_schema, by_reader) = verdicts(&schema, &without);
+                assert_eq!(by_schema, by_reader, "without {line:?}");
+            }
+        }
+        let words = [
+            "v1",
+            "kb",
+            "me",
+            "DE",
+            "lab",
+            "a",
+            "l2",
+            "none",
+            "flat",
+            "columns",
+            "prod",
+            "[tsv]",
+            "append",
+            "1000",
+            "'0.1'",
+            "[index]",
+            "K",
+            "knowledge/v1",
+            "postgres://h/d",
+            "{name: m}",
+            "{m: 1}",
+            "{flag: f}",
+        ];
+        let others = ["5", "true", "~", "[]", "{}", "[x, x]", "{x: 1}", "unheard-of", "0", "''"];
+        let mut compared = 0;
+        for word in words {
+            let place = GOOD.find(&format!(": {word}")).expect(word);
+            for other in others {
+                let mut text = GOOD.to_owned();
+                text.replace_range(place + 2..place + 2 + word.len(), other);
+                if yaml::parse(&text).0.is_none() || only_by_pattern(word, other) {
+                    continue;
+                }
+                let (by_schema, by_reader) = verdicts(&schema, &text);
+                assert_eq!(by_schema, by_reader, "{word} -> {other}");
+                compared += 1;
+            }
+        }
+        assert!(compared > 150, "{compared}");
+    }
+
+    /// What the schema refuses by a pattern, which this test does not evaluate.
+    fn only_by_pattern(word: &str, other: &str) -> bool {
+        let text = ["unheard-of", "''"].contains(&other);
+        text && ["'0.1'", "postgres://h/d", "K"].contains(&word)
+            // Shared with other formats, whose schema does not limit the text.
+            || other == "''" && word == "flat"
+    }
+
+    #[test]
+    fn schema_and_reader_know_the_same_keys() {
+        let schema = schema();
+        let tables: &[(&str, &[Key])] = &[
+            ("", keys::DOCUMENT),
+            ("/$defs/Governance", keys::GOVERNANCE),
+            ("/$defs/Evidence", keys::EVIDENCE),
+            ("/$defs/Source", keys::SIDE),
+            ("/$defs/Target", keys::SIDE),
+            ("/$defs/SourceKnowledge", keys::SOURCE_KNOWLEDGE),
+            ("/$defs/TargetKnowledge", keys::TARGET_KNOWLEDGE),
+            ("/$defs/Stated", keys::STATED),
+            ("/$defs/EmbeddingModel", keys::EMBEDDING_MODEL),
+            ("/$defs/IndexSpec", keys::INDEX),
+            ("/$defs/ColumnMap", keys::COLUMNS),
+            ("/$defs/Import", keys::IMPORT),
+            ("/$defs/Quiesce", keys::QUIESCE),
+            ("/$defs/Transfer", keys::TRANSFER),
+            ("/$defs/Validate", keys::VALIDATE),
+            ("/$defs/Cutover", keys::CUTOVER),
+            ("/$defs/Switch", keys::SWITCH),
+            ("/$defs/Decommission", keys::DECOMMISSION),
+        ];
+        for (place, table) in tables {
+            let object = schema.pointer(place).expect(place);
+            let named = |need: &[Need]| -> Vec<String> {
+                let keys = table.iter().filter(|key| need.contains(&key.need));
+                let mut keys: Vec<String> = keys.map(|key| key.name.to_owned()).collect();
+                keys.sort();
+                keys
+            };
+            let properties = object["properties"].as_object().unwrap();
+            let mut keys: Vec<String> = properties.keys().cloned().collect();
+            keys.sort();
+            assert_eq!(keys, named(&[Need::Must, Need::May]), "{place}");
+            let required = object.get("required").and_then(Value::as_array);
+            let mut required: Vec<String> = required
+                .map(|keys| keys.iter().map(|key| key.as_str().unwrap().to_owned()).collect())
+                .unwrap_or_default();
+            required.sort();
+            assert_eq!(required, named(&[Need::Must]), "{place}");
+            assert_eq!(object["additionalProperties"], json!(false), "{place}");
+            for (key, property) in properties {
+                let text = property["description"].as_str();
+                assert!(text.is_some_and(|text| !text.is_empty()), "{place}/{key}");
+            }
+        }
+        let objects = schema["$defs"].as_object().unwrap().values();
+        let mappings = objects.filter(|it| it.get("properties").is_some()).count();
+        assert_eq!(mappings, tables.len() - 1, "a mapping without a table");
+    }
+}
