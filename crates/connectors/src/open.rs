@@ -22,7 +22,7 @@ pub fn open(
 ) -> Result<Box<dyn VectorRepository>, StoreError> {
     match url {
         StoreUrl::Sqlite(path) => sqlite(path, options),
-        StoreUrl::Faiss(_) => Err(left_out("faiss")),
+        StoreUrl::Faiss(path) => faiss(path, options),
         StoreUrl::Postgres(_) => Err(left_out("postgres")),
         StoreUrl::Snapshot(_) => Err(StoreError::new(
             Code::STORE_UNSUPPORTED,
@@ -38,7 +38,7 @@ fn left_out(feature: &str) -> StoreError {
 }
 
 /// Refuses a table layout for a store that has only our own.
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "faiss", feature = "sqlite"))]
 fn own_layout(kind: &str, options: &OpenOptions) -> Result<(), StoreError> {
     if options.layout == TableLayout::Carnet {
         return Ok(());
@@ -48,6 +48,23 @@ fn own_layout(kind: &str, options: &OpenOptions) -> Result<(), StoreError> {
         format!("table layouts are for postgres stores, this is a {kind} store"),
     )
     .remedy("remove the layout; the columns must have the names of our own table"))
+}
+
+#[cfg(feature = "faiss")]
+fn faiss(
+    path: &std::path::Path,
+    options: &OpenOptions,
+) -> Result<Box<dyn VectorRepository>, StoreError> {
+    own_layout("faiss", options)?;
+    Ok(Box::new(crate::faiss::FaissStore::new(path).drop_columns(options.drop.iter().cloned())))
+}
+
+#[cfg(not(feature = "faiss"))]
+fn faiss(
+    _path: &std::path::Path,
+    _options: &OpenOptions,
+) -> Result<Box<dyn VectorRepository>, StoreError> {
+    Err(left_out("faiss"))
 }
 
 #[cfg(feature = "sqlite")]

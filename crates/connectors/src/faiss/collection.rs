@@ -29,14 +29,18 @@ pub(super) struct Collection {
 
 impl Collection {
     /// Opens the files of a collection and compares what they say of each other.
-    pub(super) fn open(name: &CollectionName, place: &Place) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        name: &CollectionName,
+        place: &Place,
+        drop: &[String],
+    ) -> Result<Self, StoreError> {
         place.ensure_whole()?;
         let path = place.file(CONTRACT);
         let identity =
             Identity::at(&path).map_err(|error| StoreError::io(cannot("look at", &path), error))?;
         let declared = place.contract()?;
         let vectors = Mapped::open(&place.file(INDEX))?;
-        let table = Table::open(place)?;
+        let table = Table::open(place, drop)?;
         let index = Index::parse(&vectors).map_err(|error| unreadable(place, error))?;
         let contract = contract(name, declared, &index).map_err(|error| {
             StoreError::new(error.code(), cannot("use", &place.file(INDEX)))

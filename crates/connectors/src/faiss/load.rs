@@ -62,7 +62,7 @@ impl FaissLoad {
         }
         load.place.ensure_whole()?;
         if request.mode == LoadMode::Upsert && load.place.is_taken() {
-            let base = Collection::open(&request.contract.name, &load.place)?;
+            let base = Collection::open(&request.contract.name, &load.place, &[])?;
             ensure_rebuildable(&base, &request.contract)?;
             load.base = Some(base);
         }
@@ -233,7 +233,7 @@ pub(super) fn edit(
     if place.exchange()? == Some(Exchange::Load(EDIT.to_owned())) {
         exchange(place, &staging, EDIT)?;
     }
-    let base = Collection::open(name, place)?;
+    let base = Collection::open(name, place, &[])?;
     ensure_rebuildable(&base, &base.contract)?;
     let source = change(&base)?;
     let dir = new_files(&staging);

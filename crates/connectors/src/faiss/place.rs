@@ -112,6 +112,11 @@ impl Root {
 
     /// The collections, by name. None if there is no such directory.
     pub(super) fn collections(&self) -> Result<Vec<(CollectionName, Place)>, StoreError> {
+        if self.0.exists() && !self.0.is_dir() {
+            let what = format!("{} is not a directory", self.0.display());
+            return Err(StoreError::new(Code::STORE_NOT_FOUND, what)
+                .remedy("name the directory that holds index.faiss"));
+        }
         let mut found = Vec::new();
         let top = Place { dir: self.0.clone() };
         if top.is_taken() {

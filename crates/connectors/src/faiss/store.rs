@@ -24,6 +24,7 @@ use super::view::{FaissSnapshot, missing};
 pub struct FaissStore {
     root: Root,
     label: String,
+    drop: Vec<String>,
     capabilities: Capabilities,
     /// Collections that were opened before, with the ids that were read then.
     opened: Mutex<BTreeMap<CollectionName, Arc<Collection>>>,
@@ -36,6 +37,7 @@ impl FaissStore {
         Self {
             label: format!("faiss:{}", root.dir().display()),
             root,
+            drop: Vec::new(),
             capabilities: Capabilities {
                 write: WriteCapability::WholeCollection,
                 read: ReadConsistency::ChangeDetected,
@@ -52,6 +54,14 @@ impl FaissStore {
         }
     }
 
+    /// Leaves these columns of the metadata tables behind, as far as they have no field of their own
+    /// in records. A column `faiss_id` that is dropped still says which vector a row belongs to.
+    #[must_use]
+    pub fn drop_columns(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.drop.extend(names);
+        self
+    }
+
     /// Opens a collection, or takes the one that was opened before if its files are the same.
     fn open(&self, name: &CollectionName, place: &Place) -> Result<Arc<Collection>, StoreError> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,7 +73,7 @@ impl FaissStore {
             return Ok(Arc::clone(held));
         }
         opened.remove(name);
-        let collection = Arc::new(Collection::open(name, place)?);
+        let collection = Arc::new(Collection::open(name, place, &self.drop)?);
         opened.insert(name.clone(), Arc::clone(&collection));
         Ok(collection)
     }
@@ -96,7 +106,7 @@ impl VectorRepository for FaissStore {
             let collection = self.open(&name, &place).ok();
             (name, (place, collection))
         });
-        Ok(Box::new(FaissSnapshot { collections: collections.collect() }))
+        Ok(Box::new(FaissSnapshot { collections: collections.collect(), drop: &self.drop }))
     }
 
     fn upsert(&self, name: &CollectionName, records: &Records) -> Result<(), StoreError> {

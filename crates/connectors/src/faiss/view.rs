@@ -13,16 +13,17 @@ use super::place::Place;
 pub(super) const GROUP_ROWS: usize = 8_192;
 
 /// A view. A collection that could not be opened is there without content.
-pub(super) struct FaissSnapshot {
+pub(super) struct FaissSnapshot<'s> {
+    pub(super) drop: &'s [String],
     pub(super) collections: BTreeMap<CollectionName, (Place, Option<Arc<Collection>>)>,
 }
 
-impl FaissSnapshot {
+impl FaissSnapshot<'_> {
     fn get(&self, name: &CollectionName) -> Result<(&Place, &Collection), StoreError> {
         match self.collections.get(name) {
             None => Err(missing(name)),
             Some((place, Some(collection))) => Ok((place, collection)),
-            Some((place, None)) => match Collection::open(name, place) {
+            Some((place, None)) => match Collection::open(name, place, self.drop) {
                 Err(error) => Err(error),
                 Ok(_) => Err(StoreError::new(
                     Code::STORE_CHANGED,
@@ -38,7 +39,7 @@ pub(super) fn missing(name: &CollectionName) -> StoreError {
     StoreError::new(Code::STORE_NOT_FOUND, format!("there is no collection {name}"))
 }
 
-impl StoreSnapshot for FaissSnapshot {
+impl StoreSnapshot for FaissSnapshot<'_> {
     fn collections(&self) -> Result<Vec<CollectionName>, StoreError> {
         Ok(self.collections.keys().cloned().collect())
     }

@@ -84,20 +84,40 @@ impl TableRows {
     }
 }
 
-/// Refuses a table whose columns cannot become records. Gives the names of the columns that travel
-/// in the metadata.
-pub(super) fn judge(schema: &Schema) -> Result<Vec<String>, StoreError> {
+/// Which columns of a table are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chosen {
+    /// Positions of the columns that become records.
+    pub(super) positions: Vec<usize>,
+    /// Names of those among them that travel in the metadata.
+    pub(super) carried: Vec<String>,
+    /// Whether there is a column of FAISS ids.
+    pub(super) faiss_id: bool,
+}
+
+/// Whether a column has a field of its own in records.
+pub(super) fn is_field(name: &str) -> bool {
+    FIELDS.contains(&name)
+}
+
+/// Chooses the columns of a table: all but those to drop, of which those with a field of their own
+/// stay. Refused: a table whose columns cannot become records.
+pub(super) fn choose(schema: &Schema, drop: &[String]) -> Result<Chosen, StoreError> {
     let wrong = |what: String| StoreError::new(Code::TABLE_COLUMN, what);
     if schema.column_with_name("id").is_none() {
         let held: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         return Err(wrong(format!("no column id among {}", held.join(", ")))
             .remedy("name the column with each record's id `id`"));
     }
-    let mut carried = Vec::new();
+    let mut chosen = Chosen { positions: Vec::new(), carried: Vec::new(), faiss_id: false };
     for (at, field) in schema.fields().iter().enumerate() {
         let (name, kind) = (field.name().as_str(), field.data_type());
         if schema.fields().iter().take(at).any(|other| other.name() == name) {
             return Err(wrong(format!("the column {name} stands twice")));
+        }
+        chosen.faiss_id |= name == FAISS_ID && kind.is_integer();
+        if !is_field(name) && drop.iter().any(|dropped| dropped == name) {
+            continue;
         }
         let fits = match name {
             "id" => kind == &DataType::Utf8 || kind.is_integer(),
@@ -116,13 +136,14 @@ pub(super) fn judge(schema: &Schema) -> Result<Vec<String>, StoreError> {
         };
         if !fits {
             return Err(wrong(format!("the column {name} is of type {kind}"))
-                .remedy("convert the column, or leave it out"));
+                .remedy("convert the column, or name it under `drop`"));
         }
-        if !FIELDS.contains(&name) {
-            carried.push(name.to_owned());
+        chosen.positions.push(at);
+        if !is_field(name) {
+            chosen.carried.push(name.to_owned());
         }
     }
-    Ok(carried)
+    Ok(chosen)
 }
 
 /// Converts a batch whose schema was judged. `first` is the number of its first row, for errors.
@@ -275,7 +296,7 @@ fn metadata(
         .fields()
         .iter()
         .zip(batch.columns())
-        .filter(|(field, _)| !FIELDS.contains(&field.name().as_str()))
+        .filter(|(field, _)| !is_field(field.name()))
         .map(|(field, column)| (json::quoted(field.name()), column))
         .collect();
     if let Some(text) = held.and_then(|column| column.as_string_opt::<i32>())
@@ -330,7 +351,8 @@ fn as_json(column: &ArrayRef, name: &str, id: &str, row: usize) -> Result<String
     let mut text = String::new();
     value::write(column, row, &mut text).map_err(|what| {
         let what = format!("the column {name} of record {:?} holds {what}", shorten(id));
-        StoreError::new(Code::TABLE_UNMAPPED, what).remedy("convert the column, or leave it out")
+        StoreError::new(Code::TABLE_UNMAPPED, what)
+            .remedy("convert the column, or name it under `drop`")
     })?;
     Ok(text)
 }

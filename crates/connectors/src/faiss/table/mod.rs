@@ -40,8 +40,8 @@ pub(super) type RowBatches<'t> =
     Box<dyn Iterator<Item = Result<TableRows, StoreError>> + Send + 't>;
 
 impl Table {
-    /// Opens whichever of the two tables is there.
-    pub(super) fn open(place: &Place) -> Result<Self, StoreError> {
+    /// Opens whichever of the two tables is there, without the columns to drop.
+    pub(super) fn open(place: &Place, drop: &[String]) -> Result<Self, StoreError> {
         let (parquet, sqlite) = (place.file(PARQUET), place.file(SQLITE));
         let source = match (parquet.exists(), sqlite.exists()) {
             (true, true) => {
@@ -52,8 +52,8 @@ impl Table {
                 )
                 .remedy("remove the one that does not belong to the index"));
             }
-            (false, true) => Source::Sqlite(SqliteTable::open(&sqlite)?),
-            _ => Source::Parquet(ParquetTable::open(&parquet)?),
+            (false, true) => Source::Sqlite(SqliteTable::open(&sqlite, drop)?),
+            _ => Source::Parquet(ParquetTable::open(&parquet, drop)?),
         };
         Ok(Self { source, spool: Once::default() })
     }
@@ -81,12 +81,10 @@ impl Table {
 
     /// The FAISS id of each row, if the table has that column.
     pub(super) fn faiss_ids(&self) -> Result<Option<Vec<i64>>, StoreError> {
-        if !self.carried_columns().iter().any(|name| name == columns::FAISS_ID) {
-            return Ok(None);
-        }
         match &self.source {
-            Source::Parquet(table) => table.faiss_ids().map(Some),
-            Source::Sqlite(table) => table.faiss_ids().map(Some),
+            Source::Parquet(table) if table.has_faiss_ids() => table.faiss_ids().map(Some),
+            Source::Sqlite(table) if table.has_faiss_ids() => table.faiss_ids().map(Some),
+            Source::Parquet(_) | Source::Sqlite(_) => Ok(None),
         }
     }
 

@@ -65,20 +65,20 @@ pub(super) struct ParquetTable {
     file: Arc<Mapped>,
     chunks: Chunks,
     metadata: ArrowReaderMetadata,
-    carried: Vec<String>,
+    chosen: columns::Chosen,
     /// The first row of each row group, and the number of rows at the end.
     starts: Vec<usize>,
 }
 
 impl ParquetTable {
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path, drop: &[String]) -> Result<Self, StoreError> {
         let file = Arc::new(Mapped::open(path)?);
         let chunks = Chunks(Bytes::from_owner(SharedMap(Arc::clone(&file))));
         // The writer's Arrow types are left aside: what counts is what Parquet itself says, with
         // fewer types for text, lists and times.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = ArrowReaderMetadata::load(&chunks, options).map_err(|e| bad(path, e))?;
-        let carried = columns::judge(metadata.schema())
+        let chosen = columns::choose(metadata.schema(), drop)
             .map_err(|error| StoreError::new(error.code(), bad_name(path)).because(error))?;
         let mut starts = vec![0_usize];
         for group in metadata.metadata().row_groups() {
@@ -89,7 +89,7 @@ impl ParquetTable {
                     .because("a row group with a negative number of rows")
             })?);
         }
-        Ok(Self { path: path.to_owned(), file, chunks, metadata, carried, starts })
+        Ok(Self { path: path.to_owned(), file, chunks, metadata, chosen, starts })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -97,7 +97,11 @@ impl ParquetTable {
     }
 
     pub(super) fn carried_columns(&self) -> &[String] {
-        &self.carried
+        &self.chosen.carried
+    }
+
+    pub(super) fn has_faiss_ids(&self) -> bool {
+        self.chosen.faiss_id
     }
 
     pub(super) fn ensure_unchanged(&self) -> Result<(), StoreError> {
@@ -106,7 +110,9 @@ impl ParquetTable {
 
     /// The rows of ascending, disjoint spans.
     pub(super) fn rows(&self, spans: &[Range<usize>]) -> Result<RowBatches<'_>, StoreError> {
-        let reader = self.reader(spans, ProjectionMask::all())?;
+        let positions = self.chosen.positions.iter().copied();
+        let columns = ProjectionMask::roots(self.metadata.parquet_schema(), positions);
+        let reader = self.reader(spans, columns)?;
         let spans: Vec<_> = spans.to_vec();
         let mut numbers = spans.into_iter().flatten();
         Ok(Box::new(reader.map(move |batch| {

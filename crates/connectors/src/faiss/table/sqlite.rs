@@ -9,7 +9,7 @@ use carnet_model::Code;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
 
-use super::columns::FAISS_ID;
+use super::columns::{FAISS_ID, is_field};
 use super::json;
 use super::spool::{PartWriter, Spool};
 use crate::faiss::mapped::unchanged;
@@ -25,15 +25,14 @@ pub(super) struct SqliteTable {
     len: usize,
     columns: Vec<String>,
     carried: Vec<String>,
+    has_faiss_ids: bool,
     /// Whether rows have a number of their own that fixes their order.
     ordered: bool,
     faiss_ids: Once<Vec<i64>>,
 }
 
-const FIELDS: [&str; 6] = ["id", "metadata", "version", "source_hash", "created_ts", "updated_ts"];
-
 impl SqliteTable {
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path, drop: &[String]) -> Result<Self, StoreError> {
         let identities = [path.to_owned(), beside(path, "-wal")]
             .into_iter()
             .map(|path| {
@@ -57,7 +56,7 @@ impl SqliteTable {
         if kind.as_deref() != Some("table") {
             return Err(column(path, "there is no table named metadata".to_owned()));
         }
-        let columns: Vec<String> = connection
+        let mut columns: Vec<String> = connection
             .prepare("SELECT * FROM metadata LIMIT 0")
             .map(|statement| statement.column_names().map(str::to_owned).collect())
             .map_err(failed)?;
@@ -68,9 +67,10 @@ impl SqliteTable {
             .query_row("SELECT count(*) FROM metadata", [], |row| row.get(0))
             .map_err(failed)?;
         let ordered = connection.prepare("SELECT _rowid_ FROM metadata LIMIT 0").is_ok();
-        let carried: Vec<String> =
-            columns.iter().filter(|name| !FIELDS.contains(&name.as_str())).cloned().collect();
-        if !ordered && !carried.iter().any(|name| name == FAISS_ID) {
+        let has_faiss_ids = columns.iter().any(|name| name == FAISS_ID);
+        columns.retain(|name| is_field(name) || !drop.contains(name));
+        let carried = columns.iter().filter(|name| !is_field(name)).cloned().collect();
+        if !ordered && !has_faiss_ids {
             let what = format!("the table metadata has no order and no column {FAISS_ID}");
             return Err(column(path, what));
         }
@@ -80,6 +80,7 @@ impl SqliteTable {
             len: usize::try_from(len).unwrap_or(0),
             columns,
             carried,
+            has_faiss_ids,
             ordered,
             faiss_ids: Once::default(),
         })
@@ -91,6 +92,10 @@ impl SqliteTable {
 
     pub(super) fn carried_columns(&self) -> &[String] {
         &self.carried
+    }
+
+    pub(super) fn has_faiss_ids(&self) -> bool {
+        self.has_faiss_ids
     }
 
     pub(super) fn ensure_unchanged(&self) -> Result<(), StoreError> {
@@ -178,8 +183,8 @@ impl SqliteTable {
                     let what = format!("row {number} of the metadata has no id");
                     return Err(StoreError::new(Code::RECORD_ID, what));
                 }
-                (name, ValueRef::Null) if FIELDS.contains(&name) => {}
-                (name, _) if FIELDS.contains(&name) => return Err(wrong()),
+                (name, ValueRef::Null) if is_field(name) => {}
+                (name, _) if is_field(name) => return Err(wrong()),
                 (name, value) => extras.push((json::quoted(name), extra(value, name, number)?)),
             }
         }
@@ -220,7 +225,7 @@ fn wrong_value(name: &str, number: usize, value: ValueRef<'_>) -> StoreError {
     let kind = value.data_type();
     let name = shorten(name);
     let what = format!("row {number} of the metadata holds {kind} in the column {name}");
-    StoreError::new(Code::TABLE_COLUMN, what).remedy("convert the column, or leave it out")
+    StoreError::new(Code::TABLE_COLUMN, what).remedy("convert the column, or name it under `drop`")
 }
 
 fn value<'r>(row: &'r Row<'_>, at: usize, path: &Path) -> Result<ValueRef<'r>, StoreError> {
