@@ -122,7 +122,12 @@ fn process(reader: &mut Reader, at: &Entry) -> Option<Process> {
             Some("a process from a BPMN file")
         }
         Value::List(_) | Value::Map(_) => Some("a process written out in the plan"),
-        Value::Text(_) | Value::Null | Value::Bool(_) | Value::Int(_) | Value::Refused => None,
+        Value::Text(_)
+        | Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::Refused => None,
     };
     let Some(later) = later else {
         return reader.word(at, &[("knowledge/v1", Process::KnowledgeV1)]);
@@ -197,6 +202,9 @@ fn collections(reader: &mut Reader, at: &Entry) -> Option<BTreeMap<CollectionNam
     }
     let mut collections = BTreeMap::new();
     for entry in entries {
+        if reader.is_full() {
+            break;
+        }
         let name = CollectionName::new(entry.key.clone());
         if name.is_err() {
             let message = "this cannot name a collection";
@@ -314,6 +322,9 @@ fn set<T: Ord>(
 ) -> BTreeSet<T> {
     let mut found = BTreeSet::new();
     for node in reader.list(at).unwrap_or_default() {
+        if reader.is_full() {
+            break;
+        }
         let Some(value) = read(reader, node) else { continue };
         if found.contains(&value) {
             let message = format!("`{}` names {} twice", at.key, name(&value));

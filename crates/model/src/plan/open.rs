@@ -34,7 +34,11 @@ impl Rejected {
 
 fn counted(diagnostics: &[Diagnostic]) -> String {
     let errors = diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
-    if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") }
+    match errors {
+        1 => "1 error".to_owned(),
+        most if most >= yaml::FINDINGS_MAX => format!("at least {most} errors"),
+        several => format!("{several} errors"),
+    }
 }
 
 /// In the order of the text.

@@ -33,6 +33,11 @@ impl Reader {
         }
     }
 
+    /// Whether enough was found: more is not looked for.
+    pub(super) fn is_full(&self) -> bool {
+        self.findings.len() >= FINDINGS_MAX
+    }
+
     /// Takes a mapping that may have these keys. `what` names it and `at` is its key, to point at
     /// when something is missing.
     pub(super) fn fields<'a>(
@@ -43,11 +48,17 @@ impl Reader {
         keys: &[Key],
     ) -> Option<Fields<'a>> {
         let entries = self.entries(node, what, at)?;
+        let mut slips = Vec::new();
         for entry in entries {
-            self.check_key(entry, what, keys);
+            if self.is_full() {
+                break;
+            }
+            slips.extend(self.check_key(entry, what, keys));
         }
         for key in keys.iter().filter(|key| key.need == Need::Must) {
-            if !entries.iter().any(|entry| entry.key == key.name) {
+            // A key that is there with a slip in its name is one mistake, not two.
+            let slip = slips.contains(&key.name);
+            if !slip && !entries.iter().any(|entry| entry.key == key.name) {
                 let message = format!("`{}` is missing in {what}", key.name);
                 let remedy = format!("add `{}: …`", key.name);
                 self.push(Diagnostic::error(Code::PLAN_MISSING, at, message, remedy));
@@ -66,7 +77,12 @@ impl Reader {
         match &node.value {
             Value::Map(entries) => Some(entries),
             Value::Refused => None,
-            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Text(_) | Value::List(_) => {
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::List(_) => {
                 let remedy = "write `key: value` lines below it, or {key: value}";
                 self.wrong_kind(node, at, &format!("{what} must be a mapping"), remedy);
                 None
@@ -74,10 +90,12 @@ impl Reader {
         }
     }
 
-    fn check_key(&mut self, entry: &Entry, what: &str, keys: &[Key]) {
+    /// Gives the key that was meant, if this one is a slip.
+    fn check_key(&mut self, entry: &Entry, what: &str, keys: &[Key]) -> Option<&'static str> {
+        let mut slip = None;
         let named = &entry.key;
         let finding = match keys.iter().find(|key| key.name == named) {
-            Some(Key { need: Need::Must | Need::May, .. }) => return,
+            Some(Key { need: Need::Must | Need::May, .. }) => return None,
             Some(Key { need: Need::Later(meaning), .. }) => Diagnostic::error(
                 Code::PLAN_UNSUPPORTED,
                 entry.key_span,
@@ -87,8 +105,8 @@ impl Reader {
             None => {
                 let usable = keys.iter().filter(|key| !matches!(key.need, Need::Later(_)));
                 let known: Vec<&str> = usable.map(|key| key.name).collect();
-                let meant = nearest(named, keys.iter().map(|key| key.name));
-                let remedy = match meant {
+                slip = nearest(named, keys.iter().map(|key| key.name));
+                let remedy = match slip {
                     Some(meant) => format!("did you mean `{meant}`?"),
                     None => format!("the keys here are {}", known.join(", ")),
                 };
@@ -97,6 +115,7 @@ impl Reader {
             }
         };
         self.push(finding.with_value(named));
+        slip
     }
 
     /// Takes a text.
@@ -109,6 +128,7 @@ impl Reader {
             Value::Text(text) => return Some(text),
             Value::Refused => return None,
             Value::Int(number) => format!("put it in quotes: \"{number}\""),
+            Value::Float(number) => format!("put it in quotes: \"{number}\""),
             Value::Bool(word) => format!("put it in quotes: \"{word}\""),
             Value::Null => "write a value, or take the key out".to_owned(),
             Value::List(_) | Value::Map(_) => "write one text".to_owned(),
@@ -171,7 +191,12 @@ impl Reader {
         let number = match &entry.node.value {
             Value::Int(number) => *number,
             Value::Refused => return None,
-            Value::Null | Value::Bool(_) | Value::Text(_) | Value::List(_) | Value::Map(_) => {
+            Value::Null
+            | Value::Bool(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::List(_)
+            | Value::Map(_) => {
                 let message = format!("`{}` must be a whole number", entry.key);
                 self.wrong_kind(&entry.node, entry.key_span, &message, &remedy);
                 return None;
@@ -191,7 +216,12 @@ impl Reader {
         match &entry.node.value {
             Value::List(items) => Some(items),
             Value::Refused => None,
-            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Text(_) | Value::Map(_) => {
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::Map(_) => {
                 let message = format!("`{}` must be a list", entry.key);
                 self.wrong_kind(&entry.node, entry.key_span, &message, "write [one, two]");
                 None
@@ -201,15 +231,16 @@ impl Reader {
 
     fn wrong_kind(&mut self, node: &Node, at: Span, message: &str, remedy: &str) {
         let (found, value, span) = match &node.value {
-            Value::Null => ("nothing", None, at),
-            Value::Bool(word) => ("a truth value", Some(word.to_string()), node.span),
-            Value::Int(number) => ("a whole number", Some(number.to_string()), node.span),
-            Value::Text(text) => ("text", Some(text.clone()), node.span),
-            Value::List(_) => ("a list", None, at),
-            Value::Map(_) => ("a mapping", None, at),
+            Value::Null => (" and is empty", None, at),
+            Value::Bool(word) => (", not true or false", Some(word.to_string()), node.span),
+            Value::Int(number) => (", not a number", Some(number.to_string()), node.span),
+            Value::Float(number) => (", not a fraction", Some(number.clone()), node.span),
+            Value::Text(text) => (", not text", Some(text.clone()), node.span),
+            Value::List(_) => (", not a list", None, at),
+            Value::Map(_) => (", not a mapping", None, at),
             Value::Refused => return,
         };
-        let message = format!("{message}, and here is {found}");
+        let message = format!("{message}{found}");
         let mut finding = Diagnostic::error(Code::PLAN_VALUE, span, message, remedy);
         if let Some(value) = value {
             finding = finding.with_value(&value);

@@ -144,6 +144,7 @@ mod tests {
             yaml::Value::Null | yaml::Value::Refused => Value::Null,
             yaml::Value::Bool(word) => json!(word),
             yaml::Value::Int(number) => json!(number),
+            yaml::Value::Float(number) => json!(number.parse::<f64>().unwrap()),
             yaml::Value::Text(text) => json!(text),
             yaml::Value::List(items) => items.iter().map(to_json).collect(),
             yaml::Value::Map(entries) => {
@@ -220,7 +221,8 @@ decommission: {archive: a}
             "{m: 1}",
             "{flag: f}",
         ];
-        let others = ["5", "true", "~", "[]", "{}", "[x, x]", "{x: 1}", "unheard-of", "0", "''"];
+        let others =
+            ["5", "0.5", "true", "~", "[]", "{}", "[x, x]", "{x: 1}", "unheard-of", "0", "''"];
         let mut compared = 0;
         for word in words {
             let place = GOOD.find(&format!(": {word}")).expect(word);

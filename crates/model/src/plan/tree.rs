@@ -49,6 +49,11 @@ fn step<'a>(node: &'a Node, key: &str) -> Option<(&'a Node, Span)> {
             let item = items.get(key.parse::<usize>().ok()?)?;
             Some((item, item.span))
         }
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Text(_) | Value::Refused => None,
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::Text(_)
+        | Value::Refused => None,
     }
 }
