@@ -94,6 +94,16 @@ pub enum BundleError {
         /// What differs, with both values.
         what: String,
     },
+    /// An import failed, and not all that it wrote could be taken back.
+    #[error("collection {collection}: the import stopped; still in the target: {}", left.join(", "))]
+    LeftBehind {
+        /// The collection.
+        collection: CollectionName,
+        /// What is still in the target.
+        left: Vec<String>,
+        /// Why the import stopped.
+        source: Box<BundleError>,
+    },
     /// What the caller asks for makes no sense.
     #[error("{what}")]
     Request {
@@ -120,6 +130,7 @@ impl BundleError {
             Self::Conflict { .. } => Code::IMPORT_CONFLICT,
             Self::Contract { .. } => Code::CONTRACT_DIFFERS,
             Self::Differs { .. } => Code::CONTENT_DIFFERS,
+            Self::LeftBehind { source, .. } => source.code(),
             Self::Request { .. } => Code::USAGE,
         }
     }
@@ -143,6 +154,7 @@ impl BundleError {
             ),
             Self::Contract { .. } => Some("import into another collection, or with mode replace"),
             Self::Differs { .. } => Some("compare both sides with `carnet diff`"),
+            Self::LeftBehind { source, .. } => source.remedy_text(),
             Self::Request { .. } => None,
         }
     }

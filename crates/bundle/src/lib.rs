@@ -5,11 +5,16 @@ mod artifacts;
 mod checksums;
 mod collection;
 mod columns;
+mod copy;
+mod declared;
+mod diff;
+mod difference;
 mod encode;
 mod error;
 mod export;
 mod facts;
 mod files;
+mod import;
 mod leaves;
 mod manifest;
 mod ordered;
@@ -21,9 +26,18 @@ mod work;
 
 pub use artifacts::ARTIFACT_KINDS;
 pub use collection::{CollectionDigest, digest_collection, digest_store};
+pub use copy::{Copied, CopyRequest, copy};
+pub use declared::DeclaredView;
+pub use diff::{CollectionDiff, DiffReport, Difference, DifferenceKind, diff, diff_collection};
+pub use difference::FieldDifference;
 pub use error::BundleError;
 pub use export::{ExportRequest, Exported, IndexWriter, export_snapshot, export_view};
 pub use files::FileSum;
+pub use import::{
+    AcceptedLoss, CollectionPlan, Expected, ImportCounts, ImportJournal, ImportMode, ImportPlan,
+    ImportRequest, Imported, MemoryJournal, NoJournal, RangePlan, VerifiedCollection,
+    VerifiedImport, plan_import, run_import, verify_target,
+};
 pub use leaves::{RangeDigest, RangeLeaves, digest_range, root_of_ranges};
 pub use manifest::{MANIFEST, Manifest, ManifestCollection, SCHEMA_VERSION, TREE};
 pub use record::{RECORD_DIGEST, record_digest};

@@ -3,4 +3,10 @@
 #[cfg(test)]
 mod content;
 #[cfg(test)]
+mod diff;
+#[cfg(test)]
 mod export;
+#[cfg(test)]
+mod import;
+#[cfg(test)]
+mod stores;
