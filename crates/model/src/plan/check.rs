@@ -4,6 +4,7 @@
 
 use super::diagnostic::{Diagnostic, Span};
 use super::document::{Document, ImportMode, Layout};
+use super::mask::mask;
 use super::nearest::nearest;
 use super::place::Place;
 use super::tree::Tree;
@@ -23,6 +24,7 @@ pub(super) fn check(document: &Document, tree: &Tree) -> Vec<Diagnostic> {
     let mut check = Check { document, tree, findings: Vec::new() };
     check.stores();
     check.passwords();
+    check.switch_value();
     check.tables();
     check.target_index();
     check.artifacts();
@@ -93,6 +95,19 @@ impl Check<'_> {
                 at,
                 "a password stands in the plan",
                 "take it out and set PGPASSWORD, or write a password file (~/.pgpass)",
+            ));
+        }
+    }
+
+    /// What is switched to is recorded in the evidence as it is written.
+    fn switch_value(&mut self) {
+        let Some(cutover) = &self.document.cutover else { return };
+        if mask(&cutover.switch.value) != cutover.switch.value {
+            self.findings.push(Diagnostic::error(
+                Code::PLAN_PASSWORD,
+                self.tree.at(&["cutover", "switch", "value"]),
+                "a password stands in the value, which the evidence records",
+                "take it out; let the reader of the variable have it from a file of its own",
             ));
         }
     }

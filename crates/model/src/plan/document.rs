@@ -329,7 +329,10 @@ pub struct Validate {
     pub k: u32,
     /// How far two distances may lie apart and still be equal, relative to the larger of 1 and the
     /// distance; a decimal fraction in quotes, below 1.
-    #[schemars(default = "tolerance_default")]
+    #[schemars(
+        default = "tolerance_default",
+        extend("pattern" = "^(0(\\.[0-9]+)?|[0-9](\\.[0-9]+)?[eE]-[0-9]+)$")
+    )]
     pub tolerance: Decimal,
 }
 

@@ -114,6 +114,7 @@ const MISTAKES: &[Mistake] = &[
     mistake(FULL, "key: VECTOR_ENDPOINT", "key: VECTOR ENDPOINT", &[("plan.value", 32, 51)], "VECTOR_ENDPOINT"),
     mistake(FULL, "      docs:\n", "      -docs:\n", &[("plan.value", 12, 7)], "a-z A-Z"),
     mistake(FULL, "value: \"postgres://prod/kb\"", "value: \"\"", &[("plan.value", 32, 75)], "what the variable"),
+    mistake(FULL, "postgres://prod/kb", "postgres://u:p@prod/kb", &[("plan.password", 32, 75)], "take it out"),
     // Parts that read well and contradict one another.
     mistake(SMALL, "sqlite:prod/kb.db", "faiss:./lab/", &[("plan.conflict", 5, 43)], "of its own"),
     mistake(FULL, "writer@prod/kb", "writer@LAB:5433/kb", &[("plan.conflict", 23, 12)], "of its own"),
