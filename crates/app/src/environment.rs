@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use carnet_bundle::SnapshotTime;
 use carnet_model::{Code, Secret};
 
 use crate::failure::Failure;
@@ -45,13 +46,13 @@ impl Environment {
         i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
     }
 
-    /// Microseconds since 1970 for what a snapshot says about its own making: `SOURCE_DATE_EPOCH`
-    /// where it is set, else the clock.
-    pub(crate) fn snapshot_time(&self) -> Result<i64, Failure> {
-        let Some(text) = &self.source_date_epoch else { return Ok(Self::now()) };
-        let seconds =
-            text.parse::<i64>().ok().filter(|seconds| (0..=LAST_SECOND).contains(seconds));
-        seconds.map(|seconds| seconds * 1_000_000).ok_or_else(|| {
+    /// When a snapshot says that it was made: `SOURCE_DATE_EPOCH` where it is set, else the clock.
+    pub(crate) fn snapshot_time(&self) -> Result<SnapshotTime, Failure> {
+        let seconds = match &self.source_date_epoch {
+            Some(text) => text.parse().ok(),
+            None => Some(Self::now().div_euclid(1_000_000)),
+        };
+        seconds.and_then(|seconds| SnapshotTime::from_unix_seconds(seconds).ok()).ok_or_else(|| {
             Failure::new(Code::USAGE, "SOURCE_DATE_EPOCH is not a number of seconds since 1970")
                 .remedy("set it to a whole number, or unset it")
         })
@@ -62,9 +63,6 @@ impl Environment {
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
     }
 }
-
-/// The last second of the year 9999.
-const LAST_SECOND: i64 = 253_402_300_799;
 
 /// A variable that is set and not empty.
 fn variable(name: &str) -> Option<String> {

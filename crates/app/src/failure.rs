@@ -76,6 +76,11 @@ impl Failure {
         Self::from(StoreError::io(what.as_ref(), error))
     }
 
+    /// A failure of a store, with the store's name.
+    pub(crate) fn at(label: &str, error: StoreError) -> Self {
+        Self::from(error).place(label)
+    }
+
     /// Adds the causes of an error.
     pub(crate) fn causes(mut self, first: Option<&(dyn Error + 'static)>) -> Self {
         let mut next = first;

@@ -13,12 +13,15 @@ mod command;
 mod defect;
 mod environment;
 mod failure;
+mod faiss_index;
 mod findings;
+mod outside;
 mod pages;
 mod plan_file;
 mod progress;
 mod screen;
 mod sheet;
+mod stores;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,8 @@
 //! Content that can be compared and moved. Reading order: record digests and collection roots,
 //! snapshots and their parts, what stands on both.
 
+#![forbid(unsafe_code)]
+
 mod artifacts;
 mod checksums;
 mod collection;

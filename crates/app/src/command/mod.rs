@@ -2,10 +2,17 @@
 
 mod check;
 mod completions;
+mod diff;
+mod digest;
 mod explain;
 mod init;
 mod plan;
+mod query;
+mod schema;
+mod snapshot;
 
+use carnet_bundle::Work;
+use carnet_connect::Progress;
 use carnet_model::Exit;
 use clap::Subcommand;
 
@@ -13,12 +20,18 @@ use crate::cli::{Cli, Global};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::findings::Findings;
+use crate::progress::progress;
 use crate::screen::Screen;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Check(check::Check),
     Plan(plan::Plan),
+    Snapshot(snapshot::Snapshot),
+    Diff(diff::Diff),
+    Digest(digest::DigestStore),
+    Query(query::Query),
+    Schema(schema::Schema),
     Init(init::Init),
     Explain(explain::Explain),
     Completions(completions::Completions),
@@ -32,6 +45,16 @@ pub(crate) struct Setting<'a> {
 }
 
 impl Setting<'_> {
+    /// How progress is shown.
+    fn progress(&self) -> Box<dyn Progress> {
+        progress(self.screen)
+    }
+
+    /// As many workers as were asked for.
+    fn work<'p>(&self, progress: &'p dyn Progress) -> Work<'p> {
+        Work { workers: self.global.workers(), progress }
+    }
+
     /// Shows the warnings of a plan.
     fn warn(&self, warnings: &Findings) {
         if !warnings.is_empty() {
@@ -46,6 +69,11 @@ pub(crate) fn run(cli: &Cli, environment: &Environment, screen: &Screen) -> Resu
     match &cli.command {
         Command::Check(command) => command.run(&setting),
         Command::Plan(command) => command.run(&setting),
+        Command::Snapshot(command) => command.run(&setting),
+        Command::Diff(command) => command.run(&setting),
+        Command::Digest(command) => command.run(&setting),
+        Command::Query(command) => command.run(&setting),
+        Command::Schema(_) => schema::Schema::run(&setting),
         Command::Init(command) => command.run(&setting),
         Command::Explain(command) => command.run(&setting),
         Command::Completions(command) => command.run(&setting),

@@ -7,4 +7,6 @@ mod house;
 #[cfg(test)]
 mod redact;
 #[cfg(test)]
+mod stores;
+#[cfg(test)]
 mod words;

@@ -5,9 +5,6 @@
 mod allocations;
 #[cfg(test)]
 #[cfg(feature = "faiss")]
-mod faiss_foreign;
-#[cfg(test)]
-#[cfg(feature = "faiss")]
 mod faiss_format;
 #[cfg(test)]
 #[cfg(feature = "faiss")]
