@@ -1,6 +1,7 @@
 //! `metadata.parquet`, ours or other people's, read in place from the page cache.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use carnet_connect::StoreError;
 use carnet_model::Code;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+    RowSelector,
 };
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
@@ -77,7 +78,7 @@ impl ParquetTable {
         // The writer's Arrow types are left aside: what counts is what Parquet itself says, with
         // fewer types for text, lists and times.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = ArrowReaderMetadata::load(&chunks, options).map_err(|e| bad(path, e))?;
+        let metadata = guarded(path, || ArrowReaderMetadata::load(&chunks, options))?;
         let chosen = columns::choose(metadata.schema(), drop)
             .map_err(|error| StoreError::new(error.code(), bad_name(path)).because(error))?;
         let mut starts = vec![0_usize];
@@ -116,7 +117,7 @@ impl ParquetTable {
         let spans: Vec<_> = spans.to_vec();
         let mut numbers = spans.into_iter().flatten();
         Ok(Box::new(reader.map(move |batch| {
-            let batch = batch.map_err(|error| bad(&self.path, error))?;
+            let batch = batch?;
             let first = numbers.next().unwrap_or(0);
             numbers.by_ref().take(batch.num_rows().saturating_sub(1)).for_each(drop);
             columns::convert(&batch, first)
@@ -153,7 +154,7 @@ impl ParquetTable {
         let mut first = 0;
         let all = 0..self.len();
         for batch in self.reader(std::slice::from_ref(&all), only)? {
-            let batch = batch.map_err(|error| bad(&self.path, error))?;
+            let batch = batch?;
             take(&batch, first)?;
             first += batch.num_rows();
         }
@@ -168,18 +169,29 @@ impl ParquetTable {
         &self,
         spans: &[Range<usize>],
         columns: ProjectionMask,
-    ) -> Result<ParquetRecordBatchReader, StoreError> {
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, StoreError>> + Send + '_, StoreError> {
         let (groups, selection) = select(&self.starts, spans);
-        ParquetRecordBatchReaderBuilder::new_with_metadata(
-            self.chunks.clone(),
-            self.metadata.clone(),
-        )
-        .with_projection(columns)
-        .with_row_groups(groups)
-        .with_row_selection(selection)
-        .with_batch_size(BATCH_ROWS)
-        .build()
-        .map_err(|error| bad(&self.path, error))
+        let mut reader = guarded(&self.path, || {
+            ParquetRecordBatchReaderBuilder::new_with_metadata(
+                self.chunks.clone(),
+                self.metadata.clone(),
+            )
+            .with_projection(columns)
+            .with_row_groups(groups)
+            .with_row_selection(selection)
+            .with_batch_size(BATCH_ROWS)
+            .build()
+        })?;
+        // Nothing is read after a failure.
+        let mut over = false;
+        Ok(std::iter::from_fn(move || {
+            if over {
+                return None;
+            }
+            let next = guarded(&self.path, || reader.next().transpose());
+            over = !matches!(next, Ok(Some(_)));
+            next.transpose()
+        }))
     }
 }
 
@@ -213,8 +225,17 @@ fn bad_name(path: &Path) -> String {
     format!("cannot read {}", path.display())
 }
 
-fn bad(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
-    StoreError::new(Code::STORE_MALFORMED, bad_name(path)).because(error)
+/// Runs the Parquet library over other people's bytes. It asserts on some damaged files: that is an
+/// error of the file here, like any other.
+fn guarded<T, E: std::error::Error + Send + Sync + 'static>(
+    path: &Path,
+    read: impl FnOnce() -> Result<T, E>,
+) -> Result<T, StoreError> {
+    let bad = || StoreError::new(Code::STORE_MALFORMED, bad_name(path));
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(result) => result.map_err(|error| bad().because(error)),
+        Err(_) => Err(bad().because("the Parquet file is damaged: it cannot be decoded")),
+    }
 }
 
 /// A mapped file as the owner of `Bytes`.
