@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! # a remark
-//! $ carnet digest faiss:kb      a command; what it prints to stdout follows
+//! $ carnet digest faiss:kb      a command
+//! | what it prints to stdout
 //! ! what it prints to stderr
 //! ? 4                           its exit status, where it is not 0
 //! ```
@@ -75,7 +76,7 @@ fn run(line: &str, place: &Path) -> String {
         .unwrap();
     let mut text = String::new();
     for line in shown(&output.stdout, place, &root).lines() {
-        writeln!(text, "{line}").unwrap();
+        writeln!(text, "{}", format!("| {line}").trim_end()).unwrap();
     }
     for line in shown(&output.stderr, place, &root).lines() {
         text.push_str(format!("! {line}").trim_end());
