@@ -4,6 +4,8 @@
 #[cfg(feature = "faiss")]
 mod faiss;
 mod open;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -13,5 +15,7 @@ pub use faiss::{
     FaissStore,
 };
 pub use open::{OpenOptions, open};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;

@@ -23,7 +23,7 @@ pub fn open(
     match url {
         StoreUrl::Sqlite(path) => sqlite(path, options),
         StoreUrl::Faiss(path) => faiss(path, options),
-        StoreUrl::Postgres(_) => Err(left_out("postgres")),
+        StoreUrl::Postgres(url) => postgres(url, options),
         StoreUrl::Snapshot(_) => Err(StoreError::new(
             Code::STORE_UNSUPPORTED,
             format!("{url} is an exported snapshot, not a store"),
@@ -82,4 +82,20 @@ fn sqlite(
     _options: &OpenOptions,
 ) -> Result<Box<dyn VectorRepository>, StoreError> {
     Err(left_out("sqlite"))
+}
+
+#[cfg(feature = "postgres")]
+fn postgres(
+    url: &carnet_model::PostgresUrl,
+    options: &OpenOptions,
+) -> Result<Box<dyn VectorRepository>, StoreError> {
+    Ok(Box::new(crate::postgres::PostgresStore::open(url, options.clone())?))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn postgres(
+    _url: &carnet_model::PostgresUrl,
+    _options: &OpenOptions,
+) -> Result<Box<dyn VectorRepository>, StoreError> {
+    Err(left_out("postgres"))
 }

@@ -13,6 +13,9 @@ mod faiss_format;
 #[cfg(feature = "faiss")]
 mod faiss_store;
 #[cfg(test)]
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(test)]
 #[cfg(feature = "faiss")]
 mod python;
 #[cfg(test)]
