@@ -32,6 +32,7 @@ pub fn open(
     }
 }
 
+#[cfg(not(all(feature = "faiss", feature = "sqlite", feature = "postgres")))]
 fn left_out(feature: &str) -> StoreError {
     StoreError::new(Code::STORE_FEATURE, format!("this build leaves out {feature} stores"))
         .remedy(format!("build Carnet with the feature `{feature}`"))
