@@ -24,6 +24,7 @@ mod record;
 mod snapshot_store;
 mod table;
 mod time;
+mod verify;
 mod work;
 
 pub use artifacts::ARTIFACT_KINDS;
@@ -45,4 +46,5 @@ pub use manifest::{MANIFEST, Manifest, ManifestCollection, SCHEMA_VERSION, TREE}
 pub use record::{RECORD_DIGEST, record_digest};
 pub use snapshot_store::SnapshotStore;
 pub use time::SnapshotTime;
+pub use verify::{Check, CheckVerdict, Verification, verify_snapshot};
 pub use work::Work;

@@ -145,6 +145,12 @@ impl TableReader {
         groups.iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum()
     }
 
+    /// How many rows one row group says it has.
+    pub(crate) fn group_rows(&self, group: usize) -> u64 {
+        let groups = self.metadata.metadata().row_groups();
+        groups.get(group).map_or(0, |group| u64::try_from(group.num_rows()).unwrap_or(0))
+    }
+
     /// A lower bound of the ids of a row group, and an upper one; `None` where the file has none.
     pub(crate) fn bounds(&self, group: usize) -> Option<(&str, &str)> {
         let column = self.metadata.metadata().row_groups().get(group)?.columns().first()?;
@@ -197,6 +203,12 @@ pub(crate) struct TableRows {
 }
 
 impl TableRows {
+    /// The name of the file.
+    pub(crate) fn file(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     /// The next rows. After an error there are no more.
     pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
         let Some(reader) = &mut self.reader else { return Ok(None) };

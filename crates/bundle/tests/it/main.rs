@@ -10,3 +10,5 @@ mod export;
 mod import;
 #[cfg(test)]
 mod stores;
+#[cfg(test)]
+mod verify;
