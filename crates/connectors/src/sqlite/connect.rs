@@ -22,8 +22,8 @@ const WRITER_CACHE_KIB: i64 = 16_384;
 const LOG_BYTES: i64 = 64 << 20;
 /// The longest text, blob or row that is read, in bytes: above every record that we can hold.
 const VALUE_BYTES_MAX: i32 = 64 << 20;
-/// How often connections are opened anew until they all see one moment.
-const MOMENT_ATTEMPTS: usize = 1_000;
+/// How often connections begin anew to see one moment before writers are held off for it.
+const MOMENT_ATTEMPTS: usize = 20;
 
 /// A database file and how long to wait for others who lock it.
 #[derive(Debug, Clone)]
@@ -131,12 +131,7 @@ impl Place {
         if !closed || !refused {
             return Ok(None);
         }
-        let side = |suffix: &str| {
-            let mut name = self.path.as_os_str().to_owned();
-            name.push(suffix);
-            std::fs::metadata(name).is_ok_and(|metadata| metadata.len() > 0)
-        };
-        if side("-wal") || side("-journal") {
+        if self.has_log() {
             return Err(StoreError::new(
                 Code::STORE_READ_ONLY,
                 format!("{} has a log beside it that is not in the file yet", self.shown()),
@@ -160,6 +155,31 @@ impl Place {
             .and_then(|connection| self.prepared_reader(connection))
             .map_err(cannot)?;
         Ok(Some((connection, stamp)))
+    }
+
+    /// Whether a log beside the file holds what is not in the file yet.
+    fn has_log(&self) -> bool {
+        ["-wal", "-journal"].iter().any(|suffix| {
+            let mut name = self.path.as_os_str().to_owned();
+            name.push(suffix);
+            std::fs::metadata(name).is_ok_and(|metadata| metadata.len() > 0)
+        })
+    }
+
+    /// SQLite fills up a last page that was cut off with zeros: the cut is noticed here.
+    fn whole_pages(&self, connection: &Connection) -> Result<(), StoreError> {
+        let page: u32 = connection
+            .pragma_query_value(None, "page_size", |row| row.get(0))
+            .map_err(|source| failed(format!("cannot read {}", self.shown()), source))?;
+        let length = self.stamp()?.length;
+        if length.is_multiple_of(u64::from(page.max(1))) || self.has_log() {
+            return Ok(());
+        }
+        Err(StoreError::new(
+            Code::STORE_MALFORMED,
+            format!("{} ends in the middle of a page, after {length} bytes", self.shown()),
+        )
+        .remedy("restore the file from a backup"))
     }
 
     pub(super) fn stamp(&self) -> Result<Stamp, StoreError> {
@@ -220,10 +240,12 @@ impl Place {
     ///
     /// Each begins on its own, and another process may commit between two of them. One more
     /// connection notices that: its `data_version` differs from before when anyone committed. Then
-    /// all begin again. No lock is taken, so this works where nothing can be written.
+    /// all begin again. No lock is taken, so this works where nothing can be written. Only when
+    /// writers leave no gap are they held off by the write lock, for as long as it takes to begin.
     pub(super) fn moment(&self, count: usize) -> Result<Option<Moment>, StoreError> {
         let Some((watch, stamp)) = self.reader_and_stamp()? else { return Ok(None) };
         utf8_only(&watch, &self.shown())?;
+        self.whole_pages(&watch)?;
         let mut connections = Vec::with_capacity(count);
         for _ in 0..count {
             connections.extend(self.reader()?);
@@ -233,6 +255,10 @@ impl Place {
             if begin_together(&watch, &connections).map_err(cannot)? {
                 return Ok(Some(Moment { connections, stamp }));
             }
+        }
+        hold_off(&watch).map_err(cannot)?;
+        if begin_together(&watch, &connections).map_err(cannot)? {
+            return Ok(Some(Moment { connections, stamp }));
         }
         Err(StoreError::new(Code::STORE_BUSY, format!("{} changes all the time", self.shown()))
             .remedy("pause the process that writes to it for a moment"))
@@ -253,6 +279,12 @@ fn set_up(connection: &Connection, dimensions: u32) -> rusqlite::Result<()> {
         connection
             .pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |row| row.get(0))?;
     Ok(())
+}
+
+/// Takes the write lock; it is released when the connection closes. Nothing is written.
+fn hold_off(watch: &Connection) -> rusqlite::Result<()> {
+    watch.pragma_update(None, "query_only", false)?;
+    watch.execute_batch("BEGIN IMMEDIATE")
 }
 
 fn begin_together(watch: &Connection, connections: &[Connection]) -> rusqlite::Result<bool> {

@@ -1,6 +1,10 @@
-//! Exact search. sqlite-vec measures L2 and cosine in single precision inside of SQLite; what may
-//! be among the nearest is measured again in double precision, as every store does, so that the
-//! answer is the same whatever store gives it. Inner product is measured here alone.
+//! Search. sqlite-vec measures L2 and cosine in single precision inside of SQLite; what may be
+//! among the nearest is measured again in double precision, as every store does, so that the
+//! answer is the same whatever store gives it.
+//!
+//! Of L2 its answer tells when it overflowed, so that nothing near is ever passed over. Of cosine
+//! it does not: the squares of very large and very small vectors are lost without a trace. So an
+//! exact search by cosine is measured here alone, as is inner product, which sqlite-vec lacks.
 
 use carnet_connect::{Hit, IdRange, Nearest, Query, StoreError, StoreSnapshot as _, distance};
 use carnet_model::{Code, CollectionName, Metric};
@@ -77,8 +81,8 @@ impl Search<'_> {
         let cannot = |source| failed(format!("cannot search {name}"), source);
         let function = match self.metric {
             Metric::L2 => Some("vec_distance_L2(vector, ?)"),
-            Metric::Cosine => Some("vec_distance_cosine(vector, ?)"),
-            Metric::InnerProduct => None,
+            Metric::Cosine if !self.query.exact => Some("vec_distance_cosine(vector, ?)"),
+            Metric::Cosine | Metric::InnerProduct => None,
         };
         let (condition, values) = condition(range, None);
         let bytes = self.table.dimensions as usize * 4;

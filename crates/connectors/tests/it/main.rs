@@ -21,3 +21,12 @@ mod python;
 #[cfg(test)]
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod sqlite_bad;
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod sqlite_places;
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod sqlite_speed;
