@@ -32,7 +32,7 @@ impl RecordStream for Made {
         let mut builder = RecordsBuilder::new(DIMENSIONS);
         for n in self.next..self.end.min(self.next + 2_048) {
             let vector: Vec<f32> = (0..DIMENSIONS as usize)
-                .map(|d| ((n * 31 + d * 17) % 1_009) as f32 / 1_009.0)
+                .map(|d| f32::from(u16::try_from((n * 31 + d * 17) % 1_009).unwrap()) / 1_009.0)
                 .collect();
             let metadata = format!(
                 r#"{{"lang":"en","n":{n},"tags":["a","b"],"title":"{}"}}"#,
@@ -53,12 +53,15 @@ impl RecordStream for Made {
     }
 }
 
-fn timed<T>(what: &str, bytes: u64, work: impl FnOnce() -> T) -> T {
+fn timed<T>(what: &str, bytes: u32, work: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let done = work();
     let seconds = start.elapsed().as_secs_f64();
-    let rate = bytes as f64 / 1e6 / seconds;
-    println!("{what}: {seconds:.3} s, {:.0} records/s, {rate:.0} MB/s", RECORDS as f64 / seconds);
+    let rate = f64::from(bytes) / 1e6 / seconds;
+    println!(
+        "{what}: {seconds:.3} s, {:.0} records/s, {rate:.0} MB/s",
+        f64::from(u32::try_from(RECORDS).unwrap()) / seconds
+    );
     done
 }
 
@@ -110,7 +113,7 @@ fn read(store: &SqliteStore, name: &CollectionName, workers: usize) {
 fn speed() {
     let directory = tempfile::tempdir_in(".").unwrap();
     let name = CollectionName::standard();
-    let bytes = RECORDS as u64 * (u64::from(DIMENSIONS) * 4 + 256);
+    let bytes = u32::try_from(RECORDS).unwrap() * (DIMENSIONS * 4 + 256);
     for workers in [1, 2] {
         let path = directory.path().join(format!("{workers}.db"));
         let store = SqliteStore::new(&path);
