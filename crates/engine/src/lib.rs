@@ -1,11 +1,28 @@
-//! Runs a plan: the journal, the pure core that decides, and what acts on the world.
+//! Runs a plan. Reading order: the journal, the pure core (`process`), steps and gates, the run.
 
 #![forbid(unsafe_code)]
 
+mod error;
+mod fault;
+mod gate;
 mod journal;
 mod process;
+mod run;
 mod source;
+mod step;
 
+pub use error::{EngineError, StepError};
+pub use fault::Faults;
 pub use journal::{Journal, JournalError, Log, LogProfile};
-pub use process::*;
+pub use process::{
+    Command, Direction, Ending, Fact, FactError, GateState, GateStatus, GateVerdict, Illegal, Next,
+    Node, NodeState, NotAProcess, PartState, PartStatus, Phase, PhaseState, PhaseStatus, Process,
+    Refused, Repeat, RunState, State, Status, StepResult, StepState, StepStatus, Stop, Undo,
+    Written, apply, decide, next, read_fact, write_fact,
+};
+pub use run::{
+    CollectionReport, Engine, GateReport, PhaseReport, Report, RunRequest, StopReport,
+    SwitchReport, status,
+};
 pub use source::{Clock, IdSource};
+pub use step::{Role, StoreOpener, StoreRequest};

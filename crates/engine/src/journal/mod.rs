@@ -17,6 +17,7 @@ use carnet_ledger::{
 };
 
 pub use error::JournalError;
+pub(crate) use error::io_code;
 
 use crate::source::{Clock, IdSource};
 use database::Database;
@@ -106,6 +107,11 @@ impl Journal {
         let mut database = Database::open_read_only(dir)?;
         let made = database.made(None)?;
         Ok(Some(read(&database, made.hash_profile)?))
+    }
+
+    /// Reads an object of a state directory beside its writer.
+    pub fn read_object(dir: &Path, digest: Digest) -> Result<Vec<u8>, JournalError> {
+        Objects::new(dir).get(digest)
     }
 
     /// Stores the bytes of an object; durable when it returns.

@@ -132,8 +132,9 @@ fn begin(
     }
 }
 
-/// A verdict from before the crash says nothing about the world of now: the gates of the active
-/// phase are observed again.
+/// A verdict from before the crash says nothing about the world of now: what only looks is done
+/// again in the phase that is active, and, where the point of no return is next, in the phase that
+/// led to it.
 fn resume(run: &mut RunState, fact: &Fact) -> Result<(), Illegal> {
     match run.status {
         Status::Running(direction) | Status::Waiting(direction) => {
@@ -143,16 +144,52 @@ fn resume(run: &mut RunState, fact: &Fact) -> Result<(), Illegal> {
     }
     run.waits_for = None;
     run.resumes += 1;
-    let active = run.phases.iter().position(|phase| phase.status == PhaseStatus::Active);
-    let phases: Vec<usize> = run.process.nodes().map(|(phase, _)| phase).collect();
-    for (phase, node) in phases.into_iter().zip(&mut run.nodes) {
-        if let NodeState::Gate(gate) = node
-            && Some(phase) == active
-        {
-            gate.status = GateStatus::NotRun;
+    if run.status != Status::Running(Direction::Forward) {
+        return Ok(());
+    }
+    let open = run.phases.iter().position(|phase| phase.status != PhaseStatus::Done);
+    let Some(open) = open else { return Ok(()) };
+    look_again(run, open);
+    let before = open.checked_sub(1).filter(|_| commits_next(run, open));
+    if let Some(before) = before {
+        look_again(run, before);
+        if let Some(phase) = run.phases.get_mut(before) {
+            phase.status = PhaseStatus::Active;
+            phase.left = None;
+        }
+        if let Some(phase) = run.phases.get_mut(open) {
+            phase.status = PhaseStatus::NotStarted;
         }
     }
     Ok(())
+}
+
+/// Whether the phase holds the point of no return and none of its steps has begun.
+fn commits_next(run: &RunState, phase: usize) -> bool {
+    let commits = run.process.phases.get(phase).is_some_and(|phase| phase.commits);
+    let mut nodes = run.process.nodes().zip(&run.nodes).filter(|((owner, _), _)| *owner == phase);
+    commits
+        && nodes.all(|(_, node)| match node {
+            NodeState::Gate(_) => true,
+            NodeState::Step(step) => {
+                matches!(step.status, StepStatus::NotStarted | StepStatus::NotApplied)
+            }
+        })
+}
+
+fn look_again(run: &mut RunState, phase: usize) {
+    let owned: Vec<bool> = run.process.nodes().map(|(owner, _)| owner == phase).collect();
+    let reads: Vec<bool> =
+        (0..owned.len()).map(|index| run.undo_of(index) == Undo::Nothing).collect();
+    for ((node, owned), reads) in run.nodes.iter_mut().zip(owned).zip(reads) {
+        match node {
+            NodeState::Gate(gate) if owned => gate.status = GateStatus::NotRun,
+            NodeState::Step(step) if owned && reads && step.status == StepStatus::Applied => {
+                step.status = StepStatus::NotStarted;
+            }
+            NodeState::Gate(_) | NodeState::Step(_) => {}
+        }
+    }
 }
 
 fn enter(run: &mut RunState, fact: &Fact, phase: &str, at: EventTime) -> Result<(), Illegal> {
@@ -172,15 +209,8 @@ fn enter(run: &mut RunState, fact: &Fact, phase: &str, at: EventTime) -> Result<
 fn leave(run: &mut RunState, fact: &Fact, phase: &str, at: EventTime) -> Result<(), Illegal> {
     forward(run, fact, phase)?;
     let index = phase_index(run, fact, phase)?;
-    let finished = run.process.nodes().zip(&run.nodes).all(|((owner, _), node)| {
-        owner != index
-            || match node {
-                NodeState::Gate(gate) => gate.status == GateStatus::Open,
-                NodeState::Step(step) => {
-                    matches!(step.status, StepStatus::Applied | StepStatus::Withheld)
-                }
-            }
-    });
+    let all = run.process.nodes().zip(&run.nodes);
+    let finished = all.filter(|((owner, _), _)| *owner == index).all(|(_, node)| finished(node));
     let commits = run.process.phases.get(index).is_some_and(|phase| phase.commits);
     let held = run.phases.get_mut(index).filter(|held| held.status == PhaseStatus::Active);
     match held {
@@ -387,15 +417,26 @@ fn forward(run: &RunState, fact: &Fact, subject: &str) -> Result<(), Illegal> {
     }
 }
 
-/// Gates are judged and steps begun only in the active phase.
+/// Gates are judged and steps begun only in the active phase, and only when all before them is
+/// done.
 fn active(run: &RunState, fact: &Fact, name: &str) -> Result<(), Illegal> {
     forward(run, fact, name)?;
-    let owner = run.process.nodes().find(|(_, node)| node.name() == name);
-    let owner =
-        owner.and_then(|(phase, _)| run.phases.get(phase)).ok_or_else(|| unknown(fact, name))?;
+    let (index, _) = run.node(name).ok_or_else(|| unknown(fact, name))?;
+    let owner = run.process.nodes().nth(index).and_then(|(phase, _)| run.phases.get(phase));
+    let owner = owner.ok_or_else(|| unknown(fact, name))?;
+    let ready = run.nodes.iter().take(index).all(finished);
     match owner.status {
-        PhaseStatus::Active => Ok(()),
-        PhaseStatus::NotStarted | PhaseStatus::Done => Err(not_now(fact, name, &owner.status)),
+        PhaseStatus::Active if ready => Ok(()),
+        PhaseStatus::Active | PhaseStatus::NotStarted | PhaseStatus::Done => {
+            Err(not_now(fact, name, &owner.status))
+        }
+    }
+}
+
+fn finished(node: &NodeState) -> bool {
+    match node {
+        NodeState::Gate(gate) => gate.status == GateStatus::Open,
+        NodeState::Step(step) => matches!(step.status, StepStatus::Applied | StepStatus::Withheld),
     }
 }
 

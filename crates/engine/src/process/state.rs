@@ -133,7 +133,8 @@ pub struct GateState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GateStatus {
     /// Not observed yet, or observed before a crash: a verdict is only good for the process that
-    /// saw it. Set by the start and by each resume while its phase is active.
+    /// saw it. Set by the start, and by each resume while its phase is active or has just led to
+    /// the point of no return.
     NotRun,
     /// Open. Set by a `pass` whose damaged copies were all refused; in a dry run also by `not_run`.
     Open,
@@ -176,7 +177,7 @@ pub struct StepState {
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepStatus {
-    /// Set by the start.
+    /// Set by the start; for a step that only looks, also by a resume, as for gates.
     NotStarted,
     /// Set by the intent. Whether anything has changed is not known.
     Scheduled,

@@ -2,5 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fall as tests do")]
 
+mod faults;
 mod journal;
+mod run;
 mod world;
+mod yard;

@@ -1,0 +1,199 @@
+//! The loop: what follows, doing it, recording it.
+
+use carnet_ledger::{EventType, Object, RefusalClass};
+use carnet_model::Code;
+use carnet_model::gate::{Evaluation, Verdict};
+use carnet_model::plan::{PhaseName, StepName};
+
+use super::process_of::node_name;
+use super::recorder::Note;
+use crate::error::{EngineError, StepError};
+use crate::gate;
+use crate::process::{Command, GateVerdict, Next, RunState, StepResult, StepStatus, Stop, next};
+use crate::step::{self, Context, Done, number};
+
+/// Goes on until nothing is left to do, or a person must act.
+pub(super) fn drive(cx: &Context<'_>) -> Result<(), EngineError> {
+    loop {
+        let Some(run) = cx.recorder.run() else { return Ok(()) };
+        match next(&run) {
+            Next::Enter(phase) => tell(cx, Command::Enter(phase), Vec::new())?,
+            Next::Leave(phase) => {
+                let notes = leaving(&run, &phase);
+                tell(cx, Command::Leave(phase), notes)?;
+            }
+            Next::Judge(gate) => judge(cx, &run, gate)?,
+            Next::Begin(step) => begin(cx, &run, step)?,
+            Next::Settle(step) => settle(cx, &run, step)?,
+            Next::Undo(step) => undo(cx, &run, step)?,
+            Next::End(ending) => tell(cx, Command::End(ending), Vec::new())?,
+            Next::Wait | Next::Nothing => return Ok(()),
+        }
+    }
+}
+
+fn tell(cx: &Context<'_>, command: Command, notes: Vec<Note>) -> Result<(), EngineError> {
+    cx.recorder.command(command, notes, cx.clock)
+}
+
+/// The phase and the step that a node stands for.
+fn step_of(cx: &Context<'_>, node: &str) -> Result<(PhaseName, StepName), EngineError> {
+    let phases = cx.plan.phases().iter();
+    let mut steps = phases.flat_map(|phase| phase.steps.iter().map(|step| (phase.name, step.name)));
+    let found = steps.find(|(phase, step)| node_name(*phase, step.name()) == node);
+    found.ok_or_else(|| StepError::new(Code::BUG, format!("no step is named {node}")).into())
+}
+
+fn begin(cx: &Context<'_>, run: &RunState, node: String) -> Result<(), EngineError> {
+    let (_, step) = step_of(cx, &node)?;
+    let shows_only =
+        step.mutates() || matches!(step, StepName::RehashSnapshot | StepName::ReadBack);
+    if run.dry_run && shows_only {
+        let (result, facts) = (StepResult::Withheld, Object::new());
+        let command = Command::Settle { step: node, result, facts, why: None };
+        return tell(cx, command, Vec::new());
+    }
+    match step::inputs(cx, step) {
+        Ok(inputs) => tell(cx, Command::Begin { step: node, inputs }, Vec::new()),
+        Err(error) => {
+            let (ending, why) = error.stop(&node);
+            tell(cx, Command::Stop { ending, stop: why }, Vec::new())
+        }
+    }
+}
+
+/// Does a step whose intent is durable. What an earlier process did of it is not known: every step
+/// can be repeated, and the switch looks first.
+fn settle(cx: &Context<'_>, run: &RunState, node: String) -> Result<(), EngineError> {
+    let (_, step) = step_of(cx, &node)?;
+    let inputs = run.step(&node).map(|held| held.inputs.clone()).unwrap_or_default();
+    let acted = cx.faults.pass(&format!("before/{node}")).and_then(|()| {
+        let done = step::act(cx, step, &inputs)?;
+        cx.faults.pass(&format!("after/{node}"))?;
+        Ok(done)
+    });
+    if let (true, Err(error)) = (cx.faults.crashed(), &acted) {
+        return Err(StepError::new(error.code, error.told()).into());
+    }
+    match acted {
+        Ok(Done { facts, notes }) => {
+            let result = StepResult::Applied;
+            tell(cx, Command::Settle { step: node, result, facts, why: None }, notes)
+        }
+        Err(error) => {
+            let result = if error.code == Code::RUN_UNKNOWN {
+                StepResult::Unknown
+            } else {
+                StepResult::NotApplied
+            };
+            let why = Some(error.stop(&node));
+            let facts = Object::new();
+            tell(cx, Command::Settle { step: node, result, facts, why }, Vec::new())
+        }
+    }
+}
+
+fn undo(cx: &Context<'_>, run: &RunState, node: String) -> Result<(), EngineError> {
+    let (_, step) = step_of(cx, &node)?;
+    let Some(held) = run.step(&node) else { return Ok(()) };
+    if held.status != StepStatus::Undoing {
+        tell(cx, Command::BeginUndo(node.clone()), Vec::new())?;
+    }
+    let undone = cx.faults.pass(&format!("undo/{node}")).and_then(|()| {
+        let left_behind = step::undo(cx, step, &held.inputs)?;
+        cx.faults.pass(&format!("undone/{node}"))?;
+        Ok(left_behind)
+    });
+    if let (true, Err(error)) = (cx.faults.crashed(), &undone) {
+        return Err(StepError::new(error.code, error.told()).into());
+    }
+    let result = undone.map_err(|error| error.stop(&node).1);
+    tell(cx, Command::SettleUndo { step: node, result }, Vec::new())
+}
+
+fn judge(cx: &Context<'_>, run: &RunState, node: String) -> Result<(), EngineError> {
+    let phases = cx.plan.phases().iter();
+    let mut gates = phases.flat_map(|phase| phase.gates.iter().map(move |gate| (phase.name, gate)));
+    let found = gates.find(|(phase, gate)| node_name(*phase, gate.gate().id()) == node);
+    let Some((phase, definition)) = found else {
+        return Err(StepError::new(Code::BUG, format!("no gate is named {node}")).into());
+    };
+    let (evaluation, observation) = gate::evaluate(cx, phase, definition, run.dry_run);
+    let observation = match observation {
+        Some(observation) => Some(cx.recorder.put_json(&observation)?),
+        None => None,
+    };
+    let opens =
+        evaluation.opens() || (run.dry_run && evaluation.judgement.verdict == Verdict::NotRun);
+    let stop = closed(&node, &evaluation);
+    let verdict = GateVerdict {
+        verdict: evaluation.judgement.verdict.name().to_owned(),
+        opens,
+        reason: reason(&evaluation),
+        refused: evaluation.refused,
+        damaged: evaluation.damaged,
+        remedy: evaluation.judgement.remedy.clone().unwrap_or_default(),
+        observation,
+    };
+    tell(cx, Command::Judge { gate: node, verdict, stop }, Vec::new())
+}
+
+fn reason(evaluation: &Evaluation) -> String {
+    let said = &evaluation.judgement.reason;
+    if !evaluation.is_broken() {
+        return said.clone();
+    }
+    let missed = evaluation.missed.join(", ");
+    format!("the gate is broken: it also passes damaged copies ({missed}); it said: {said}")
+}
+
+fn closed(node: &str, evaluation: &Evaluation) -> Stop {
+    let code = evaluation.code().unwrap_or(Code::GATE_CLOSED);
+    let class = match evaluation.judgement.verdict {
+        Verdict::Error => RefusalClass::DependencyUnavailableFailClosed,
+        Verdict::Pass | Verdict::Fail | Verdict::NoData | Verdict::Stale | Verdict::NotRun => {
+            if node.ends_with("/losses") {
+                RefusalClass::PolicyDenied
+            } else {
+                RefusalClass::EvidencePreconditionFailed
+            }
+        }
+    };
+    Stop {
+        class,
+        code: code.name().to_owned(),
+        subject: node.to_owned(),
+        reason: reason(evaluation),
+        remedy: evaluation.judgement.remedy.clone().unwrap_or_default(),
+    }
+}
+
+/// Reports that a phase is over: its rule is that all of its gates are open.
+fn leaving(run: &RunState, phase: &str) -> Vec<Note> {
+    if run.dry_run {
+        return Vec::new();
+    }
+    let prefix = format!("{phase}/");
+    let open = run
+        .process
+        .nodes()
+        .filter_map(|(_, node)| run.gate(node.name()).filter(|_| node.name().starts_with(&prefix)));
+    let gates: Vec<_> = open.filter_map(|gate| gate.last.as_ref()).collect();
+    let mut notes = Vec::new();
+    if !gates.is_empty() {
+        let damaged = gates.iter().map(|verdict| verdict.damaged).sum();
+        let note = Note::done(EventType::PolicyEvaluate, "leave_phase")
+            .about(phase)
+            .with("rule", "every gate of the phase is open".into())
+            .with("gates", number(gates.len() as u64))
+            .with("damaged_copies_refused", number(damaged));
+        notes.push(note);
+    }
+    let event_type = match phase {
+        "verify" => EventType::KnowledgeSnapshotReady,
+        "validate" => EventType::MigrationValidate,
+        _ => return notes,
+    };
+    notes.push(Note::done(event_type, "leave_phase").about(phase));
+    notes
+}

@@ -1,0 +1,256 @@
+//! Running a plan: one loop asks the core what follows, does it, and records it.
+
+mod drive;
+mod process_of;
+pub(crate) mod recorder;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use carnet_bundle::{SnapshotTime, Work};
+use carnet_connect::Progress;
+use carnet_ledger::{Digest, EventType, EvidenceProfile, HashProfile};
+use carnet_model::plan::{self, Plan};
+
+pub use report::{CollectionReport, GateReport, PhaseReport, Report, StopReport, SwitchReport};
+
+use crate::error::EngineError;
+use crate::fault::Faults;
+use crate::journal::{Journal, Log, LogProfile};
+use crate::process::{Command, Ending, Refused, State, Status};
+use crate::source::{Clock, IdSource};
+use crate::step::{Context, Parts, StoreOpener, number};
+use recorder::{Envelope, Note, Recorder, fold};
+
+/// Runs plans in one state directory.
+pub struct Engine {
+    state: PathBuf,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    actor: String,
+    faults: Faults,
+}
+
+/// What is run, and with what.
+pub struct RunRequest<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The folder of the plan: its relative paths start there.
+    pub folder: &'a Path,
+    /// Opens the stores.
+    pub stores: &'a dyn StoreOpener,
+    /// Threads that work at once.
+    pub workers: usize,
+    /// Where long work reports.
+    pub progress: &'a dyn Progress,
+    /// Whether only to show what would happen.
+    pub dry_run: bool,
+    /// The moment that names and dates the snapshot; now if nothing is said.
+    pub snapshot_time: Option<SnapshotTime>,
+}
+
+impl Engine {
+    /// An engine on a state directory. `actor` is who runs it, as events name it.
+    pub fn new(
+        state: impl Into<PathBuf>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        actor: impl Into<String>,
+    ) -> Self {
+        let faults = Faults::default();
+        Self { state: state.into(), clock, ids, actor: actor.into(), faults }
+    }
+
+    /// With faults on purpose.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// Runs a plan, or goes on with the run that was cut off. A plan whose run is done is left as
+    /// it is, and the report says so. What stops a run is in the report; an error means that the
+    /// run could not be recorded, or may not be started.
+    pub fn run(&self, request: &RunRequest<'_>) -> Result<Report, EngineError> {
+        let (journal, state) = if request.dry_run {
+            let profile = profile(request.plan);
+            let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
+            (Journal::in_memory(profile, clock, ids), State::default())
+        } else {
+            self.open(request.plan)?
+        };
+        let (recorder, resumed) = self.recorder(request, journal, state)?;
+        let command = Command::Run {
+            run: self.ids.next_id().to_string(),
+            plan: request.plan.digest(),
+            dry_run: request.dry_run,
+            process: process_of::process_of(request.plan),
+        };
+        let notes = if resumed { Vec::new() } else { vec![authority(request.plan)] };
+        match recorder.command(command, notes, self.clock.as_ref()) {
+            Ok(()) => {}
+            Err(EngineError::Refused(Refused::Done)) => {
+                return self.report(request, &recorder, true);
+            }
+            Err(error) => return Err(error),
+        }
+        drive::drive(&self.context(request, &recorder))?;
+        self.report(request, &recorder, false)
+    }
+
+    /// Takes a run back. Before the point of no return everything is undone; behind it the switch
+    /// alone, since the target may hold what was written to it since.
+    pub fn rollback(&self, request: &RunRequest<'_>) -> Result<Report, EngineError> {
+        if Journal::read(&self.state)?.is_none_or(|log| log.events.is_empty()) {
+            return Err(EngineError::NoRun(self.state.clone()));
+        }
+        let (journal, state) = self.open(request.plan)?;
+        if let Some(run) = &state.run
+            && run.plan != request.plan.digest()
+        {
+            let (started, now) = (run.plan, request.plan.digest());
+            return Err(Refused::PlanChanged { started, now }.into());
+        }
+        let (recorder, _) = self.recorder(request, journal, state)?;
+        recorder.command(Command::Rollback, Vec::new(), self.clock.as_ref())?;
+        drive::drive(&self.context(request, &recorder))?;
+        self.report(request, &recorder, false)
+    }
+
+    fn open(&self, plan: &Plan) -> Result<(Journal, State), EngineError> {
+        let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
+        let (journal, log) = Journal::open(&self.state, profile(plan), clock, ids)?;
+        let state = fold(&log)?;
+        Ok((journal, state))
+    }
+
+    /// A recorder for this plan, and whether there is a run to go on with.
+    fn recorder(
+        &self,
+        request: &RunRequest<'_>,
+        mut journal: Journal,
+        state: State,
+    ) -> Result<(Recorder, bool), EngineError> {
+        let plan_object = journal.put(request.plan.canonical().as_bytes())?;
+        journal.put(policy(request.plan).as_bytes())?;
+        journal.put(AUTHORITY)?;
+        let envelope = envelope(request.plan, &self.actor, plan_object);
+        let resumed = state.run.as_ref().is_some_and(|run| match run.status {
+            Status::Running(_) | Status::Waiting(_) => true,
+            Status::Ended(_) => false,
+        });
+        Ok((Recorder::new(journal, state, envelope), resumed))
+    }
+
+    fn context<'a>(&'a self, request: &RunRequest<'a>, recorder: &'a Recorder) -> Context<'a> {
+        Context::new(Parts {
+            plan: request.plan,
+            folder: request.folder,
+            state: &self.state,
+            recorder,
+            stores: request.stores,
+            work: Work { workers: request.workers, progress: request.progress },
+            clock: self.clock.as_ref(),
+            faults: &self.faults,
+            snapshot_time: request.snapshot_time,
+        })
+    }
+
+    fn report(
+        &self,
+        request: &RunRequest<'_>,
+        recorder: &Recorder,
+        already_done: bool,
+    ) -> Result<Report, EngineError> {
+        let run = recorder.run().ok_or_else(|| EngineError::NoRun(self.state.clone()))?;
+        let get = |digest| recorder.object(digest).ok();
+        let mut report = report::of(&run, &get);
+        report.migration = request.plan.document().migration.to_string();
+        report.already_done = already_done;
+        report.evidence = (!request.dry_run).then(|| self.state.clone());
+        (report.events, report.last_hash) = recorder.end();
+        Ok(report)
+    }
+}
+
+/// What the log of a state directory says about its last run: the chain is computed again, nothing
+/// is changed, and a run that works there is not disturbed.
+pub fn status(state: &Path) -> Result<Report, EngineError> {
+    let none = || EngineError::NoRun(state.to_owned());
+    let log: Log = Journal::read(state)?.ok_or_else(none)?;
+    let run = fold(&log)?.run.ok_or_else(none)?;
+    let get = |digest: Digest| Journal::read_object(state, digest).ok();
+    let mut report = report::of(&run, &get);
+    report.evidence = Some(state.to_owned());
+    (report.events, report.last_hash) = (log.events.len() as u64, log.last_hash);
+    let first = log.events.first();
+    report.migration = first
+        .and_then(|event| get(event.draft.evidence_pointer))
+        .and_then(|plan| report::migration_of(&plan))
+        .unwrap_or_default();
+    Ok(report)
+}
+
+fn profile(plan: &Plan) -> LogProfile {
+    let evidence = &plan.document().evidence;
+    LogProfile {
+        hash: match evidence.hash_profile {
+            plan::HashProfile::EcsHashV1 => HashProfile::EcsHashV1,
+            plan::HashProfile::Rfc8785 => HashProfile::Rfc8785Sha256V1,
+        },
+        evidence: Some(match evidence.profile {
+            plan::EvidenceProfile::Baseline => EvidenceProfile::Baseline,
+            plan::EvidenceProfile::Admissible => EvidenceProfile::Admissible,
+        }),
+    }
+}
+
+/// The rules and thresholds in force: the definitions of all gates.
+fn policy(plan: &Plan) -> String {
+    let mut text = String::new();
+    for phase in plan.phases() {
+        for gate in &phase.gates {
+            for part in [phase.name.name(), " ", gate.gate().id(), " "] {
+                text.push_str(part);
+            }
+            text.push_str(&gate.digest().to_string());
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// Who may approve: a plan of this version names nobody.
+const AUTHORITY: &[u8] = br#"{"approvers":[]}"#;
+
+fn envelope(plan: &Plan, actor: &str, plan_object: Digest) -> Envelope {
+    let document = plan.document();
+    let governance = document.governance.as_ref();
+    let said = |label: Option<&plan::Label>| label.map(ToString::to_string);
+    Envelope {
+        actor: actor.to_owned(),
+        tenant: document.evidence.tenant.to_string(),
+        plan_object,
+        authority: Digest::of(AUTHORITY),
+        policy: Digest::of(policy(plan).as_bytes()),
+        jurisdiction: said(governance.and_then(|it| it.jurisdiction.as_ref())),
+        classification: said(governance.and_then(|it| it.classification.as_ref())),
+    }
+}
+
+/// The decision that the run may start: the plan names nobody who must approve it.
+fn authority(plan: &Plan) -> Note {
+    Note::done(EventType::AuthorityCheck, "start")
+        .about(plan.document().migration.to_string())
+        .with("approvers", number(0))
+        .with("rule", "the plan names no approvers: who can write the state may run it".into())
+}
+
+/// How the run ended, where it did.
+pub(crate) fn ending(status: Status) -> Option<Ending> {
+    match status {
+        Status::Ended(ending) => Some(ending),
+        Status::Running(_) | Status::Waiting(_) => None,
+    }
+}

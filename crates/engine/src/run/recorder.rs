@@ -1,0 +1,244 @@
+//! The one place where events are made: facts of the core, and reports beside them, put into the
+//! envelope and appended before anything depends on them.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use carnet_ledger::{
+    ActorDetails, ActorKind, Digest, EventDraft, EventType, Object, Outcome, Value,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{EngineError, StepError};
+use crate::journal::{Journal, JournalError, Log};
+use crate::process::{
+    Command, Fact, PartStatus, RunState, State, apply, decide, read_fact, write_fact,
+};
+use crate::source::Clock;
+
+/// What all events of a run have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Envelope {
+    /// Who runs it.
+    pub(crate) actor: String,
+    /// Whose evidence it is.
+    pub(crate) tenant: String,
+    /// The object that an event without one of its own points to: the plan.
+    pub(crate) plan_object: Digest,
+    /// The digest of who may approve.
+    pub(crate) authority: Digest,
+    /// The digest of the rules and thresholds.
+    pub(crate) policy: Digest,
+    /// What the plan says about the data.
+    pub(crate) jurisdiction: Option<String>,
+    /// What the plan says about the data.
+    pub(crate) classification: Option<String>,
+}
+
+/// A report beside the facts: it changes no state.
+#[derive(Debug, Clone)]
+pub(crate) struct Note {
+    pub(crate) event_type: EventType,
+    pub(crate) outcome: Outcome,
+    pub(crate) action: &'static str,
+    pub(crate) resource: Option<String>,
+    pub(crate) pointer: Option<Digest>,
+    pub(crate) context: Object,
+    pub(crate) fields: Object,
+}
+
+impl Note {
+    /// A report that something was done.
+    pub(crate) fn done(event_type: EventType, action: &'static str) -> Self {
+        Self {
+            event_type,
+            outcome: Outcome::Accepted,
+            action,
+            resource: None,
+            pointer: None,
+            context: Object::new(),
+            fields: Object::new(),
+        }
+    }
+
+    pub(crate) fn about(mut self, resource: impl Into<String>) -> Self {
+        self.resource = Some(resource.into());
+        self
+    }
+
+    pub(crate) fn pointing(mut self, pointer: Digest) -> Self {
+        self.pointer = Some(pointer);
+        self
+    }
+
+    pub(crate) fn with(mut self, key: &str, value: Value) -> Self {
+        self.context.insert(key.to_owned(), value);
+        self
+    }
+}
+
+/// The journal and the state that it adds up to.
+pub(crate) struct Recorder {
+    envelope: Envelope,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    journal: Journal,
+    state: State,
+}
+
+/// What a log adds up to.
+pub(crate) fn fold(log: &Log) -> Result<State, EngineError> {
+    let mut state = State::default();
+    for event in &log.events {
+        if let Some(fact) = read_fact(event)? {
+            apply(&mut state, &fact, event.occurred_at)?;
+        }
+    }
+    Ok(state)
+}
+
+impl Recorder {
+    pub(crate) fn new(journal: Journal, state: State, envelope: Envelope) -> Self {
+        Self { envelope, inner: Mutex::new(Inner { journal, state }) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides what a command means, appends it with the notes in one transaction, and applies it.
+    pub(crate) fn command(
+        &self,
+        command: Command,
+        notes: Vec<Note>,
+        clock: &dyn Clock,
+    ) -> Result<(), EngineError> {
+        let mut inner = self.inner();
+        let facts = decide(&inner.state, command, clock.now())?;
+        self.append(&mut inner, &facts, notes)
+    }
+
+    /// Records a part of a step's work.
+    pub(crate) fn part(
+        &self,
+        step: &str,
+        part: String,
+        status: PartStatus,
+        facts: Object,
+    ) -> Result<(), EngineError> {
+        let fact = Fact::Part { step: step.to_owned(), part, status, facts };
+        let mut inner = self.inner();
+        // Only a fact that can follow is written.
+        let clock = inner.state.run.as_ref().map(|run| run.started);
+        if let Some(at) = clock {
+            apply(&mut inner.state.clone(), &fact, at)?;
+        }
+        self.append(&mut inner, &[fact], Vec::new())
+    }
+
+    fn append(
+        &self,
+        inner: &mut Inner,
+        facts: &[Fact],
+        notes: Vec<Note>,
+    ) -> Result<(), EngineError> {
+        let started = facts.iter().find_map(|fact| {
+            if let Fact::Started { run, .. } = fact { Some(run.clone()) } else { None }
+        });
+        let run = started.or_else(|| inner.state.run.as_ref().map(|run| run.id.clone()));
+        let run = run.unwrap_or_default();
+        let mut drafts: Vec<_> = facts.iter().map(|fact| self.fact_draft(fact, &run)).collect();
+        drafts.extend(notes.into_iter().map(|note| self.note_draft(note, &run)));
+        let events = inner.journal.append(drafts)?;
+        for (event, fact) in events.iter().zip(facts) {
+            apply(&mut inner.state, fact, event.occurred_at)?;
+        }
+        Ok(())
+    }
+
+    fn fact_draft(&self, fact: &Fact, run: &str) -> EventDraft {
+        let written = write_fact(fact);
+        let note = Note {
+            event_type: written.event_type,
+            outcome: written.outcome,
+            action: written.action,
+            resource: written.resource_id,
+            pointer: written.pointer,
+            context: written.context,
+            fields: Object::new(),
+        };
+        self.note_draft(note, run)
+    }
+
+    fn note_draft(&self, note: Note, run: &str) -> EventDraft {
+        let envelope = &self.envelope;
+        EventDraft {
+            event_type: note.event_type,
+            actor: envelope.actor.clone(),
+            actor_details: Some(ActorDetails {
+                id: envelope.actor.clone(),
+                kind: ActorKind::Service,
+                org_id: None,
+                credential_ref: None,
+                jurisdiction: None,
+            }),
+            tenant_id: envelope.tenant.clone(),
+            outcome: note.outcome,
+            evidence_pointer: note.pointer.unwrap_or(envelope.plan_object),
+            correlation_id: run.to_owned(),
+            resource_id: note.resource,
+            action: Some(note.action.to_owned()),
+            authority_snapshot_id: envelope.authority,
+            policy_snapshot_id: envelope.policy,
+            jurisdiction: envelope.jurisdiction.clone(),
+            classification: envelope.classification.clone(),
+            context: note.context,
+            fields: note.fields,
+        }
+    }
+
+    /// The run as it stands.
+    pub(crate) fn run(&self) -> Option<RunState> {
+        self.inner().state.run.clone()
+    }
+
+    /// Stores bytes as an object of the evidence.
+    pub(crate) fn put(&self, bytes: &[u8]) -> Result<Digest, JournalError> {
+        self.inner().journal.put(bytes)
+    }
+
+    /// The bytes of an object.
+    pub(crate) fn object(&self, digest: Digest) -> Result<Vec<u8>, JournalError> {
+        self.inner().journal.object(digest)
+    }
+
+    /// Stores a value as an object, in canonical form.
+    pub(crate) fn put_json(&self, value: &impl Serialize) -> Result<Digest, StepError> {
+        let wrong = |error: &dyn std::fmt::Display| {
+            StepError::new(carnet_model::Code::BUG, format!("cannot write an object: {error}"))
+        };
+        let text = serde_json::to_vec(value).map_err(|error| wrong(&error))?;
+        match Value::parse(&text, usize::MAX) {
+            Ok(value) => Ok(self.inner().journal.put_value(&value)?),
+            // Floats and large integers have no canonical form; the text itself is kept.
+            Err(_) => Ok(self.put(&text)?),
+        }
+    }
+
+    /// Reads a value from an object.
+    pub(crate) fn get_json<T: DeserializeOwned>(&self, digest: Digest) -> Result<T, StepError> {
+        let bytes = self.object(digest)?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            let what = format!("the evidence object {digest} has another form: {error}");
+            StepError::new(carnet_model::Code::EVIDENCE_DAMAGED, what)
+        })
+    }
+
+    /// How many events there are, and the hash of the last.
+    pub(crate) fn end(&self) -> (u64, Option<Digest>) {
+        let inner = self.inner();
+        (inner.journal.events(), inner.journal.last_hash())
+    }
+}

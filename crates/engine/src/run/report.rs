@@ -1,0 +1,312 @@
+//! What a run amounts to, for people and programs: from the state and the objects of its log.
+
+use std::path::PathBuf;
+
+use carnet_ledger::{Digest, Value};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::ending;
+use crate::process::{
+    Direction, Ending, NodeState, PhaseStatus, RunState, Status, StepState, StepStatus, Stop,
+};
+use crate::step::look::SourceSeen;
+use crate::step::read_back::BackSeen;
+use crate::step::{ExportSeen, digest_of, integer_of, text_of};
+
+/// A run, as it stands.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// The migration's name.
+    pub migration: String,
+    /// The run's id: all its events carry it as `correlation_id`.
+    pub run: String,
+    /// The digest of its plan.
+    pub plan: String,
+    /// `running`, `undoing`, `rolling_back`, `waiting`, `done`, `refused`, `failed`,
+    /// `rolled_back`.
+    pub status: &'static str,
+    /// Whether it only showed what would happen.
+    pub dry_run: bool,
+    /// Whether the run was done before this command, which has then done nothing.
+    pub already_done: bool,
+    /// How often it went on after it was cut off.
+    pub resumes: u64,
+    /// When it began.
+    pub started: String,
+    /// When it ended.
+    pub ended: Option<String>,
+    /// The nine phases.
+    pub phases: Vec<PhaseReport>,
+    /// The gates, in order.
+    pub gates: Vec<GateReport>,
+    /// What moves.
+    pub collections: Vec<CollectionReport>,
+    /// Records of all collections.
+    pub records: u64,
+    /// Bytes of the snapshot's files.
+    pub bytes: u64,
+    /// Artifact files that were copied.
+    pub artifacts: u64,
+    /// Entries of the source's artifact folder that are of no known kind and did not travel.
+    pub not_travelled: Vec<String>,
+    /// What was switched.
+    pub switch: Option<SwitchReport>,
+    /// Why it turned back.
+    pub stop: Option<StopReport>,
+    /// What waits for a person.
+    pub waits_for: Option<StopReport>,
+    /// What undo could not take away.
+    pub left_behind: Vec<String>,
+    /// The steps whose effects stand: applied and not undone.
+    pub standing: Vec<String>,
+    /// Whether a rollback is possible now.
+    pub can_roll_back: bool,
+    /// The state directory with the evidence; absent in a dry run.
+    pub evidence: Option<PathBuf>,
+    /// Events in the log.
+    pub events: u64,
+    /// The hash of the last event.
+    pub last_hash: Option<Digest>,
+}
+
+/// One phase.
+#[derive(Debug, Clone, Serialize)]
+pub struct PhaseReport {
+    /// Its name.
+    pub name: String,
+    /// `not_started`, `active` or `done`.
+    pub status: &'static str,
+    /// Milliseconds from entering to leaving it, interruptions included.
+    pub millis: Option<i64>,
+}
+
+/// One gate.
+#[derive(Debug, Clone, Serialize)]
+pub struct GateReport {
+    /// Its phase.
+    pub phase: String,
+    /// Its name.
+    pub gate: String,
+    /// `pass`, `fail`, `error`, `no_data`, `stale` or `not_run`.
+    pub verdict: String,
+    /// Whether it is open.
+    pub open: bool,
+    /// Why.
+    pub reason: String,
+    /// What to do; empty where nothing is to be done.
+    pub remedy: String,
+    /// Damaged copies that were refused.
+    pub refused: u64,
+    /// Damaged copies that were judged.
+    pub damaged: u64,
+}
+
+/// One collection.
+#[derive(Debug, Clone, Serialize)]
+pub struct CollectionReport {
+    /// Its name.
+    pub name: String,
+    /// Records in the source.
+    pub records: u64,
+    /// The length of its vectors.
+    pub dimensions: u32,
+    /// The root in the source, as it was exported, or as it was found before.
+    pub root_source: Digest,
+    /// The root that was read back from the target.
+    pub root_target: Option<Digest>,
+    /// Records that were read back from the target.
+    pub records_target: Option<u64>,
+}
+
+/// Why a run does not go on.
+#[derive(Debug, Clone, Serialize)]
+pub struct StopReport {
+    /// The ground.
+    pub class: &'static str,
+    /// The stable code.
+    pub code: String,
+    /// What it is about.
+    pub subject: String,
+    /// In words.
+    pub reason: String,
+    /// What to do about it; empty where that is not known.
+    pub remedy: String,
+}
+
+/// The switch.
+#[derive(Debug, Clone, Serialize)]
+pub struct SwitchReport {
+    /// The environment file.
+    pub path: String,
+    /// The variable.
+    pub key: String,
+    /// Its value on the target side.
+    pub value: String,
+    /// Whether it points to the target now.
+    pub switched: bool,
+}
+
+impl Report {
+    /// The stable code of what stopped the run or waits, where something does.
+    pub fn code(&self) -> Option<carnet_model::Code> {
+        let stop = self.waits_for.as_ref().or(self.stop.as_ref())?;
+        carnet_model::Code::parse(&stop.code)
+    }
+}
+
+fn name_of(status: Status) -> &'static str {
+    match status {
+        Status::Running(Direction::Forward) => "running",
+        Status::Running(Direction::Undo(_)) => "undoing",
+        Status::Running(Direction::Rollback) => "rolling_back",
+        Status::Waiting(_) => "waiting",
+        Status::Ended(ending) => ending.name(),
+    }
+}
+
+/// Reads objects of the evidence; `None` where one is missing.
+type Get<'g> = dyn Fn(Digest) -> Option<Vec<u8>> + 'g;
+
+/// The report on a run.
+pub(super) fn of(run: &RunState, get: &Get<'_>) -> Report {
+    let mut report = Report {
+        run: run.id.clone(),
+        plan: run.plan.to_string(),
+        status: name_of(run.status),
+        dry_run: run.dry_run,
+        resumes: run.resumes,
+        started: run.started.to_string(),
+        ended: run.ended.map(|time| time.to_string()),
+        phases: phases(run),
+        gates: gates(run),
+        stop: run.stop.as_ref().map(told),
+        waits_for: run.waits_for.as_ref().map(told),
+        left_behind: run.left_behind.clone(),
+        standing: run.standing().into_iter().map(str::to_owned).collect(),
+        can_roll_back: can_roll_back(run),
+        switch: switch(run),
+        ..Report::default()
+    };
+    content(run, get, &mut report);
+    report
+}
+
+fn can_roll_back(run: &RunState) -> bool {
+    let open = run.nodes.iter().any(|node| match node {
+        NodeState::Step(step) => {
+            matches!(step.status, StepStatus::Scheduled | StepStatus::Unknown)
+        }
+        NodeState::Gate(_) => false,
+    });
+    let on_the_way = match run.status {
+        Status::Running(Direction::Forward | Direction::Rollback)
+        | Status::Waiting(Direction::Forward | Direction::Rollback) => true,
+        Status::Running(Direction::Undo(_)) | Status::Waiting(Direction::Undo(_)) => false,
+        Status::Ended(_) => ending(run.status) == Some(Ending::Done),
+    };
+    on_the_way && !open && !run.dry_run
+}
+
+fn told(stop: &Stop) -> StopReport {
+    StopReport {
+        class: stop.class.name(),
+        code: stop.code.clone(),
+        subject: stop.subject.clone(),
+        reason: stop.reason.clone(),
+        remedy: stop.remedy.clone(),
+    }
+}
+
+fn phases(run: &RunState) -> Vec<PhaseReport> {
+    let phases = run.process.phases.iter().zip(&run.phases);
+    phases
+        .map(|(phase, state)| PhaseReport {
+            name: phase.name.clone(),
+            status: match state.status {
+                PhaseStatus::NotStarted => "not_started",
+                PhaseStatus::Active => "active",
+                PhaseStatus::Done => "done",
+            },
+            millis: state
+                .entered
+                .zip(state.left)
+                .map(|(entered, left)| left.unix_millis() - entered.unix_millis()),
+        })
+        .collect()
+}
+
+fn gates(run: &RunState) -> Vec<GateReport> {
+    let named = run.process.nodes().filter_map(|(_, node)| {
+        let state = run.gate(node.name())?;
+        let (phase, gate) = node.name().split_once('/')?;
+        Some((phase, gate, state))
+    });
+    let reports = named.map(|(phase, gate, state)| {
+        let last = state.last.clone();
+        GateReport {
+            phase: phase.to_owned(),
+            gate: gate.to_owned(),
+            open: state.status == crate::process::GateStatus::Open,
+            verdict: last.as_ref().map_or("not_run", |last| last.verdict.as_str()).to_owned(),
+            reason: last.as_ref().map(|last| last.reason.clone()).unwrap_or_default(),
+            remedy: last.as_ref().map(|last| last.remedy.clone()).unwrap_or_default(),
+            refused: last.as_ref().map_or(0, |last| last.refused),
+            damaged: last.as_ref().map_or(0, |last| last.damaged),
+        }
+    });
+    reports.collect()
+}
+
+fn switch(run: &RunState) -> Option<SwitchReport> {
+    let step = run.step("cutover/switch")?;
+    Some(SwitchReport {
+        path: text_of(&step.inputs, "path")?,
+        key: text_of(&step.inputs, "key")?,
+        value: text_of(&step.inputs, "value")?,
+        switched: step.status == StepStatus::Applied,
+    })
+}
+
+fn seen<T: DeserializeOwned>(run: &RunState, node: &str, get: &Get<'_>) -> Option<T> {
+    let step: &StepState = run.step(node)?;
+    serde_json::from_slice(&get(digest_of(&step.facts, "details")?)?).ok()
+}
+
+fn content(run: &RunState, get: &Get<'_>, report: &mut Report) {
+    let before: Option<SourceSeen> = seen(run, "prepare/describe_source", get);
+    let exported: Option<ExportSeen> = seen(run, "export/export_snapshot", get);
+    let back: Option<BackSeen> = seen(run, "validate/read_back", get);
+    let digests = match (&exported, before) {
+        (Some(exported), _) => exported.collections.clone(),
+        (None, Some(before)) => before.collections.into_iter().map(|it| it.digest).collect(),
+        (None, None) => Vec::new(),
+    };
+    report.records = digests.iter().map(|digest| digest.records).sum();
+    for digest in digests {
+        let back = back.as_ref().and_then(|back| back.collection(&digest.name));
+        report.collections.push(CollectionReport {
+            name: digest.name.to_string(),
+            records: digest.records,
+            dimensions: digest.dimensions,
+            root_source: digest.root,
+            root_target: back.map(|back| back.root),
+            records_target: back.map(|back| back.records),
+        });
+    }
+    if let Some(exported) = exported {
+        report.bytes = exported.bytes;
+        report.not_travelled = exported.left_behind;
+    }
+    let artifacts = run.step("import/place_artifacts");
+    let artifacts = artifacts.and_then(|step| integer_of(&step.facts, "files"));
+    report.artifacts = artifacts.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
+}
+
+/// The migration's name in the canonical text of a plan.
+pub(super) fn migration_of(plan: &[u8]) -> Option<String> {
+    match Value::parse(plan, usize::MAX) {
+        Ok(Value::Object(plan)) => text_of(&plan, "migration"),
+        Ok(_) | Err(_) => None,
+    }
+}

@@ -1,0 +1,97 @@
+//! Artifacts: copied out of the snapshot, with what they replaced kept as evidence.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use carnet_ledger::{Digest, Object};
+use carnet_model::Code;
+use serde::{Deserialize, Serialize};
+
+use super::context::{Context, Done, digest_of};
+use super::{files, look};
+use crate::error::StepError;
+
+/// What is copied, and what was there before.
+#[derive(Debug, Serialize, Deserialize)]
+struct Planned {
+    files: BTreeMap<String, File>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct File {
+    new: Digest,
+    /// The object with the bytes that are replaced.
+    old: Option<Digest>,
+}
+
+pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
+    let target = target(cx)?;
+    let mut planned = Planned { files: BTreeMap::new() };
+    for (path, new) in look::artifact_digests(&cx.arrived()?)? {
+        let old = match files::read(&target.join(&path))? {
+            Some(bytes) => Some(cx.recorder.put(&bytes)?),
+            None => None,
+        };
+        planned.files.insert(path, File { new, old });
+    }
+    Ok(Object::from([("plan".to_owned(), cx.recorder.put_json(&planned)?.into())]))
+}
+
+fn target(cx: &Context<'_>) -> Result<std::path::PathBuf, StepError> {
+    cx.target_artifacts().ok_or_else(|| StepError::new(Code::BUG, "the plan moves no artifacts"))
+}
+
+fn planned(cx: &Context<'_>, inputs: &Object) -> Result<Planned, StepError> {
+    let digest = digest_of(inputs, "plan")
+        .ok_or_else(|| StepError::new(Code::BUG, "the artifacts were not planned"))?;
+    cx.recorder.get_json(digest)
+}
+
+pub(super) fn place(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepError> {
+    let (from, to) = (cx.arrived()?, target(cx)?);
+    let planned = planned(cx, inputs)?;
+    let mut total = 0;
+    for (path, file) in &planned.files {
+        let (bytes, digest) = files::copy(&from.join(path), &to.join(path))?;
+        if digest != file.new {
+            let what = format!("{path} has changed in the inbox");
+            return Err(StepError::new(Code::SNAPSHOT_DAMAGED, what));
+        }
+        total += bytes;
+        cx.faults.pass("import/artifact")?;
+    }
+    Ok(Done::default().count("files", planned.files.len() as u64).count("bytes", total))
+}
+
+/// Puts back what was replaced, and removes what was copied. What others have changed since stays,
+/// and is named.
+pub(super) fn unplace(cx: &Context<'_>, inputs: &Object) -> Result<Vec<String>, StepError> {
+    let to = target(cx)?;
+    let mut left_behind = Vec::new();
+    for (path, file) in planned(cx, inputs)?.files {
+        let place = to.join(&path);
+        let held = files::digest(&place)?;
+        if held == file.old {
+            continue;
+        }
+        if held.is_some() && held != Some(file.new) {
+            left_behind.push(format!("{} was changed by somebody else", place.display()));
+            continue;
+        }
+        if let Some(old) = file.old {
+            files::replace(&place, &cx.recorder.object(old)?)?;
+        } else {
+            files::remove(&place)?;
+            remove_empty(&files::folder_of(&place), &to);
+        }
+    }
+    Ok(left_behind)
+}
+
+/// Removes folders that are empty now, up to the artifact folder.
+fn remove_empty(folder: &Path, stop: &Path) {
+    let mut folder = folder.to_owned();
+    while folder.starts_with(stop) && folder != stop && std::fs::remove_dir(&folder).is_ok() {
+        folder = files::folder_of(&folder);
+    }
+}

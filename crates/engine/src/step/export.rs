@@ -1,0 +1,205 @@
+//! Writing the snapshot, bringing it to the target side, and checking what arrived.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use carnet_bundle::{CollectionDigest, ExportRequest, SnapshotTime, export_view};
+use carnet_connect::Progress;
+use carnet_ledger::{Digest, EventType, Object};
+use carnet_model::{Code, CollectionName};
+use serde::{Deserialize, Serialize};
+
+use super::context::{Context, Done, flag_of, integer_of, number, text_of};
+use super::files;
+use crate::error::StepError;
+use crate::run::recorder::Note;
+
+/// What was exported.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ExportSeen {
+    /// What was read from the source, in the pass that wrote the snapshot.
+    pub(crate) collections: Vec<CollectionDigest>,
+    pub(crate) bytes: u64,
+    pub(crate) left_behind: Vec<String>,
+    /// The digest of the manifest's bytes.
+    pub(crate) manifest: Digest,
+}
+
+pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
+    let seconds = cx.clock.now().unix_millis().div_euclid(1_000);
+    let time = match cx.snapshot_time {
+        Some(time) => time,
+        None => SnapshotTime::from_unix_seconds(seconds)?,
+    };
+    // What names the snapshot is fixed here: a repetition writes the same bytes.
+    let seconds = cx.snapshot_time.map_or(Ok(seconds), |_| unix_seconds(&time.utc()))?;
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    Ok(Object::from([
+        ("folder".to_owned(), time.folder().into()),
+        ("created".to_owned(), number(seconds)),
+    ]))
+}
+
+/// Seconds since 1970 of a time that ends in whole seconds.
+fn unix_seconds(utc: &str) -> Result<i64, StepError> {
+    let text = format!("{}.000Z", utc.trim_end_matches('Z'));
+    let time: carnet_ledger::EventTime =
+        text.parse().map_err(|_| StepError::new(Code::BUG, format!("{utc:?} is not a time")))?;
+    Ok(time.unix_millis().div_euclid(1_000))
+}
+
+pub(super) fn export(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepError> {
+    let seconds = integer_of(inputs, "created").unwrap_or_default();
+    let parent = cx.snapshots();
+    files::make_folder(&parent)?;
+    // What an earlier attempt left was not recorded, so it is made again.
+    remove(cx, inputs)?;
+    let document = cx.document();
+    let artifacts = cx.source_artifacts();
+    let backend = cx.source()?.kind();
+    let exported = cx.with_source(|view, contracts| {
+        let names: Vec<CollectionName> = contracts.iter().map(|it| it.name.clone()).collect();
+        let request = ExportRequest {
+            parent: &parent,
+            created: SnapshotTime::from_unix_seconds(seconds)?,
+            source_env: document.source.name.as_str(),
+            artifacts: artifacts.as_deref(),
+            collections: Some(&names),
+            governance: governance(cx),
+            metadata_apart: false,
+            index: None,
+        };
+        Ok(export_view(view, backend, &request, &cx.work)?)
+    })?;
+    cx.faults.pass("export/written")?;
+    let manifest = files::digest(&exported.path.join("manifest.json"))?;
+    let seen = ExportSeen {
+        bytes: exported.bytes,
+        left_behind: exported.left_behind,
+        manifest: manifest.unwrap_or_else(|| Digest::of(b"")),
+        collections: exported.collections,
+    };
+    let details = cx.recorder.put_json(&seen)?;
+    let records = exported.manifest.record_count;
+    let note = |event_type, action| {
+        Note::done(event_type, action)
+            .about(exported.manifest.snapshot_id.clone())
+            .pointing(details)
+            .with("records", number(records))
+            .with("bytes", number(exported.bytes))
+    };
+    let mut export = note(EventType::MigrationExport, "export");
+    export.fields.insert("artifact_manifest_hash".to_owned(), hash(seen.manifest));
+    export.fields.insert("integrity_verified".to_owned(), true.into());
+    Ok(Done::default()
+        .fact("details", details)
+        .count("records", records)
+        .count("bytes", exported.bytes)
+        .note(export)
+        .note(note(EventType::KnowledgeSnapshotExported, "export_snapshot")))
+}
+
+pub(super) fn hash(digest: Digest) -> carnet_ledger::Value {
+    format!("sha256:{digest}").into()
+}
+
+fn governance(cx: &Context<'_>) -> BTreeMap<String, String> {
+    let Some(governance) = &cx.document().governance else { return BTreeMap::new() };
+    let said = [
+        ("jurisdiction", governance.jurisdiction.as_ref().map(ToString::to_string)),
+        ("classification", governance.classification.as_ref().map(ToString::to_string)),
+        ("retention", governance.retention.as_ref().map(ToString::to_string)),
+    ];
+    said.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+}
+
+/// Removes the snapshot and what is unfinished of it.
+pub(super) fn remove(cx: &Context<'_>, inputs: &Object) -> Result<Vec<String>, StepError> {
+    let Some(folder) = text_of(inputs, "folder") else { return Ok(Vec::new()) };
+    let parent = cx.snapshots();
+    for name in [folder.clone(), format!("{folder}.partial")] {
+        files::remove_folder(&parent.join(name))?;
+    }
+    Ok(Vec::new())
+}
+
+pub(super) fn place_inputs(cx: &Context<'_>) -> Result<Object, StepError> {
+    copy_inputs(&cx.exported()?, &cx.arrived()?)
+}
+
+/// Where a folder is copied to. The very same folder may be there already, from a run that was
+/// taken back; it then stays. Another one is not overwritten.
+pub(super) fn copy_inputs(from: &Path, to: &Path) -> Result<Object, StepError> {
+    let was_there = to.exists();
+    if was_there && !files::same_tree(from, to)? {
+        let what = format!("{} is there already, with other content", to.display());
+        let remedy = "move it away, then run the plan again";
+        return Err(StepError::new(Code::SNAPSHOT_EXISTS, what).remedy(remedy));
+    }
+    Ok(Object::from([
+        ("to".to_owned(), to.display().to_string().into()),
+        ("was_there".to_owned(), was_there.into()),
+    ]))
+}
+
+/// Copies the snapshot file by file. Files that an earlier attempt has copied whole are kept.
+pub(super) fn place(cx: &Context<'_>) -> Result<Done, StepError> {
+    let (from, to) = (cx.exported()?, cx.arrived()?);
+    let partial = partial_of(&to);
+    let (count, bytes) = if to.is_dir() {
+        let tree = files::walk(&to)?;
+        (tree.files.len() as u64, tree.files.iter().map(|(_, size)| size).sum())
+    } else {
+        let copied = copy_tree(cx, &from, &partial, "transfer/file")?;
+        fs::rename(&partial, &to).map_err(|error| StepError::io("rename to", &to, error))?;
+        files::sync(&files::folder_of(&to))?;
+        copied
+    };
+    Ok(Done::default().count("files", count).count("bytes", bytes))
+}
+
+fn partial_of(path: &Path) -> std::path::PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
+
+/// Copies a folder, durably; what is there already with the same bytes is not copied again.
+pub(super) fn copy_tree(
+    cx: &Context<'_>,
+    from: &Path,
+    to: &Path,
+    point: &str,
+) -> Result<(u64, u64), StepError> {
+    let tree = files::walk(from)?;
+    let total = tree.files.iter().map(|(_, size)| size).sum();
+    let progress: &dyn Progress = cx.work.progress;
+    let job = progress.job("copy the snapshot", "bytes", Some(total));
+    for folder in &tree.folders {
+        files::make_folder(&to.join(folder))?;
+    }
+    for (path, size) in &tree.files {
+        let (from, to) = (from.join(path), to.join(path));
+        let there = to.metadata().is_ok_and(|held| held.len() == *size);
+        if !there || files::digest(&to)? != files::digest(&from)? {
+            files::copy(&from, &to)?;
+        }
+        job.add(*size);
+        cx.faults.pass(point)?;
+    }
+    for folder in tree.folders.iter().rev() {
+        files::sync(&to.join(folder))?;
+    }
+    Ok((tree.files.len() as u64, total))
+}
+
+pub(super) fn unplace(cx: &Context<'_>, inputs: &Object) -> Result<Vec<String>, StepError> {
+    if flag_of(inputs, "was_there") {
+        return Ok(Vec::new());
+    }
+    let to = cx.arrived()?;
+    files::remove_folder(&partial_of(&to))?;
+    files::remove_folder(&to)?;
+    Ok(Vec::new())
+}
