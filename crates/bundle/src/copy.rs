@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use carnet_connect::VectorRepository;
+use carnet_model::plan::ImportMode;
 use carnet_model::{CollectionContract, CollectionName, IndexSpec};
 use serde::Serialize;
 
 use crate::declared::DeclaredView;
 use crate::error::BundleError;
 use crate::import::{
-    ImportJournal, ImportMode, ImportPlan, ImportRequest, Imported, VerifiedImport, plan_import,
-    run_import, verify_target,
+    ImportJournal, ImportPlan, ImportRequest, Imported, VerifiedImport, plan_import, run_import,
+    verify_target,
 };
 use crate::work::Work;
 

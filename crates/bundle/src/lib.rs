@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod archive;
 mod artifacts;
 mod checksums;
 mod collection;
@@ -27,7 +28,9 @@ mod time;
 mod verify;
 mod work;
 
+pub use archive::{ArchiveKind, ArchiveLimits, SnapshotPlace, pack, unpack};
 pub use artifacts::ARTIFACT_KINDS;
+pub use carnet_model::plan::ImportMode;
 pub use collection::{CollectionDigest, digest_collection, digest_store};
 pub use copy::{Copied, CopyRequest, copy};
 pub use declared::DeclaredView;
@@ -37,9 +40,9 @@ pub use error::BundleError;
 pub use export::{ExportRequest, Exported, IndexWriter, export_snapshot, export_view};
 pub use files::FileSum;
 pub use import::{
-    AcceptedLoss, CollectionPlan, Expected, ImportCounts, ImportJournal, ImportMode, ImportPlan,
-    ImportRequest, Imported, MemoryJournal, NoJournal, RangePlan, VerifiedCollection,
-    VerifiedImport, plan_import, run_import, verify_target,
+    AcceptedLoss, CollectionPlan, Expected, ImportCounts, ImportJournal, ImportPlan, ImportRequest,
+    Imported, MemoryJournal, NoJournal, RangePlan, VerifiedCollection, VerifiedImport, plan_import,
+    run_import, verify_target,
 };
 pub use leaves::{RangeDigest, RangeLeaves, digest_range, root_of_ranges};
 pub use manifest::{MANIFEST, Manifest, ManifestCollection, SCHEMA_VERSION, TREE};

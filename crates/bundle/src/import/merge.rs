@@ -5,10 +5,11 @@ use std::cmp::Ordering;
 use carnet_connect::{
     ContentFacts, RecordRef, RecordStream, Records, RecordsBuilder, RowCursor, StoreError, shorten,
 };
+use carnet_model::plan::ImportMode;
 
 use crate::difference::same;
 use crate::facts::note;
-use crate::import::plan::{ImportCounts, ImportMode};
+use crate::import::plan::ImportCounts;
 use crate::leaves::RangeLeaves;
 use crate::record::record_leaf;
 

@@ -9,8 +9,7 @@ mod verify;
 
 pub use journal::{ImportJournal, MemoryJournal, NoJournal};
 pub use plan::{
-    AcceptedLoss, CollectionPlan, ImportCounts, ImportMode, ImportPlan, ImportRequest, RangePlan,
-    plan_import,
+    AcceptedLoss, CollectionPlan, ImportCounts, ImportPlan, ImportRequest, RangePlan, plan_import,
 };
 pub use run::{Imported, run_import};
 pub use verify::{Expected, VerifiedCollection, VerifiedImport, verify_target};

@@ -7,6 +7,7 @@ use carnet_connect::{
     VectorRepository,
 };
 use carnet_ledger::Digest;
+use carnet_model::plan::ImportMode;
 use carnet_model::{CollectionContract, CollectionName, IndexSpec};
 use serde::{Deserialize, Serialize};
 
@@ -24,18 +25,6 @@ const RANGE_RECORDS: u64 = 16_384;
 const RANGES_PER_WORKER: usize = 2;
 
 const RANGES_MAX: u64 = 4_096;
-
-/// What happens to records that the target has already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ImportMode {
-    /// They stay. The same id with other content is a conflict.
-    Append,
-    /// They are replaced as a whole.
-    Replace,
-    /// The higher version wins. The same version with other content is a conflict.
-    Upsert,
-}
 
 /// What to import.
 #[derive(Clone)]

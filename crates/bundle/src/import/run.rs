@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use carnet_connect::{
     Job, Load, LoadMode, LoadRequest, StoreError, StoreSnapshot, VectorRepository,
 };
+use carnet_model::plan::ImportMode;
 use carnet_model::{Code, CollectionName};
 use serde::Serialize;
 
@@ -12,7 +13,7 @@ use crate::collection::digest_collection;
 use crate::error::BundleError;
 use crate::import::journal::ImportJournal;
 use crate::import::merge::MergeWrites;
-use crate::import::plan::{CollectionPlan, ImportMode, ImportPlan, RangePlan};
+use crate::import::plan::{CollectionPlan, ImportPlan, RangePlan};
 use crate::import::pump::{Tee, pump};
 use crate::import::verify::Expected;
 use crate::leaves::{RangeDigest, RangeLeaves, digest_range, root_of_ranges};

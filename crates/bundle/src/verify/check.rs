@@ -7,7 +7,7 @@ use crate::collection::CollectionDigest;
 use crate::manifest::Manifest;
 
 /// The checks of every snapshot, in the order in which they are told.
-const CHECKS: [&str; 11] = [
+const CHECKS: [&str; 12] = [
     "checksum_list",
     "files",
     "sha256",
@@ -17,6 +17,7 @@ const CHECKS: [&str; 11] = [
     "contract",
     "records",
     "ids",
+    "canonical",
     "root",
     "digests",
 ];

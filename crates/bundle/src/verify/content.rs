@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, FixedSizeBinaryArray, RecordBatch};
 use carnet_connect::{ContentFacts, Job, Records, StoreError, shorten};
 use carnet_ledger::{CompactRange, leaf_hash};
-use carnet_model::Code;
+use carnet_model::{Code, is_canonical_metadata};
 
 use crate::collection::CollectionDigest;
 use crate::columns::Table;
@@ -53,6 +53,8 @@ pub(super) struct Part {
     disorder: Option<String>,
     /// The first record that is not what `digests.parquet` says.
     differs: Option<String>,
+    /// The first record whose metadata is not in canonical form.
+    informal: Option<String>,
     /// The first row in which `metadata.parquet` differs.
     metadata_differs: Option<String>,
     /// Why reading ended early.
@@ -105,6 +107,7 @@ pub(super) fn read_part(opened: &Opened, from: usize, to: usize, job: &dyn Job) 
         last: None,
         disorder: None,
         differs: None,
+        informal: None,
         metadata_differs: None,
         broken: None,
     };
@@ -163,6 +166,10 @@ impl Part {
                 Some(last) => record.id.clone_into(last),
             }
             note(&mut self.facts, &record);
+            if self.informal.is_none() && !is_canonical_metadata(record.metadata) {
+                let id = shorten(record.id);
+                self.informal = Some(format!("the metadata of {id:?} is not canonical"));
+            }
             let digest = record_digest(&record);
             self.range.append(leaf_hash(digest.as_bytes()));
             if self.differs.is_some() {
@@ -276,6 +283,7 @@ pub(super) fn judge(
     let mut found = vec![
         ("records", wrong.records),
         ("ids", wrong.ids),
+        ("canonical", wrong.canonical),
         ("root", wrong.root),
         ("digests", wrong.digests),
     ];
@@ -296,6 +304,7 @@ pub(super) fn judge(
 struct Wrong {
     records: Option<String>,
     ids: Option<String>,
+    canonical: Option<String>,
     root: Option<String>,
     digests: Option<String>,
     metadata: Option<String>,
@@ -306,6 +315,7 @@ impl Wrong {
         for place in [
             &mut self.records,
             &mut self.ids,
+            &mut self.canonical,
             &mut self.root,
             &mut self.digests,
             &mut self.metadata,
@@ -339,6 +349,7 @@ fn judge_one(
         }
         last = part.last.or(last);
         first(&mut wrong.ids, part.disorder, file);
+        first(&mut wrong.canonical, part.informal, file);
         first(&mut wrong.digests, part.differs, file);
         first(&mut wrong.metadata, part.metadata_differs, file);
         facts = facts.join(part.facts);

@@ -1,6 +1,8 @@
 //! What the crate promises, over stores in memory and snapshots on disk.
 
 #[cfg(test)]
+mod archive;
+#[cfg(test)]
 mod content;
 #[cfg(test)]
 mod diff;

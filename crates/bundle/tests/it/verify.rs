@@ -50,7 +50,7 @@ fn a_whole_snapshot_passes_every_check() {
     for workers in [1, 2, 5] {
         let verification = verify_snapshot(&exported.path, &Work::quiet(workers)).unwrap();
         assert!(verification.is_ok(), "{verification:?}");
-        assert_eq!(verification.checks.len(), 12);
+        assert_eq!(verification.checks.len(), 13);
         assert_eq!(verification.collections, exported.collections);
         assert_eq!(verification.code(), None);
     }
@@ -214,6 +214,10 @@ fn the_record_that_differs_is_named() {
         rows.get_mut("id-000002").unwrap().metadata = r#"{"n":3}"#.to_owned();
     });
     assert!(failed(&verify(&path), "metadata").contains("id-000002"));
+    let (_dir, path) = swap_files(&["embeddings.parquet"], 20, |rows| {
+        rows.get_mut("id-000002").unwrap().metadata = r#"{"n": 2}"#.to_owned();
+    });
+    assert!(failed(&verify(&path), "canonical").contains("id-000002"));
     let (_dir, path) = swap_files(&["embeddings.parquet"], 21, |_| ());
     assert!(failed(&verify(&path), "records").contains("21 records"));
 }
