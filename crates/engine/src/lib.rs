@@ -21,8 +21,8 @@ pub use process::{
     Written, apply, decide, next, read_fact, write_fact,
 };
 pub use run::{
-    CollectionReport, Engine, GateReport, PhaseReport, Report, RunRequest, StopReport,
-    SwitchReport, status,
+    CollectionReport, CopyJob, CopyReport, Engine, GateReport, PhaseReport, Report, RunRequest,
+    StopReport, SwitchReport, status,
 };
 pub use source::{Clock, IdSource};
 pub use step::{Role, StoreOpener, StoreRequest};

@@ -45,8 +45,8 @@ pub fn apply(state: &mut State, fact: &Fact, at: EventTime) -> Result<(), Illega
     if let Fact::Started { run, plan, dry_run, process } = fact {
         if let Some(held) = &state.run {
             match held.status {
-                Status::Ended(Ending::Refused | Ending::Failed | Ending::RolledBack) => {}
-                Status::Ended(Ending::Done) | Status::Running(_) | Status::Waiting(_) => {
+                Status::Ended(_) => {}
+                Status::Running(_) | Status::Waiting(_) => {
                     return Err(not_now(fact, run, &held.status));
                 }
             }

@@ -21,6 +21,9 @@ pub enum Command {
         dry_run: bool,
         /// What to run.
         process: Process,
+        /// Whether a run that is done is followed by another: a copy is made anew, a migration is
+        /// not.
+        again: bool,
     },
     /// Enter a phase.
     Enter(String),
@@ -116,8 +119,8 @@ pub fn decide(state: &State, command: Command, now: EventTime) -> Result<Vec<Fac
 
 fn facts_of(state: &State, command: Command) -> Result<Vec<Fact>, Refused> {
     let facts = match command {
-        Command::Run { run, plan, dry_run, process } => {
-            return begin(state, run, plan, dry_run, process);
+        Command::Run { run, plan, dry_run, process, again } => {
+            return begin(state, Fact::Started { run, plan, dry_run, process }, plan, again);
         }
         Command::Rollback => return rollback(state),
         Command::Enter(phase) => vec![Fact::Entered { phase }],
@@ -136,17 +139,11 @@ fn facts_of(state: &State, command: Command) -> Result<Vec<Fact>, Refused> {
     Ok(facts)
 }
 
-fn begin(
-    state: &State,
-    run: String,
-    plan: Digest,
-    dry_run: bool,
-    process: Process,
-) -> Result<Vec<Fact>, Refused> {
-    let started = Fact::Started { run, plan, dry_run, process };
+fn begin(state: &State, started: Fact, plan: Digest, again: bool) -> Result<Vec<Fact>, Refused> {
     let Some(held) = &state.run else { return Ok(vec![started]) };
     match held.status {
         Status::Ended(Ending::Refused | Ending::Failed | Ending::RolledBack) => Ok(vec![started]),
+        Status::Ended(Ending::Done) if again => Ok(vec![started]),
         Status::Ended(Ending::Done) | Status::Running(_) | Status::Waiting(_)
             if held.plan != plan =>
         {

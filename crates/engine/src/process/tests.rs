@@ -43,7 +43,13 @@ fn plan() -> Digest {
 }
 
 fn start() -> Command {
-    Command::Run { run: "r1".into(), plan: plan(), dry_run: false, process: process() }
+    Command::Run {
+        run: "r1".into(),
+        plan: plan(),
+        dry_run: false,
+        process: process(),
+        again: false,
+    }
 }
 
 fn stop(subject: &str) -> Stop {
@@ -212,9 +218,18 @@ fn what_run_means_depends_on_where_the_last_run_stands() {
         plan: Digest::of(b"other"),
         dry_run: false,
         process: process(),
+        again: false,
     };
     let (done, _) = run_in(&world(&[], &[], &[]));
     assert_eq!(decide(&done, start(), now()), Err(Refused::Done));
+    let again = Command::Run {
+        run: "r2".into(),
+        plan: plan(),
+        dry_run: false,
+        process: process(),
+        again: true,
+    };
+    assert!(matches!(decide(&done, again, now()).as_deref(), Ok([Fact::Started { .. }])));
     let changed = Refused::PlanChanged { started: plan(), now: Digest::of(b"other") };
     assert_eq!(decide(&done, other.clone(), now()), Err(changed.clone()));
     let (waiting, _) = run_in(&world(&[], &["point"], &[]));
@@ -244,7 +259,13 @@ fn what_waited_goes_on_when_the_world_is_in_order_again() {
 #[test]
 fn a_dry_run_withholds_steps_and_lets_gates_be_not_run() {
     let (mut state, mut facts) = (State::default(), Vec::new());
-    let start = Command::Run { run: "d".into(), plan: plan(), dry_run: true, process: process() };
+    let start = Command::Run {
+        run: "d".into(),
+        plan: plan(),
+        dry_run: true,
+        process: process(),
+        again: false,
+    };
     commit(&mut state, start, &mut facts);
     loop {
         let next = next(state.run.as_ref().unwrap());

@@ -138,7 +138,7 @@ fn judge(cx: &Context<'_>, run: &RunState, node: String) -> Result<(), EngineErr
     tell(cx, Command::Judge { gate: node, verdict, stop }, Vec::new())
 }
 
-fn reason(evaluation: &Evaluation) -> String {
+pub(super) fn reason(evaluation: &Evaluation) -> String {
     let said = &evaluation.judgement.reason;
     if !evaluation.is_broken() {
         return said.clone();
@@ -147,7 +147,7 @@ fn reason(evaluation: &Evaluation) -> String {
     format!("the gate is broken: it also passes damaged copies ({missed}); it said: {said}")
 }
 
-fn closed(node: &str, evaluation: &Evaluation) -> Stop {
+pub(super) fn closed(node: &str, evaluation: &Evaluation) -> Stop {
     let code = evaluation.code().unwrap_or(Code::GATE_CLOSED);
     let class = match evaluation.judgement.verdict {
         Verdict::Error => RefusalClass::DependencyUnavailableFailClosed,

@@ -1,5 +1,6 @@
 //! Running a plan: one loop asks the core what follows, does it, and records it.
 
+mod copy;
 mod drive;
 mod process_of;
 pub(crate) mod recorder;
@@ -13,6 +14,7 @@ use carnet_connect::Progress;
 use carnet_ledger::{Digest, EventType, EvidenceProfile, HashProfile};
 use carnet_model::plan::{self, Plan};
 
+pub use copy::{CopyJob, CopyReport};
 pub use report::{CollectionReport, GateReport, PhaseReport, Report, StopReport, SwitchReport};
 
 use crate::error::EngineError;
@@ -86,6 +88,7 @@ impl Engine {
             plan: request.plan.digest(),
             dry_run: request.dry_run,
             process: process_of::process_of(request.plan),
+            again: false,
         };
         let notes = if resumed { Vec::new() } else { vec![authority(request.plan)] };
         match recorder.command(command, notes, self.clock.as_ref()) {

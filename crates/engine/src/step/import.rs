@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use carnet_bundle::{
-    BundleError, Expected, ImportJournal, ImportMode, ImportPlan, ImportRequest, RangeDigest,
-    SnapshotStore, plan_import, run_import,
+    BundleError, CollectionDigest, Expected, ImportJournal, ImportMode, ImportPlan, ImportRequest,
+    RangeDigest, SnapshotStore, plan_import, run_import,
 };
 use carnet_connect::{LoadRequest, StoreError, VectorRepository};
 use carnet_ledger::{EventType, Object, Value};
@@ -40,10 +40,21 @@ pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
         accept_losses: &losses,
     };
     let planned = plan_import(snapshot.snapshot()?.as_ref(), target, &request, &cx.work)?;
+    intent(cx.recorder, &planned, &there, &exported.collections)
+}
+
+/// What is recorded before the first write: the plan of the import, and what each collection of the
+/// target must be afterwards, where that is known.
+pub(crate) fn intent(
+    recorder: &Recorder,
+    planned: &ImportPlan,
+    there: &[CollectionName],
+    known: &[CollectionDigest],
+) -> Result<Object, StepError> {
     let mut expected = Object::new();
     for collection in &planned.collections {
         let name = &collection.contract.name;
-        let known = exported.collections.iter().find(|it| it.name == *name);
+        let known = known.iter().find(|it| it.name == *name);
         let root = collection.expected_root.or(known.map(|it| it.root));
         let records = collection.expected_records.or(known.map(|it| it.records));
         let members = [
@@ -56,7 +67,7 @@ pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
         expected.insert(name.to_string(), Value::Object(members.collect()));
     }
     Ok(Object::from([
-        ("plan".to_owned(), cx.recorder.put_json(&planned)?.into()),
+        ("plan".to_owned(), recorder.put_json(planned)?.into()),
         ("expected".to_owned(), expected.into()),
     ]))
 }
@@ -112,9 +123,17 @@ pub(super) fn load(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepError>
 
 /// Takes the load back. A collection that was there before cannot be put back: it is named.
 pub(super) fn unload(cx: &Context<'_>, inputs: &Object) -> Result<Vec<String>, StepError> {
-    let planned = planned(cx, inputs)?;
-    let target = cx.target()?;
     let journal = Parts { recorder: cx.recorder, node: NODE, faults: cx.faults };
+    take_back(cx.target()?, &planned(cx, inputs)?, inputs, &journal)
+}
+
+/// Takes back what an import has loaded, newest collection first.
+pub(crate) fn take_back(
+    target: &dyn VectorRepository,
+    planned: &ImportPlan,
+    inputs: &Object,
+    journal: &Parts<'_>,
+) -> Result<Vec<String>, StepError> {
     let mut left_behind = Vec::new();
     for collection in planned.collections.iter().rev() {
         let name = &collection.contract.name;
