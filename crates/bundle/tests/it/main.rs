@@ -13,4 +13,6 @@ mod import;
 #[cfg(test)]
 mod stores;
 #[cfg(test)]
+mod vectors;
+#[cfg(test)]
 mod verify;
