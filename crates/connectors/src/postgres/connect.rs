@@ -7,7 +7,7 @@ use carnet_connect::StoreError;
 use carnet_model::{Code, PostgresUrl, Secret};
 use percent_encoding::percent_decode_str;
 use postgres::config::Host;
-use postgres::{Client, Config, Transaction};
+use postgres::{Client, Config, SimpleQueryMessage, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::{failed, not_connected};
@@ -90,7 +90,27 @@ pub(super) fn begin_reading(client: &mut Client, snapshot: Option<&str>) -> Resu
         .map(|id| format!("SET TRANSACTION SNAPSHOT {};", super::sql::literal(id)))
         .unwrap_or_default();
     let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {snapshot} {SETTINGS}");
-    client.batch_execute(&begin).map_err(|error| failed("cannot begin to read", error))
+    client.batch_execute(&begin).map_err(|error| {
+        if error.code().is_some_and(|state| matches!(state.code(), "22023" | "42704" | "55000")) {
+            return StoreError::new(
+                Code::STORE_LOST,
+                "the connection that keeps the snapshot is gone",
+            )
+            .because(error)
+            .remedy("run the command again");
+        }
+        failed("cannot begin to read", error)
+    })
+}
+
+/// Begins a transaction that writes, with more statements in the same round trip, on a connection
+/// that its owner drops after any failure. Gives the number of rows that each statement changed.
+pub(super) fn begin_with(client: &mut Client, more: &str) -> Result<Vec<u64>, postgres::Error> {
+    let messages = client.simple_query(&format!("BEGIN; {SETTINGS} {more}"))?;
+    let count = |message: &SimpleQueryMessage| {
+        if let SimpleQueryMessage::CommandComplete(rows) = message { Some(*rows) } else { None }
+    };
+    Ok(messages.iter().filter_map(count).collect())
 }
 
 /// Begins a transaction that writes; it is undone unless it is committed.

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use carnet_connect::{IdRange, RecordRef, RecordStream, Records, StoreError, check_id, shorten};
 use carnet_model::Code;
 use half::f16;
-use postgres::Transaction;
+use postgres::GenericClient;
 
 use super::error::{copy_failed, failed};
 use super::wire::{RowWriter, WireError};
@@ -81,16 +81,16 @@ fn write(rows: &mut RowWriter, record: &RecordRef<'_>) -> Result<bool, WireError
 }
 
 /// Copies a stream into a table with our columns; gives how many records. After an error the
-/// transaction must be undone.
+/// client's transaction must be undone.
 pub(super) fn copy_in(
-    transaction: &mut Transaction<'_>,
+    client: &mut impl GenericClient,
     target: &str,
     rules: Rules<'_>,
     records: &mut dyn RecordStream,
 ) -> Result<u64, StoreError> {
     let what = || format!("cannot write {}", rules.place);
     let copy = format!("COPY {target} ({COLUMNS}) FROM STDIN (FORMAT binary)");
-    let mut writer = transaction.copy_in(copy.as_str()).map_err(|error| failed(what(), error))?;
+    let mut writer = client.copy_in(copy.as_str()).map_err(|error| failed(what(), error))?;
     let mut rows = RowWriter::default();
     rows.bytes.reserve(PIECE + PIECE / 8);
     rows.header();

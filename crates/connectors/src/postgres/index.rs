@@ -151,9 +151,12 @@ impl Build<'_> {
         let what = || format!("cannot build the {} index of {name}", kind.ours);
         let place = format!("{}.{}", ident(self.schema), ident(self.index));
         let mut transaction = begin_writing(client)?;
-        let sql = format!("SELECT to_regclass({})", literal(&place));
-        let there = transaction.query_typed(&sql, &[]).map_err(|e| failed(what(), e))?;
-        let there = there.first().is_some_and(|row| !matches!(row.try_get(0), Ok(None::<u32>)));
+        let sql = format!("SELECT to_regclass({})::oid", literal(&place));
+        let there = transaction
+            .query_typed_one(&sql, &[])
+            .and_then(|row| row.try_get::<_, Option<u32>>(0))
+            .map_err(|e| failed(what(), e))?
+            .is_some();
         if there {
             return transaction.commit().map_err(|e| failed(what(), e));
         }

@@ -10,17 +10,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use carnet_connect::{IdRange, Load, LoadRequest, Progress, RecordStream, StoreError};
 use carnet_model::{Code, CollectionContract, CollectionName};
-use postgres::{Client, Transaction};
+use postgres::Client;
 
 use crate::open::OpenOptions;
 
-use super::connect::{Connector, begin_writing};
+use super::connect::{Connector, begin_with, begin_writing};
 use super::contracts;
 use super::decode::Decoder;
 use super::encode::{Rules, copy_in};
 use super::error::failed;
 use super::index::Build;
-use super::scan::{IN_ORDER, Pool, one, stream};
+use super::scan::{IN_ORDER, Pool, one, stream_on};
 use super::snapshot::range_query;
 use super::sql::{derived_name, ident, in_range, literal};
 use super::table::{OUR_COLUMNS, Table, rows, text};
@@ -87,6 +87,7 @@ pub(super) struct ReplaceLoad {
     staging: String,
     ranges: String,
     made: Mutex<bool>,
+    table: Mutex<Option<Table>>,
     writers: Writers,
     readers: Arc<Pool>,
 }
@@ -118,6 +119,7 @@ impl ReplaceLoad {
             ranges: derived_name(name.as_str(), &format!("__carnet_{}_ranges", request.token)),
             staging,
             made: Mutex::new(false),
+            table: Mutex::default(),
             writers: Writers::default(),
             readers: Arc::new(Pool::new(connector.clone(), None)),
         })
@@ -164,11 +166,7 @@ impl ReplaceLoad {
     }
 
     /// Forgets finished ranges that this one touches, and removes what they wrote within it.
-    fn clear(
-        &self,
-        transaction: &mut Transaction<'_>,
-        range: &IdRange,
-    ) -> Result<(), postgres::Error> {
+    fn begin_range(&self, client: &mut Client, range: &IdRange) -> Result<(), postgres::Error> {
         let mut overlaps = vec!["true".to_owned()];
         if let Some(to) = &range.to {
             overlaps.push(format!("(range_from IS NULL OR range_from < {})", literal(to)));
@@ -177,24 +175,23 @@ impl ReplaceLoad {
             overlaps.push(format!("(range_to IS NULL OR range_to > {})", literal(from)));
         }
         let forget =
-            format!("DELETE FROM {} WHERE {}", self.place(&self.ranges), overlaps.join(" AND "));
-        if transaction.execute_typed(&forget, &[])? == 0 {
+            format!("DELETE FROM {} WHERE {};", self.place(&self.ranges), overlaps.join(" AND "));
+        if begin_with(client, &forget)?.last() == Some(&0) {
             return Ok(());
         }
         let staging = self.place(&self.staging);
-        let remove = format!("DELETE FROM {staging} WHERE {}", in_range("id", range));
-        transaction.execute_typed(&remove, &[]).map(|_| ())
+        client.batch_execute(&format!("DELETE FROM {staging} WHERE {}", in_range("id", range)))
     }
 
-    fn finish_range(
+    fn end_range(
         &self,
-        transaction: &mut Transaction<'_>,
+        client: &mut Client,
         range: &IdRange,
         records: u64,
     ) -> Result<(), postgres::Error> {
         let border = |id: &Option<String>| id.as_deref().map_or_else(|| "NULL".to_owned(), literal);
-        transaction.batch_execute(&format!(
-            "INSERT INTO {} VALUES ({}, {}, {records})",
+        client.batch_execute(&format!(
+            "INSERT INTO {} VALUES ({}, {}, {records}); COMMIT",
             self.place(&self.ranges),
             border(&range.from),
             border(&range.to)
@@ -208,15 +205,12 @@ impl ReplaceLoad {
         records: &mut dyn RecordStream,
     ) -> Result<u64, StoreError> {
         let shown = self.shown();
-        let what = || format!("cannot write the range {range} of {shown}");
+        let cannot = |error| failed(format!("cannot write the range {range} of {shown}"), error);
         let dimensions = self.contract.dimensions;
         let rules = Rules { place: &shown, dimensions, half: false, range };
-        let mut transaction = begin_writing(client)?;
-        self.clear(&mut transaction, range).map_err(|error| failed(what(), error))?;
-        let count = copy_in(&mut transaction, &self.place(&self.staging), rules, records)?;
-        self.finish_range(&mut transaction, range, count)
-            .and_then(|()| transaction.commit())
-            .map_err(|error| failed(what(), error))?;
+        self.begin_range(client, range).map_err(cannot)?;
+        let count = copy_in(client, &self.place(&self.staging), rules, records)?;
+        self.end_range(client, range, count).map_err(cannot)?;
         Ok(count)
     }
 
@@ -238,6 +232,17 @@ impl ReplaceLoad {
         let found = rows(client, &sql)
             .map_err(|error| failed(format!("cannot read {}", self.shown()), error))?;
         Ok(!found.is_empty())
+    }
+
+    /// The table of this load, looked up once.
+    fn staged_table(&self, client: &mut Client) -> Result<Option<Table>, StoreError> {
+        let mut held = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            let name = CollectionName::new(self.staging.as_str())
+                .map_err(|error| StoreError::new(Code::BUG, self.shown()).because(error))?;
+            *held = Table::find(client, &name, &OpenOptions::default())?;
+        }
+        Ok(held.clone())
     }
 
     fn staged_records(&self, client: &mut Client) -> Result<u64, StoreError> {
@@ -344,18 +349,19 @@ impl Load for ReplaceLoad {
 
     fn read_back(&self, range: &IdRange) -> Result<Option<Box<dyn RecordStream + '_>>, StoreError> {
         let mut client = self.readers.take()?;
-        if !self.is_finished(&mut client, range)? {
+        let table = if self.is_finished(&mut client, range)? {
+            self.staged_table(&mut client)?
+        } else {
+            None
+        };
+        let Some(table) = table else {
             self.readers.give(client);
             return Ok(None);
-        }
-        let staging = CollectionName::new(self.staging.as_str())
-            .map_err(|error| StoreError::new(Code::BUG, self.shown()).because(error))?;
-        let table = Table::find(&mut client, &staging, &OpenOptions::default())?;
-        self.readers.give(client);
-        let Some(table) = table else { return Ok(None) };
+        };
         let decoder = Decoder::new(&table, self.contract.dimensions, true);
-        let query = range_query(&table, range);
-        Ok(Some(stream(&self.readers, IN_ORDER, one(query), decoder, self.shown())?))
+        let query = one(range_query(&table, range));
+        let place = self.shown();
+        stream_on(client, &self.readers, IN_ORDER, query, decoder, place).map(Some)
     }
 
     fn commit(&self, progress: &dyn Progress) -> Result<(), StoreError> {
@@ -373,7 +379,8 @@ impl Load for ReplaceLoad {
             )
             .remedy("load the ranges again"));
         }
-        let analyze = format!("ANALYZE {}", self.place(&self.staging));
+        // Statistics of vectors and JSON are dear and of no use to a search; autovacuum adds them.
+        let analyze = format!("ANALYZE {} (id)", self.place(&self.staging));
         client
             .batch_execute(&analyze)
             .map_err(|error| failed(format!("cannot analyse {}", self.shown()), error))?;
@@ -404,6 +411,7 @@ impl Load for ReplaceLoad {
             .and_then(|()| transaction.commit())
             .map_err(|error| failed(format!("cannot remove {}", self.shown()), error))?;
         *self.made.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        *self.table.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.writers.give(client);
         Ok(Vec::new())
     }

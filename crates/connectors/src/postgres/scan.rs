@@ -85,7 +85,18 @@ pub(super) fn stream(
     decoder: Decoder,
     place: String,
 ) -> Result<Box<dyn RecordStream>, StoreError> {
-    let mut client = pool.take()?;
+    stream_on(pool.take()?, pool, settings, statements, decoder, place)
+}
+
+/// Starts a stream on a connection of the pool that is in use already.
+pub(super) fn stream_on(
+    mut client: Client,
+    pool: &Arc<Pool>,
+    settings: &'static str,
+    statements: Statements,
+    decoder: Decoder,
+    place: String,
+) -> Result<Box<dyn RecordStream>, StoreError> {
     client
         .batch_execute(settings)
         .map_err(|error| failed(format!("cannot read {place}"), error))?;

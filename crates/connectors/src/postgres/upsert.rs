@@ -160,7 +160,7 @@ impl Target {
             checks.push((back, "id of this form"));
         }
         for (check, what) in checks {
-            let sql = format!("SELECT id FROM {INCOMING} WHERE {check} LIMIT 1");
+            let sql = format!("SELECT id FROM {INCOMING} i WHERE {check} LIMIT 1");
             let found = transaction
                 .query_typed(&sql, &[])
                 .map_err(|error| failed(format!("cannot write {}", self.table.place()), error))?;
@@ -388,7 +388,8 @@ impl Load for UpsertLoad {
         let table = &target.table;
         let place = table.place();
         let cannot = |error| failed(format!("cannot finish {place}"), error);
-        client.batch_execute(&format!("ANALYZE {}", table.sql())).map_err(cannot)?;
+        let analyze = format!("ANALYZE {} ({})", table.sql(), ident(&table.parts.id.name));
+        client.batch_execute(&analyze).map_err(cannot)?;
         if table.is_ours() && index::find(&mut client, table)?.is_none() {
             let sql = format!("SELECT count(*) FROM {}", table.sql());
             let counted = rows(&mut client, &sql).map_err(cannot)?;

@@ -16,6 +16,12 @@ mod faiss_store;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(test)]
+#[cfg(feature = "postgres")]
+mod postgres_faults;
+#[cfg(test)]
+#[cfg(feature = "postgres")]
+mod postgres_foreign;
+#[cfg(test)]
 #[cfg(feature = "faiss")]
 mod python;
 #[cfg(test)]
