@@ -12,14 +12,15 @@ use crate::failure::Failure;
 pub(crate) struct Environment {
     /// Whether colour may be shown at all.
     pub(crate) colour: bool,
-    /// Whether stdout is a terminal.
-    pub(crate) stdout_terminal: bool,
     /// Whether stderr is a terminal.
     pub(crate) stderr_terminal: bool,
     /// `PGPASSWORD`.
     pub(crate) postgres_password: Option<Secret>,
     /// `SOURCE_DATE_EPOCH` as it was set.
     source_date_epoch: Option<String>,
+    /// `CARNET_FAULTS`: faults on purpose, for tests.
+    #[cfg(feature = "faults")]
+    pub(crate) faults: Option<String>,
     /// The login name, to name the person in the evidence.
     pub(crate) user: Option<String>,
 }
@@ -30,10 +31,11 @@ impl Environment {
         let dumb = variable("TERM").is_some_and(|term| term == "dumb");
         Self {
             colour: variable("NO_COLOR").is_none() && !dumb,
-            stdout_terminal: std::io::stdout().is_terminal(),
             stderr_terminal: std::io::stderr().is_terminal() && !dumb,
             postgres_password: variable("PGPASSWORD").map(Secret::new),
             source_date_epoch: variable("SOURCE_DATE_EPOCH"),
+            #[cfg(feature = "faults")]
+            faults: variable("CARNET_FAULTS"),
             user: variable("USER").or_else(|| variable("LOGNAME")),
         }
     }
@@ -56,6 +58,11 @@ impl Environment {
             Failure::new(Code::USAGE, "SOURCE_DATE_EPOCH is not a number of seconds since 1970")
                 .remedy("set it to a whole number, or unset it")
         })
+    }
+
+    /// The time of `SOURCE_DATE_EPOCH`, where it is set.
+    pub(crate) fn fixed_snapshot_time(&self) -> Result<Option<SnapshotTime>, Failure> {
+        self.source_date_epoch.is_some().then(|| self.snapshot_time()).transpose()
     }
 
     /// All cores.

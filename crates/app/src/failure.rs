@@ -4,6 +4,7 @@ use std::error::Error;
 use std::ops::{Deref, DerefMut};
 
 use carnet_connect::StoreError;
+use carnet_engine::EngineError;
 use carnet_model::plan::mask;
 use carnet_model::{Code, StoreUrlError};
 use serde_json::{Value, json};
@@ -74,6 +75,15 @@ impl Failure {
     /// An input/output failure at a path.
     pub(crate) fn io(what: impl AsRef<str>, error: std::io::Error) -> Self {
         Self::from(StoreError::io(what.as_ref(), error))
+    }
+
+    /// A failure around a run.
+    pub(crate) fn engine(error: &EngineError) -> Self {
+        let failure = Self::from_error(error, error.code());
+        match error.remedy() {
+            Some(remedy) => failure.remedy(remedy),
+            None => failure,
+        }
     }
 
     /// A failure of a store, with the store's name.

@@ -25,15 +25,6 @@ impl Findings {
         self.found.is_empty()
     }
 
-    pub(crate) fn errors(&self) -> usize {
-        self.found.iter().filter(|found| found.severity == Severity::Error).count()
-    }
-
-    /// The first error: it gives the code of the whole.
-    pub(crate) fn first_error(&self) -> Option<&Diagnostic> {
-        self.found.iter().find(|found| found.severity == Severity::Error)
-    }
-
     /// Each finding with its place, for programs.
     pub(crate) fn json(&self) -> Value {
         self.found

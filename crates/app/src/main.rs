@@ -5,7 +5,6 @@
 //! (`environment`), the pages of `carnet explain` (`pages`).
 
 #![forbid(unsafe_code)]
-#![expect(dead_code, reason = "the commands that open stores come next")]
 
 mod amount;
 mod cli;
@@ -22,6 +21,7 @@ mod progress;
 mod screen;
 mod sheet;
 mod stores;
+mod view;
 
 use std::process::ExitCode;
 

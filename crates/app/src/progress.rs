@@ -99,10 +99,10 @@ fn short(number: u64, unit: &str) -> String {
 /// A number with its unit.
 fn measured(number: u64, unit: &str) -> String {
     if unit == "bytes" {
-        amount::bytes(number)
-    } else {
-        format!("{} {unit}", amount::count(number))
+        return amount::bytes(number);
     }
+    let one = unit.strip_suffix(if unit.ends_with("ches") { "es" } else { "s" });
+    amount::counted(number, one.unwrap_or(unit), unit)
 }
 
 /// What a job did, for its last line.
@@ -116,7 +116,10 @@ struct Done {
 impl Done {
     fn line(&self) -> String {
         let took = i64::try_from(self.since.elapsed().as_micros()).unwrap_or(i64::MAX);
-        let units = measured(self.units.load(Ordering::Relaxed), self.unit);
+        let units = match self.units.load(Ordering::Relaxed) {
+            0 => "ended".to_owned(),
+            units => measured(units, self.unit),
+        };
         format!("{}: {units} in {}", self.name, amount::duration(took))
     }
 }

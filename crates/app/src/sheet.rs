@@ -13,11 +13,6 @@ impl Sheet {
         let _ = writeln!(self.0, "{line}");
     }
 
-    /// Adds text as it is.
-    pub(crate) fn add(&mut self, text: impl Display) {
-        let _ = write!(self.0, "{text}");
-    }
-
     /// Adds an empty line.
     pub(crate) fn gap(&mut self) {
         self.0.push('\n');

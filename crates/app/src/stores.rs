@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use carnet_bundle::BundleError;
-use carnet_connect::{StoreSnapshot, VectorRepository};
+use carnet_bundle::{BundleError, SnapshotStore};
+use carnet_connect::{StoreError, StoreSnapshot, VectorRepository};
 use carnet_connectors::{OpenOptions, open};
 use carnet_model::plan::mask;
 use carnet_model::{
@@ -212,7 +212,26 @@ pub(crate) fn open_any(
 }
 
 fn snapshot(folder: &Path) -> Result<Box<dyn VectorRepository>, Failure> {
-    Ok(Box::new(carnet_bundle::SnapshotStore::open(folder)?))
+    Ok(Box::new(SnapshotStore::open(folder)?))
+}
+
+/// Opens a store for the engine, which words its failures itself.
+pub(crate) fn open_for_engine(
+    url: &StoreUrl,
+    options: &OpenOptions,
+) -> Result<Box<dyn VectorRepository>, StoreError> {
+    let StoreUrl::Snapshot(folder) = url else { return open(url, options) };
+    match SnapshotStore::open(folder) {
+        Ok(store) => Ok(Box::new(store)),
+        Err(BundleError::Store(error)) => Err(error),
+        Err(error) => {
+            let made = StoreError::new(error.code(), error.to_string());
+            Err(match error.remedy_text() {
+                Some(remedy) => made.remedy(remedy),
+                None => made,
+            })
+        }
+    }
 }
 
 /// A store that does not exist yet has no collections. For a command that reads, that is a

@@ -53,21 +53,21 @@ impl Diff {
         let a = open_any(&self.a.url()?, &self.tables.options(setting.environment)?)?;
         let plain = Tables::default().options(setting.environment)?;
         let b = open_any(&self.b.url()?, &plain)?;
-        compare(setting, a.as_ref(), b.as_ref(), &self.declared, &self.shown)
+        let sides = [(a.label(), a.as_ref()), (b.label(), b.as_ref())];
+        compare(setting, sides, &self.declared, &self.shown)
     }
 }
 
-/// Compares two stores and shows what differs.
+/// Compares two stores, each with the name that the person gave it, and shows what differs.
 pub(super) fn compare(
     setting: &Setting<'_>,
-    a: &dyn VectorRepository,
-    b: &dyn VectorRepository,
+    [(name_a, a), (name_b, b)]: [(&str, &dyn VectorRepository); 2],
     declared: &Declared,
     shown: &Shown,
 ) -> Result<Exit, Failure> {
-    let view_a = a.snapshot().map_err(|error| Failure::at(a.label(), error))?;
-    let view_b = b.snapshot().map_err(|error| Failure::at(b.label(), error))?;
-    for (label, view) in [(a.label(), &view_a), (b.label(), &view_b)] {
+    let view_a = a.snapshot().map_err(|error| Failure::at(name_a, error))?;
+    let view_b = b.snapshot().map_err(|error| Failure::at(name_b, error))?;
+    for (label, view) in [(name_a, &view_a), (name_b, &view_b)] {
         if view.collections()?.is_empty() {
             return Err(nothing_there(label));
         }
@@ -77,7 +77,7 @@ pub(super) fn compare(
     let progress = setting.progress();
     let report = diff(&view_a, view_b.as_ref(), shown.first, &setting.work(progress.as_ref()))?;
     drop(progress);
-    let view = View { a: a.label(), b: b.label(), equal: report.is_equal(), report: &report };
+    let view = View { a: name_a, b: name_b, equal: report.is_equal(), report: &report };
     setting.screen.show(&view, text)?;
     match report.code() {
         None => Ok(Exit::Done),

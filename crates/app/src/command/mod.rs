@@ -8,12 +8,18 @@ mod explain;
 mod init;
 mod plan;
 mod query;
+mod rollback;
+mod run;
 mod schema;
 mod snapshot;
+mod status;
+
+use std::path::PathBuf;
 
 use carnet_bundle::Work;
 use carnet_connect::Progress;
 use carnet_model::Exit;
+use carnet_model::plan::Plan;
 use clap::Subcommand;
 
 use crate::cli::{Cli, Global};
@@ -27,6 +33,9 @@ use crate::screen::Screen;
 pub(crate) enum Command {
     Check(check::Check),
     Plan(plan::Plan),
+    Run(run::Run),
+    Status(status::Status),
+    Rollback(rollback::Rollback),
     Snapshot(snapshot::Snapshot),
     Diff(diff::Diff),
     Digest(digest::DigestStore),
@@ -55,6 +64,11 @@ impl Setting<'_> {
         Work { workers: self.global.workers(), progress }
     }
 
+    /// The state directory of a plan.
+    fn state_of(&self, plan: &Plan) -> PathBuf {
+        self.global.state.join(plan.document().migration.as_str())
+    }
+
     /// Shows the warnings of a plan.
     fn warn(&self, warnings: &Findings) {
         if !warnings.is_empty() {
@@ -69,6 +83,9 @@ pub(crate) fn run(cli: &Cli, environment: &Environment, screen: &Screen) -> Resu
     match &cli.command {
         Command::Check(command) => command.run(&setting),
         Command::Plan(command) => command.run(&setting),
+        Command::Run(command) => command.run(&setting),
+        Command::Status(command) => command.run(&setting),
+        Command::Rollback(command) => command.run(&setting),
         Command::Snapshot(command) => command.run(&setting),
         Command::Diff(command) => command.run(&setting),
         Command::Digest(command) => command.run(&setting),

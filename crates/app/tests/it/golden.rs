@@ -78,7 +78,13 @@ fn run(line: &str, place: &Path) -> String {
     for line in shown(&output.stdout, place, &root).lines() {
         writeln!(text, "{}", format!("| {line}").trim_end()).unwrap();
     }
-    for line in shown(&output.stderr, place, &root).lines() {
+    // Of jobs that run side by side, any may end first: progress is only kept where it is asked for,
+    // and then sorted.
+    let stderr = shown(&output.stderr, place, &root);
+    let (mut progress, talk): (Vec<_>, Vec<_>) = stderr.lines().partition(|line| is_progress(line));
+    progress.sort_unstable();
+    progress.retain(|_| line.ends_with("# with progress"));
+    for line in progress.iter().chain(&talk) {
         text.push_str(format!("! {line}").trim_end());
         text.push('\n');
     }
@@ -88,6 +94,10 @@ fn run(line: &str, place: &Path) -> String {
         None => text.push_str("? killed\n"),
     }
     text
+}
+
+fn is_progress(line: &str) -> bool {
+    line.ends_with("[DURATION]") || line.contains(" … (")
 }
 
 /// The text with all that differs between two runs replaced; control characters made visible.

@@ -7,6 +7,8 @@ mod house;
 #[cfg(test)]
 mod redact;
 #[cfg(test)]
+mod runs;
+#[cfg(test)]
 mod stores;
 #[cfg(test)]
 mod words;

@@ -29,7 +29,12 @@ fn replace(line: &str, width: usize, placeholder: &str, shape: fn(&[u8]) -> bool
 
 /// `2026-01-31T23:59:59.123456Z`, `20260131_235959`, `20260131T235959Z` and UUIDs.
 fn line_ids(line: &str) -> String {
-    let line = replace(line, 36, "[UUID]", |word| {
+    // The hash of the last event: it covers times and random ids.
+    let line = match line.split_once("last hash   ") {
+        Some((before, _)) => format!("{before}last hash   [HASH]\n"),
+        None => line.to_owned(),
+    };
+    let line = replace(&line, 36, "[UUID]", |word| {
         matches_shape(word, b"hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh")
     });
     let line =

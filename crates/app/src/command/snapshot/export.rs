@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use carnet_bundle::{DeclaredView, ExportRequest, Exported, IndexWriter, export_view};
+use carnet_bundle::{
+    ArchiveKind, DeclaredView, ExportRequest, Exported, IndexWriter, export_view, pack,
+};
 use carnet_model::Exit;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -33,6 +35,9 @@ pub(crate) struct Export {
     /// Name the environment in the manifest (`source_env`).
     #[arg(long, value_name = "NAME", default_value = "local")]
     env: String,
+    /// Pack the snapshot into one file for transport, in place of the folder.
+    #[arg(long, value_enum)]
+    archive: Option<ArchiveWord>,
     /// Also write a search index, and the metadata apart, row by row.
     #[arg(long, value_enum)]
     index: Option<IndexKind>,
@@ -40,6 +45,14 @@ pub(crate) struct Export {
     tables: Tables,
     #[command(flatten)]
     declared: Declared,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ArchiveWord {
+    /// A tar file, not compressed: what is large is compressed already.
+    Tar,
+    /// A zip file whose entries are stored.
+    Zip,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -88,9 +101,27 @@ impl Export {
         let exported =
             export_view(&view, store.kind(), &request, &setting.work(progress.as_ref()))?;
         drop(progress);
-        setting.screen.show(&View::new(store.label(), &exported.path.clone(), exported), text)?;
+        let place = match self.archive {
+            Some(kind) => archive(&exported.path, kind)?,
+            None => exported.path.clone(),
+        };
+        setting.screen.show(&View::new(store.label(), &place, exported), text)?;
         Ok(Exit::Done)
     }
+}
+
+/// Packs a snapshot beside itself, and removes the folder.
+fn archive(folder: &Path, kind: ArchiveWord) -> Result<PathBuf, Failure> {
+    let kind = match kind {
+        ArchiveWord::Tar => ArchiveKind::Tar,
+        ArchiveWord::Zip => ArchiveKind::Zip,
+    };
+    let file = folder.with_extension(kind.extension());
+    let left = format!("the folder {} is whole, and stays", folder.display());
+    pack(folder, kind, &file).map_err(|error| Failure::from(error).changed(left))?;
+    std::fs::remove_dir_all(folder)
+        .map_err(|error| Failure::io(format!("cannot remove {}", folder.display()), error))?;
+    Ok(file)
 }
 
 impl View {

@@ -1,0 +1,102 @@
+//! `carnet run`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use carnet_connect::{StoreError, VectorRepository};
+use carnet_connectors::OpenOptions;
+use carnet_engine::{Engine, Report, RunRequest, StoreOpener, StoreRequest};
+use carnet_model::plan::ColumnName;
+use carnet_model::{Exit, Secret};
+use clap::Args;
+
+use super::Setting;
+use crate::failure::Failure;
+use crate::outside::{RandomIds, SystemClock};
+use crate::plan_file::PlanFile;
+use crate::stores::open_for_engine;
+use crate::view::run::RunView;
+
+/// Run a plan, or go on with a run that was cut off.
+///
+/// The run stops at the first gate that does not pass, and undoes what it did. A run that is done
+/// stays done: running it again changes nothing.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The plan file.
+    plan: PathBuf,
+    /// Show what would happen: look at both stores, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Run {
+    pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
+        with_engine(setting, &self.plan, self.dry_run, Engine::run)
+    }
+}
+
+/// Opens the plan, lets the engine work, and shows the report.
+pub(super) fn with_engine(
+    setting: &Setting<'_>,
+    path: &std::path::Path,
+    dry_run: bool,
+    work: impl FnOnce(&Engine, &RunRequest<'_>) -> Result<Report, carnet_engine::EngineError>,
+) -> Result<Exit, Failure> {
+    let file = PlanFile::open(path)?;
+    setting.warn(&file.warnings);
+    let state = setting.state_of(&file.plan);
+    let engine = setting.engine(state)?;
+    let stores = Stores { password: setting.environment.postgres_password.clone() };
+    let progress = setting.progress();
+    let request = RunRequest {
+        plan: &file.plan,
+        folder: file.folder(),
+        stores: &stores,
+        workers: setting.global.workers(),
+        progress: progress.as_ref(),
+        dry_run,
+        snapshot_time: setting.environment.fixed_snapshot_time()?,
+    };
+    let report = work(&engine, &request).map_err(|error| Failure::engine(&error));
+    drop(progress);
+    let view = RunView::new(report?, &file.path);
+    setting.screen.show(&view, RunView::text)?;
+    view.outcome()
+}
+
+impl Setting<'_> {
+    /// An engine on this state directory.
+    pub(super) fn engine(&self, state: PathBuf) -> Result<Engine, Failure> {
+        let (clock, ids) = (Arc::new(SystemClock::new()?), Arc::new(RandomIds::new()?));
+        let actor = self.environment.user.as_deref().unwrap_or("unknown");
+        let engine = Engine::new(state, clock, ids, actor);
+        Ok(self.with_faults(engine))
+    }
+
+    /// Faults on purpose, for the tests that kill the process at a known moment.
+    #[cfg(feature = "faults")]
+    fn with_faults(&self, engine: Engine) -> Engine {
+        let faults = self.environment.faults.as_deref().and_then(carnet_engine::Faults::parse);
+        engine.with_faults(faults.unwrap_or_default())
+    }
+
+    #[cfg(not(feature = "faults"))]
+    #[expect(clippy::unused_self, reason = "the same call as with the feature")]
+    fn with_faults(&self, engine: Engine) -> Engine {
+        engine
+    }
+}
+
+/// Opens the stores of a plan.
+struct Stores {
+    password: Option<Secret>,
+}
+
+impl StoreOpener for Stores {
+    fn open(&self, request: &StoreRequest) -> Result<Box<dyn VectorRepository>, StoreError> {
+        let drop = request.drop.iter().map(ColumnName::to_string).collect();
+        let (layout, password) = (request.layout.clone(), self.password.clone());
+        open_for_engine(&request.url, &OpenOptions { layout, drop, password })
+    }
+}

@@ -1,0 +1,83 @@
+//! `carnet status`.
+
+use std::path::{Path, PathBuf};
+
+use carnet_engine::{EngineError, Report, status};
+use carnet_model::Exit;
+use clap::Args;
+
+use super::Setting;
+use crate::failure::Failure;
+use crate::plan_file::PlanFile;
+use crate::sheet::Sheet;
+use crate::view::run::RunView;
+
+/// Show where a run stands: its phases, gates with their reasons, and what can be done now.
+///
+/// The evidence is verified on the way; nothing is changed. Status 5: it waits for a person.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// The plan file; without one, all runs in the state folder are listed.
+    plan: Option<PathBuf>,
+}
+
+impl Status {
+    pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
+        let Some(path) = &self.plan else { return list(setting) };
+        let file = PlanFile::open(path)?;
+        let report =
+            status(&setting.state_of(&file.plan)).map_err(|error| Failure::engine(&error))?;
+        let view = RunView::new(report, &file.path);
+        setting.screen.show(&view, RunView::text)?;
+        Ok(view.standing())
+    }
+}
+
+/// All runs, a line each.
+fn list(setting: &Setting<'_>) -> Result<Exit, Failure> {
+    let mut reports = Vec::new();
+    for folder in folders(&setting.global.state)? {
+        match status(&folder) {
+            Ok(report) => reports.push(report),
+            Err(EngineError::NoRun(_)) => {}
+            Err(error) => return Err(Failure::engine(&error).place(folder.display().to_string())),
+        }
+    }
+    if reports.is_empty() {
+        let state = setting.global.state.display();
+        return Err(Failure::new(
+            carnet_model::Code::RUN_NOT_FOUND,
+            format!("there are no runs in {state}"),
+        )
+        .remedy("give the folder that the run used: --state DIR"));
+    }
+    setting.screen.show(&reports, |reports| lines(reports))?;
+    Ok(Exit::Done)
+}
+
+fn folders(state: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let failed = |error| Failure::io(format!("cannot read {}", state.display()), error);
+    if !state.exists() {
+        return Ok(Vec::new());
+    }
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(state).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+fn lines(reports: &[Report]) -> String {
+    let width = reports.iter().map(|report| report.migration.len()).max().unwrap_or(0).max(9);
+    let mut sheet = Sheet::default();
+    sheet.line(format_args!("{:<width$}  {:<12}  started", "migration", "status"));
+    for report in reports {
+        let (name, started) = (&report.migration, &report.started);
+        sheet.line(format_args!("{name:<width$}  {:<12}  {started}", report.status));
+    }
+    sheet.text()
+}

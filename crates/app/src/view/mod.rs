@@ -1,0 +1,3 @@
+//! What is shown of a result: one model for text and JSON.
+
+pub(crate) mod run;

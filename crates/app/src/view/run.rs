@@ -1,0 +1,236 @@
+//! A run, for people and programs.
+
+use std::path::Path;
+
+use carnet_engine::{GateReport, Report, StopReport};
+use carnet_model::{Code, Exit};
+use serde::Serialize;
+
+use crate::amount;
+use crate::failure::Failure;
+use crate::sheet::Sheet;
+
+/// A run as it is shown. `--json` has the report of the engine, and what to do next.
+#[derive(Serialize)]
+pub(crate) struct RunView {
+    #[serde(flatten)]
+    report: Report,
+    /// Commands that make sense now.
+    next: Vec<String>,
+}
+
+/// The width of the labels in the first column.
+const LABEL: usize = 12;
+
+impl RunView {
+    pub(crate) fn new(report: Report, plan: &Path) -> Self {
+        let plan = plan.display();
+        let mut next = Vec::new();
+        match report.status {
+            _ if report.dry_run => next.push(format!("carnet run {plan}")),
+            "done" => {
+                next.push(format!("carnet status {plan}"));
+                if report.can_roll_back {
+                    next.push(format!("carnet rollback {plan}"));
+                }
+            }
+            "rolled_back" => next.push(format!("carnet status {plan}")),
+            _ => {
+                next.push(format!("carnet status {plan}"));
+                next.push(format!("carnet run {plan}"));
+            }
+        }
+        Self { report, next }
+    }
+
+    /// How the command ends: what stopped the run is a failure.
+    pub(crate) fn outcome(&self) -> Result<Exit, Failure> {
+        match self.stop() {
+            None => Ok(Exit::Done),
+            Some(stop) => Err(self.failure(stop)),
+        }
+    }
+
+    /// The exit status of `status`: whether a person must act.
+    pub(crate) fn standing(&self) -> Exit {
+        if self.report.waits_for.is_some() { Exit::Waits } else { Exit::Done }
+    }
+
+    fn stop(&self) -> Option<&StopReport> {
+        self.report.waits_for.as_ref().or(self.report.stop.as_ref())
+    }
+
+    fn failure(&self, stop: &StopReport) -> Failure {
+        let report = &self.report;
+        let waits = report.waits_for.is_some();
+        let code = report.code().unwrap_or(if waits { Code::RUN_UNKNOWN } else { Code::BUG });
+        let how = if waits { "waits at" } else { "stopped at" };
+        let failure = Failure::new(code, format!("the run {how} {}", stop.subject))
+            .because(&stop.reason)
+            .changed(self.changed());
+        if stop.remedy.is_empty() { failure } else { failure.remedy(&stop.remedy) }
+    }
+
+    /// What was and what was not changed, in words.
+    fn changed(&self) -> String {
+        let report = &self.report;
+        if report.dry_run {
+            return "nothing was changed: it was a dry run".to_owned();
+        }
+        let standing = if report.standing.is_empty() {
+            "what the run did was undone; the source and the switch are as they were".to_owned()
+        } else {
+            format!("these steps still stand: {}", report.standing.join(", "))
+        };
+        if report.left_behind.is_empty() {
+            return standing;
+        }
+        format!("{standing}; left behind: {}", report.left_behind.join(", "))
+    }
+
+    /// The summary, in 80 columns.
+    pub(crate) fn text(&self) -> String {
+        let report = &self.report;
+        let mut sheet = Sheet::default();
+        sheet.line(self.headline());
+        sheet.gap();
+        self.write_content(&mut sheet);
+        self.write_gates(&mut sheet);
+        if !report.dry_run {
+            self.write_phases(&mut sheet);
+        }
+        if let Some(switch) = &report.switch {
+            let to = if switch.switched { "points to" } else { "does not point to" };
+            let text = format!("{} in {} {to} {}", switch.key, switch.path, switch.value);
+            sheet.field("switch", LABEL, &text);
+        }
+        for left in &report.left_behind {
+            sheet.field("left behind", LABEL, left);
+        }
+        if let Some(stop) = self.stop() {
+            let label = if report.waits_for.is_some() { "waits for" } else { "stopped by" };
+            sheet.field(label, LABEL, &format!("{}: {}", stop.subject, stop.reason));
+        }
+        if !report.dry_run {
+            let back = if report.can_roll_back { "possible now" } else { "not possible now" };
+            sheet.field("rollback", LABEL, back);
+        }
+        self.write_evidence(&mut sheet);
+        for (number, next) in self.next.iter().enumerate() {
+            sheet.field(if number == 0 { "next" } else { "" }, LABEL, next);
+        }
+        sheet.text()
+    }
+
+    fn headline(&self) -> String {
+        let report = &self.report;
+        let name = &report.migration;
+        let status = report.status.replace('_', " ");
+        match (report.dry_run, report.already_done) {
+            (true, _) if self.stop().is_none() => {
+                format!("dry run of {name}: nothing stands in the way; nothing was changed")
+            }
+            (true, _) => format!("dry run of {name}: {status}; nothing was changed"),
+            (false, true) => format!("run of {name}: already done; nothing was changed now"),
+            (false, false) => format!("run of {name}: {status}"),
+        }
+    }
+
+    fn write_content(&self, sheet: &mut Sheet) {
+        let report = &self.report;
+        let mut moved = vec![amount::counted(report.records, "record", "records")];
+        if report.artifacts > 0 {
+            moved.push(amount::counted(report.artifacts, "artifact", "artifacts"));
+        }
+        if report.bytes > 0 {
+            moved.push(format!("{} in the snapshot", amount::bytes(report.bytes)));
+        }
+        if !report.collections.is_empty() {
+            let label =
+                if report.status == "done" && !report.dry_run { "moved" } else { "content" };
+            sheet.field(label, LABEL, &moved.join(", "));
+        }
+        for one in &report.collections {
+            let what = format!(
+                "{}: {}, {} dimensions",
+                one.name,
+                amount::counted(one.records, "record", "records"),
+                one.dimensions
+            );
+            sheet.field("collection", LABEL, &what);
+            sheet.field("  before", LABEL, &one.root_source.to_string());
+            if let Some(after) = one.root_target {
+                sheet.field("  after", LABEL, &after.to_string());
+                let read = one.records_target.unwrap_or_default();
+                let read = amount::counted(read, "record", "records");
+                let equal =
+                    if after == one.root_source { "equal, bit for bit" } else { "not the same" };
+                sheet.field("", LABEL, &format!("{equal}: {read} read back from the target"));
+            }
+        }
+        if !report.not_travelled.is_empty() {
+            let names = report.not_travelled.join(", ");
+            sheet.field("not moved", LABEL, &format!("of no known kind: {names}"));
+        }
+        if !report.collections.is_empty() {
+            sheet.gap();
+        }
+    }
+
+    fn write_gates(&self, sheet: &mut Sheet) {
+        if self.report.gates.is_empty() {
+            return;
+        }
+        sheet.line("gates");
+        for gate in &self.report.gates {
+            let name = format!("{}/{}", gate.phase, gate.gate);
+            sheet.line(format_args!("  {name:<28}{}", said(gate)).to_string().trim_end());
+            let not_run = gate.verdict == "not_run";
+            if !gate.open && !not_run && !gate.reason.is_empty() {
+                sheet.field("", 28, &gate.reason);
+                if !gate.remedy.is_empty() {
+                    sheet.field("", 28, &format!("help: {}", gate.remedy));
+                }
+            }
+        }
+        sheet.gap();
+    }
+
+    fn write_phases(&self, sheet: &mut Sheet) {
+        sheet.line("phases");
+        for phase in &self.report.phases {
+            let time = phase.millis.map(|millis| amount::duration(millis.saturating_mul(1000)));
+            let status = match phase.status {
+                "done" => "done",
+                "active" => "active",
+                _ => "not started",
+            };
+            let time = time.unwrap_or_default();
+            let line = format!("  {:<16}{status:<12}{time:>12}", phase.name);
+            sheet.line(line.trim_end());
+        }
+        sheet.gap();
+    }
+
+    fn write_evidence(&self, sheet: &mut Sheet) {
+        let report = &self.report;
+        let Some(place) = &report.evidence else { return };
+        let events = amount::counted(report.events, "event", "events");
+        sheet.field("evidence", LABEL, &format!("{}: {events}", place.display()));
+        if let Some(last) = report.last_hash {
+            sheet.field("  last hash", LABEL, &last.to_string());
+        }
+        sheet.field("  plan", LABEL, &report.plan);
+        sheet.field("  run", LABEL, &report.run);
+    }
+}
+
+/// The verdict of a gate, and what it said to damaged copies.
+fn said(gate: &GateReport) -> String {
+    let verdict = gate.verdict.replace('_', " ");
+    if gate.damaged == 0 {
+        return verdict;
+    }
+    let copies = if gate.damaged == 1 { "damaged copy" } else { "damaged copies" };
+    format!("{verdict}; {} of {} {copies} refused", gate.refused, gate.damaged)
+}

@@ -1,0 +1,18 @@
+//! Whole runs, on the real data of the quickstart.
+
+use crate::golden::play;
+
+#[test]
+fn run_status_rollback() {
+    play("run");
+}
+
+#[test]
+fn refused() {
+    play("refused");
+}
+
+#[test]
+fn snapshots() {
+    play("snapshots");
+}
