@@ -6,6 +6,7 @@ mod error;
 mod fault;
 mod gate;
 mod journal;
+mod parallel;
 mod process;
 mod run;
 mod source;

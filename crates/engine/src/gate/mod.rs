@@ -4,6 +4,7 @@ mod parity;
 mod reread;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use carnet_ledger::Object;
 use carnet_model::gate::{
@@ -276,21 +277,21 @@ fn roots(cx: &Context<'_>) -> Result<Seen, StepError> {
 
 fn artifacts(cx: &Context<'_>) -> Result<Seen, StepError> {
     let before: TargetSeen = cx.seen("prepare/describe_target")?;
-    let back: BackSeen = cx.seen("validate/read_back")?;
-    let source = match cx.source_artifacts() {
-        Some(folder) => artifact_digests(&folder)?,
-        None => BTreeMap::new(),
+    let digests = |folder: Option<PathBuf>| match folder {
+        Some(folder) => artifact_digests(&folder),
+        None => Ok(BTreeMap::new()),
     };
+    let (source, target) = (digests(cx.source_artifacts())?, digests(cx.target_artifacts())?);
     let snapshot = artifact_digests(&cx.arrived()?)?;
-    let sides = [&source, &snapshot, &before.artifacts, &back.artifacts];
+    let sides = [&source, &snapshot, &before.artifacts, &target];
     let paths: BTreeSet<&String> = sides.iter().flat_map(|side| side.keys()).collect();
     let artifacts = paths.into_iter().map(|path| artifact_checksums::Artifact {
         path: path.clone(),
         source: source.get(path).copied(),
         snapshot: snapshot.get(path).copied(),
         before: before.artifacts.get(path).copied(),
-        target: back.artifacts.get(path).copied(),
+        target: target.get(path).copied(),
     });
     let facts = artifact_checksums::Facts { artifacts: artifacts.collect() };
-    Ok(Seen::at(back.observed_at_us, Facts::ArtifactChecksums(facts)))
+    Ok(Seen::at(cx.now_us(), Facts::ArtifactChecksums(facts)))
 }

@@ -10,7 +10,9 @@ use carnet_model::plan::ImportMode;
 use carnet_model::{CollectionName, Decimal, Metric};
 
 use crate::error::StepError;
+use crate::parallel::each;
 use crate::step::look::TargetSeen;
+use crate::step::read_back::leaf;
 use crate::step::{Context, ExportSeen};
 
 /// A collection of up to this many records is read whole to choose from.
@@ -155,7 +157,8 @@ struct Sides<'s> {
     target: &'s dyn VectorRepository,
     collection: &'s CollectionName,
     rule: &'s Rule,
-    /// Whether the target holds records that the source does not have.
+    /// Whether the target may hold records of its own: only those that both sides hold alike are
+    /// then compared.
     shared: bool,
 }
 
@@ -168,14 +171,13 @@ impl Sides<'_> {
         let title = format!("search {}", self.collection);
         let total = Some(vectors.len() as u64);
         let job = cx.work.progress.job(&title, "searches", total);
-        let mut queries = Vec::with_capacity(vectors.len());
-        for (id, vector) in vectors {
-            let source = self.nearest(self.source, vector, false)?;
-            let target = self.nearest(self.target, vector, self.shared)?;
-            queries.push(query_parity::Query { id: id.clone(), source, target });
+        let vectors: Vec<_> = vectors.iter().collect();
+        each(cx.work.workers, &vectors, |(id, vector)| {
+            let source = self.nearest(self.source, vector)?;
+            let target = self.nearest(self.target, vector)?;
             job.add(1);
-        }
-        Ok(queries)
+            Ok(query_parity::Query { id: (*id).clone(), source, target })
+        })
     }
 
     /// The nearest records of one side: `k`, and as many more as may tie with the last of them.
@@ -183,7 +185,6 @@ impl Sides<'_> {
         &self,
         store: &dyn VectorRepository,
         vector: &[f32],
-        only_of_source: bool,
     ) -> Result<Vec<Neighbour>, StepError> {
         let k = self.rule.k as usize;
         let mut asked = k + 1;
@@ -193,7 +194,7 @@ impl Sides<'_> {
             let hits = store.query(self.collection, &query)?;
             let all = hits.len() < asked;
             let ids: Vec<&str> = hits.iter().map(|hit| hit.id.as_str()).collect();
-            let known = if only_of_source { Some(self.of_source(&ids)?) } else { None };
+            let known = if self.shared { Some(self.of_both(&ids)?) } else { None };
             let neighbours: Vec<Neighbour> = hits
                 .iter()
                 .filter(|hit| known.as_ref().is_none_or(|known| known.contains(&hit.id)))
@@ -209,8 +210,13 @@ impl Sides<'_> {
         }
     }
 
-    fn of_source(&self, ids: &[&str]) -> Result<BTreeSet<String>, StepError> {
-        let found = self.source.fetch(self.collection, ids)?;
-        Ok(found.iter().map(|record| record.id.to_owned()).collect())
+    /// Those of these records that both sides hold alike: the target may have had others, and newer
+    /// ones.
+    fn of_both(&self, ids: &[&str]) -> Result<BTreeSet<String>, StepError> {
+        let source = self.source.fetch(self.collection, ids)?;
+        let target = self.target.fetch(self.collection, ids)?;
+        let held: BTreeSet<_> = source.iter().map(|record| leaf(&record)).collect();
+        let alike = target.iter().filter(|record| held.contains(&leaf(record)));
+        Ok(alike.map(|record| record.id.to_owned()).collect())
     }
 }

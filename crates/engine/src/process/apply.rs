@@ -247,6 +247,18 @@ fn intent(run: &mut RunState, fact: &Fact, step: &str, inputs: &Object) -> Resul
     Ok(())
 }
 
+/// Whether a part of this step's work may be recorded now.
+pub(crate) fn check_part(run: &RunState, step: &str) -> Result<(), Illegal> {
+    let fact = "part";
+    let held = run.step(step).ok_or_else(|| Illegal::Unknown { fact, name: step.to_owned() })?;
+    let going = run.status == Status::Running(Direction::Forward);
+    if going && held.status == StepStatus::Scheduled {
+        return Ok(());
+    }
+    let state = format!("{:?}", held.status).to_lowercase();
+    Err(Illegal::NotNow { fact, subject: step.to_owned(), state })
+}
+
 fn record_part(
     run: &mut RunState,
     fact: &Fact,
@@ -255,11 +267,8 @@ fn record_part(
     status: PartStatus,
     facts: &Object,
 ) -> Result<(), Illegal> {
-    forward(run, fact, step)?;
+    check_part(run, step)?;
     let (_, held) = step_mut(run, fact, step)?;
-    if held.status != StepStatus::Scheduled {
-        return Err(not_now(fact, step, &held.status));
-    }
     let entry = held.parts.entry(part.to_owned());
     let entry = entry.or_insert_with(|| PartState { status, facts: Object::new() });
     entry.status = status;

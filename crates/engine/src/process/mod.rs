@@ -9,6 +9,7 @@ mod fact;
 mod next;
 mod state;
 
+pub(crate) use apply::check_part;
 pub use apply::{Illegal, apply};
 pub use decide::{Command, Refused, decide};
 pub use definition::{Node, NotAProcess, Phase, Process, Repeat, Undo};

@@ -296,6 +296,28 @@ fn a_dry_run_withholds_steps_and_lets_gates_be_not_run() {
     assert!(matches!(decide(&state, withheld, now()), Err(Refused::Illegal(_))));
 }
 
+#[test]
+fn what_was_seen_before_a_crash_is_looked_at_again_before_the_point_of_no_return() {
+    let (_, facts) = run_in(&world(&[], &[], &[]));
+    let kept = |last: &Fact| {
+        let at = facts.iter().position(|fact| fact == last).unwrap();
+        let mut state = fold(facts.get(..=at).unwrap());
+        apply(&mut state, &Fact::Resumed, now()).unwrap();
+        next(state.run.as_ref().unwrap())
+    };
+    let again = Next::Judge("equal".into());
+    assert_eq!(kept(&Fact::Left { phase: "check".into() }), again);
+    assert_eq!(kept(&Fact::Entered { phase: "switch".into() }), again);
+    // Nobody knows whether the switch has happened: that is settled first.
+    let begun =
+        facts.iter().find(|fact| matches!(fact, Fact::Intent { step, .. } if step == "point"));
+    assert_eq!(kept(begun.unwrap()), Next::Settle("point".into()));
+    assert_eq!(kept(&Fact::Left { phase: "move".into() }), Next::Enter("check".into()));
+    let opened =
+        facts.iter().find(|fact| matches!(fact, Fact::Judged { gate, .. } if gate == "fits"));
+    assert_eq!(kept(opened.unwrap()), Next::Begin("open".into()));
+}
+
 /// What must be the same however often a run was cut off.
 fn essence(state: &State) -> (Status, Vec<PhaseStatus>, Vec<String>) {
     let run = state.run.as_ref().unwrap();

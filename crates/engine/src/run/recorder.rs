@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{EngineError, StepError};
 use crate::journal::{Journal, JournalError, Log};
 use crate::process::{
-    Command, Fact, PartStatus, RunState, State, apply, decide, read_fact, write_fact,
+    Command, Fact, PartStatus, RunState, State, apply, check_part, decide, read_fact, write_fact,
 };
 use crate::source::Clock;
 
@@ -128,13 +128,12 @@ impl Recorder {
         status: PartStatus,
         facts: Object,
     ) -> Result<(), EngineError> {
-        let fact = Fact::Part { step: step.to_owned(), part, status, facts };
         let mut inner = self.inner();
         // Only a fact that can follow is written.
-        let clock = inner.state.run.as_ref().map(|run| run.started);
-        if let Some(at) = clock {
-            apply(&mut inner.state.clone(), &fact, at)?;
+        if let Some(run) = &inner.state.run {
+            check_part(run, step)?;
         }
+        let fact = Fact::Part { step: step.to_owned(), part, status, facts };
         self.append(&mut inner, &[fact], Vec::new())
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use carnet_bundle::{CollectionDigest, ExportRequest, SnapshotTime, export_view};
 use carnet_connect::Progress;
 use carnet_ledger::{Digest, EventType, Object};
-use carnet_model::{Code, CollectionName};
+use carnet_model::{Code, CollectionName, StoreUrl};
 use serde::{Deserialize, Serialize};
 
 use super::context::{Context, Done, flag_of, integer_of, number, text_of};
@@ -76,7 +76,7 @@ pub(super) fn export(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepErro
     let manifest = files::digest(&exported.path.join("manifest.json"))?;
     let seen = ExportSeen {
         bytes: exported.bytes,
-        left_behind: exported.left_behind,
+        left_behind: beside_the_store(cx, exported.left_behind),
         manifest: manifest.unwrap_or_else(|| Digest::of(b"")),
         collections: exported.collections,
     };
@@ -98,6 +98,20 @@ pub(super) fn export(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepErro
         .count("bytes", exported.bytes)
         .note(export)
         .note(note(EventType::KnowledgeSnapshotExported, "export_snapshot")))
+}
+
+/// Entries of the artifact folder that are neither artifacts nor the source's own files: a FAISS
+/// folder may hold both.
+fn beside_the_store(cx: &Context<'_>, entries: Vec<String>) -> Vec<String> {
+    let knowledge = &cx.document().source.knowledge;
+    let own =
+        ["index.faiss", "metadata.parquet", "metadata.sqlite", "collection.json", "collections"];
+    let one_folder = match knowledge.store.within(cx.folder) {
+        StoreUrl::Faiss(folder) => Some(folder) == cx.source_artifacts(),
+        StoreUrl::Sqlite(_) | StoreUrl::Postgres(_) | StoreUrl::Snapshot(_) => false,
+    };
+    let keep = |entry: &String| !one_folder || !own.contains(&entry.trim_end_matches('/'));
+    entries.into_iter().filter(keep).collect()
 }
 
 pub(super) fn hash(digest: Digest) -> carnet_ledger::Value {

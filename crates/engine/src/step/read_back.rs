@@ -1,11 +1,5 @@
 //! Reading the target back: every record, through a new view.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-
 use carnet_bundle::record_digest;
 use carnet_connect::{IdRange, Records, StoreSnapshot};
 use carnet_ledger::{Digest, leaf_hash, root_of};
@@ -13,8 +7,9 @@ use carnet_model::{CollectionContract, CollectionName};
 use serde::{Deserialize, Serialize};
 
 use super::context::{Context, Done};
-use super::look::{SourceSeen, artifact_digests};
+use super::look::SourceSeen;
 use crate::error::StepError;
+use crate::parallel::each;
 
 /// Ranges for each worker: the slowest then holds up little.
 const RANGES_PER_WORKER: usize = 8;
@@ -24,7 +19,6 @@ const RANGES_PER_WORKER: usize = 8;
 pub(crate) struct BackSeen {
     pub(crate) observed_at_us: i64,
     pub(crate) collections: Vec<BackCollection>,
-    pub(crate) artifacts: BTreeMap<String, Digest>,
 }
 
 /// One collection of the target.
@@ -78,12 +72,8 @@ pub(super) fn read_back(cx: &Context<'_>) -> Result<Done, StepError> {
         collections.push(BackCollection { contract: described.contract, records, root });
         cx.keep_leaves(name.clone(), leaves);
     }
-    let artifacts = match cx.target_artifacts() {
-        Some(folder) => artifact_digests(&folder)?,
-        None => BTreeMap::new(),
-    };
     let records = collections.iter().map(|it| it.records).sum();
-    let seen = BackSeen { observed_at_us: cx.now_us(), collections, artifacts };
+    let seen = BackSeen { observed_at_us: cx.now_us(), collections };
     Ok(Done::seen(cx, &seen)?.count("records", records))
 }
 
@@ -97,31 +87,9 @@ fn read_leaves(
     let workers = cx.work.workers.max(1);
     let ranges = view.ranges(name, workers * RANGES_PER_WORKER)?;
     let job = cx.work.progress.job(&format!("read back {name}"), "records", Some(total));
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<Option<Result<Leaves, StepError>>>> =
-        Mutex::new(ranges.iter().map(|_| None).collect());
-    thread::scope(|scope| {
-        for _ in 0..workers.min(ranges.len()) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(range) = ranges.get(index) else { return };
-                    let read = read_range(view, name, range, job.as_ref());
-                    let failed = read.is_err();
-                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(place) = done.get_mut(index) {
-                        *place = Some(read);
-                    }
-                    if failed {
-                        next.store(ranges.len(), Ordering::Relaxed);
-                    }
-                }
-            });
-        }
-    });
+    let parts = each(workers, &ranges, |range| read_range(view, name, range, job.as_ref()))?;
     let mut whole = Leaves::default();
-    for part in done.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten() {
-        let part = part?;
+    for part in parts {
         let offset = whole.leaves.len();
         whole.leaves.extend(part.leaves);
         whole.samples.extend(part.samples.into_iter().map(|(at, record)| (at + offset, record)));

@@ -46,6 +46,21 @@ fn without_run_ids(world: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
     world.into_iter().filter(|(name, _)| !name.contains("knowledge_snapshot_")).collect()
 }
 
+/// Does all of it at once: most of the time goes into waiting for the disk.
+fn all_at_once<T: Send>(items: Vec<T>, check: impl Fn(T) + Sync) {
+    let items = std::sync::Mutex::new(items);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                loop {
+                    let Some(item) = items.lock().unwrap().pop() else { return };
+                    check(item);
+                }
+            });
+        }
+    });
+}
+
 fn failed(report: &Report) {
     assert_eq!(report.status, "failed", "{report:#?}");
     assert!(report.left_behind.is_empty(), "{:?}", report.left_behind);
@@ -56,7 +71,8 @@ fn failed(report: &Report) {
 fn a_step_that_fails_before_the_point_of_no_return_leaves_no_trace() {
     let steps = STEPS.iter().filter(|(_, before)| *before).map(|(step, _)| *step);
     let points = steps.flat_map(|step| [format!("before/{step}"), format!("after/{step}")]);
-    for point in points.chain(INNER.iter().map(|point| (*point).to_owned())) {
+    let points = points.chain(INNER.iter().map(|point| (*point).to_owned()));
+    all_at_once(points.collect(), |point| {
         let yard = Yard::new();
         let before = yard.world();
         let report = yard.run(&format!("{point}:1:fail")).unwrap();
@@ -64,7 +80,7 @@ fn a_step_that_fails_before_the_point_of_no_return_leaves_no_trace() {
         assert_eq!(yard.world(), before, "{point}");
         // The next run starts anew and succeeds.
         assert_eq!(yard.run("").unwrap().status, "done", "{point}");
-    }
+    });
 }
 
 #[test]
@@ -85,7 +101,7 @@ fn a_step_that_fails_behind_it_waits_and_is_done_by_the_next_run() {
 #[test]
 fn a_run_that_is_cut_off_anywhere_reaches_the_same_end() {
     let whole = whole();
-    for (step, _) in STEPS {
+    all_at_once(STEPS.to_vec(), |(step, _)| {
         for when in ["before", "after"] {
             let yard = Yard::new();
             yard.run(&format!("{when}/{step}:1:crash")).unwrap_err();
@@ -96,7 +112,7 @@ fn a_run_that_is_cut_off_anywhere_reaches_the_same_end() {
             assert_eq!(report.resumes, 2);
             assert_eq!(without_run_ids(yard.world()), whole, "{when} {step}");
         }
-    }
+    });
 }
 
 #[test]
@@ -109,7 +125,7 @@ fn an_undo_that_fails_or_is_cut_off_is_repeated_to_the_same_end() {
         "import/place_artifacts",
         "cutover/switch",
     ];
-    for step in undone {
+    all_at_once(undone.to_vec(), |step| {
         for when in ["undo", "undone"] {
             let yard = Yard::new();
             let before = yard.world();
@@ -127,7 +143,7 @@ fn an_undo_that_fails_or_is_cut_off_is_repeated_to_the_same_end() {
             failed(&yard.run("").unwrap());
             assert_eq!(yard.world(), before, "{when} {step}");
         }
-    }
+    });
 }
 
 #[test]

@@ -165,6 +165,22 @@ fn records_that_were_there_stay_and_the_union_is_proven() {
 }
 
 #[test]
+fn newer_records_of_the_target_win_and_the_rest_is_compared() {
+    let yard = Yard::changed("validate: {", "import: { mode: upsert }\nvalidate: {");
+    let held = records(30..50);
+    let rows = held.iter().map(|r| carnet_connect::RecordRef {
+        vector: &[9.0, 9.0, 9.0],
+        version: Some(2),
+        ..r
+    });
+    fill(&yard.target, &embeddings(), carnet_connect::Records::collect(3, rows).unwrap());
+    let report = yard.run("").unwrap();
+    assert_eq!(report.status, "done", "{report:#?}");
+    let moved = report.collections.iter().find(|it| it.name == "embeddings").unwrap();
+    assert_eq!((moved.records, moved.records_target), (40, Some(50)));
+}
+
+#[test]
 fn another_plan_may_not_go_on_with_a_run() {
     let mut yard = Yard::new();
     yard.run("").unwrap();
