@@ -183,9 +183,31 @@ impl Table {
         list.join(", ")
     }
 
-    /// Whether this is a table as Carnet makes it, and nothing more.
+    /// Whether this is a table as Carnet makes it: the same columns with the same types.
     pub(super) fn is_ours(&self) -> bool {
-        self.kind == 'r' && self.all.iter().all(|name| OUR_COLUMNS.iter().any(|our| our.0 == name))
+        let parts = &self.parts;
+        let optional = [
+            &parts.metadata,
+            &parts.version,
+            &parts.source_hash,
+            &parts.created_ts,
+            &parts.updated_ts,
+        ];
+        let columns = [Some(&parts.id), Some(&parts.vector)]
+            .into_iter()
+            .chain(optional.map(Option::as_ref))
+            .flatten()
+            .map(|column| (column.name.as_str(), column.type_name.as_str()));
+        let ours = OUR_COLUMNS.iter().map(|(name, declared)| {
+            (
+                *name,
+                match *declared {
+                    "bigint" => "int8",
+                    other => other.split(' ').next().unwrap_or_default(),
+                },
+            )
+        });
+        self.kind == 'r' && self.all.len() == OUR_COLUMNS.len() && columns.eq(ours)
     }
 
     fn find_access(&mut self, client: &mut Client) -> Result<(), postgres::Error> {

@@ -19,7 +19,7 @@ use super::decode::Decoder;
 use super::encode::{Rules, copy_in};
 use super::error::failed;
 use super::index::{self, Build};
-use super::replace::{Writers, create_table, current_schema};
+use super::replace::{Writers, analyse, create_table, current_schema};
 use super::scan::{FREELY, IN_ORDER, Pool, one, stream};
 use super::snapshot::{contract_of, range_query};
 use super::sql::{derived_name, ident, in_range, literal};
@@ -75,7 +75,7 @@ impl Target {
         let half = self.table.parts.vector.type_name == "halfvec";
         let rules = Rules { place: &place, dimensions: self.dimensions, half, range };
         let cannot = |error| failed(format!("cannot write {place}"), error);
-        if self.is_plain() && self.is_empty(transaction, range).map_err(cannot)? {
+        if self.table.is_ours() && self.is_empty(transaction, range).map_err(cannot)? {
             return copy_in(transaction, &self.table.sql(), rules, records);
         }
         transaction.batch_execute(MAKE_INCOMING).map_err(cannot)?;
@@ -102,14 +102,6 @@ impl Target {
             ),
         )
         .remedy("give the records ids that no other collection of this table has"))
-    }
-
-    /// Whether rows of COPY fit into the table as they are.
-    fn is_plain(&self) -> bool {
-        self.table.is_ours()
-            && self.table.all.len() == super::table::OUR_COLUMNS.len()
-            && self.table.parts.vector.type_name == "vector"
-            && self.table.parts.id.type_name == "text"
     }
 
     fn is_empty(
@@ -388,8 +380,7 @@ impl Load for UpsertLoad {
         let table = &target.table;
         let place = table.place();
         let cannot = |error| failed(format!("cannot finish {place}"), error);
-        let analyze = format!("ANALYZE {} ({})", table.sql(), ident(&table.parts.id.name));
-        client.batch_execute(&analyze).map_err(cannot)?;
+        analyse(&mut client, &table.sql()).map_err(cannot)?;
         if table.is_ours() && index::find(&mut client, table)?.is_none() {
             let sql = format!("SELECT count(*) FROM {}", table.sql());
             let counted = rows(&mut client, &sql).map_err(cannot)?;

@@ -22,6 +22,9 @@ mod postgres_faults;
 #[cfg(feature = "postgres")]
 mod postgres_foreign;
 #[cfg(test)]
+#[cfg(feature = "postgres")]
+mod postgres_tls;
+#[cfg(test)]
 #[cfg(feature = "faiss")]
 mod python;
 #[cfg(test)]
