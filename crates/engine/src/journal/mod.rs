@@ -44,7 +44,7 @@ pub struct Journal {
 /// Where events go.
 enum Place {
     /// A state directory, held by its lock.
-    Disk { database: Database, objects: Objects, generation: u64, _lock: Lock },
+    Disk { database: Database, objects: Objects, private: Objects, generation: u64, _lock: Lock },
     /// Nowhere: a dry run.
     Memory { events: Vec<Vec<u8>>, objects: BTreeMap<Digest, Vec<u8>> },
 }
@@ -88,7 +88,8 @@ impl Journal {
             last_hash: log.last_hash,
             ..Chain::new(made.chain_id, made.hash_profile, made.evidence_profile)
         };
-        let place = Place::Disk { database, objects: Objects::new(dir), generation, _lock: lock };
+        let (objects, private) = (Objects::new(dir), Objects::private(dir));
+        let place = Place::Disk { database, objects, private, generation, _lock: lock };
         Ok((Self { chain, place, clock, ids }, log))
     }
 
@@ -123,6 +124,22 @@ impl Journal {
                 objects.insert(digest, bytes.to_owned());
                 Ok(digest)
             }
+        }
+    }
+
+    /// Stores bytes that an undo needs and that must not become evidence.
+    pub fn put_private(&mut self, bytes: &[u8]) -> Result<Digest, JournalError> {
+        match &self.place {
+            Place::Disk { private, .. } => private.put(bytes),
+            Place::Memory { .. } => self.put(bytes),
+        }
+    }
+
+    /// The bytes that `put_private` stored.
+    pub fn private(&self, digest: Digest) -> Result<Vec<u8>, JournalError> {
+        match &self.place {
+            Place::Disk { private, .. } => private.get(digest),
+            Place::Memory { .. } => self.object(digest),
         }
     }
 

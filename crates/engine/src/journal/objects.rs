@@ -19,6 +19,13 @@ impl Objects {
         Self { folder: state.join("objects").join("sha256") }
     }
 
+    /// What an undo needs and nobody else may see, such as the other lines of an environment file.
+    /// Evidence names it by its digest and never carries it. Like every object, each file can be
+    /// read by its owner alone.
+    pub(super) fn private(state: &Path) -> Self {
+        Self { folder: state.join("private").join("sha256") }
+    }
+
     fn path(&self, digest: Digest) -> PathBuf {
         let name = digest.to_string();
         let (first, rest) = name.split_at(2);

@@ -213,6 +213,16 @@ impl Recorder {
         self.inner().journal.object(digest)
     }
 
+    /// Stores bytes for an undo, outside of the evidence: they may hold secrets of others.
+    pub(crate) fn put_private(&self, bytes: &[u8]) -> Result<Digest, JournalError> {
+        self.inner().journal.put_private(bytes)
+    }
+
+    /// The bytes that `put_private` stored.
+    pub(crate) fn private(&self, digest: Digest) -> Result<Vec<u8>, JournalError> {
+        self.inner().journal.private(digest)
+    }
+
     /// Stores a value as an object, in canonical form.
     pub(crate) fn put_json(&self, value: &impl Serialize) -> Result<Digest, StepError> {
         let wrong = |error: &dyn std::fmt::Display| {

@@ -25,7 +25,8 @@ fn path(cx: &Context<'_>) -> PathBuf {
     cutover.map(|cutover| cutover.switch.env_file.within(cx.folder)).unwrap_or_default()
 }
 
-/// Keeps the old bytes as an object, and fixes the new ones.
+/// Keeps the old bytes and fixes the new ones. An environment file may hold secrets: both are kept
+/// privately, and the evidence has their digests.
 pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
     let Some(cutover) = &cx.document().cutover else { return Ok(Object::new()) };
     let path = path(cx);
@@ -33,7 +34,7 @@ pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
     let switch = &cutover.switch;
     let new = env_file::set(old.as_deref().unwrap_or_default(), switch.key.as_str(), &switch.value);
     let kept = match &old {
-        Some(bytes) => Value::from(cx.recorder.put(bytes)?),
+        Some(bytes) => Value::from(cx.recorder.put_private(bytes)?),
         None => Value::Null,
     };
     Ok(Object::from([
@@ -41,7 +42,7 @@ pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
         ("key".to_owned(), switch.key.as_str().into()),
         ("value".to_owned(), switch.value.as_str().into()),
         ("old".to_owned(), kept),
-        ("new".to_owned(), cx.recorder.put(&new)?.into()),
+        ("new".to_owned(), cx.recorder.put_private(&new)?.into()),
     ]))
 }
 
@@ -63,7 +64,7 @@ pub(super) fn switch(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepErro
     }
     let new = digest_of(inputs, "new")
         .ok_or_else(|| StepError::new(Code::BUG, "the switch has no new value"))?;
-    files::replace(&path(cx), &cx.recorder.object(new)?)?;
+    files::replace(&path(cx), &cx.recorder.private(new)?)?;
     cx.faults.pass("cutover/replaced")?;
     let note = Note::done(EventType::MigrationCutover, "switch")
         .about(path(cx).display().to_string())
@@ -80,7 +81,7 @@ pub(super) fn restore(cx: &Context<'_>, inputs: &Object) -> Result<Vec<String>, 
         Position::Other => return Err(changed(cx)),
     }
     match digest_of(inputs, "old") {
-        Some(old) => files::replace(&path(cx), &cx.recorder.object(old)?)?,
+        Some(old) => files::replace(&path(cx), &cx.recorder.private(old)?)?,
         None => {
             files::remove(&path(cx))?;
         }
