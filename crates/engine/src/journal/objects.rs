@@ -45,13 +45,12 @@ impl Objects {
         };
         let folder = path.parent().unwrap_or(&self.folder).to_owned();
         fs::create_dir_all(&folder).map_err(failed("make the folder of"))?;
-        let mut file = tempfile::Builder::new()
-            .prefix(".new-")
-            .tempfile_in(&folder)
-            .map_err(failed("create"))?;
+        // One writer at a time: what one that was killed left in this place is written over.
+        let staged = folder.join(".new");
+        let mut file = File::create(&staged).map_err(failed("create"))?;
         file.write_all(bytes).map_err(failed("write"))?;
-        file.as_file().sync_all().map_err(failed("write"))?;
-        file.persist(&path).map_err(|error| failed("write")(error.error))?;
+        file.sync_all().map_err(failed("write"))?;
+        fs::rename(&staged, &path).map_err(failed("write"))?;
         // The name must survive a crash as the bytes do, and so must a folder made for it.
         let folders = [Some(folder.as_path()), folder.parent(), self.folder.parent()];
         for folder in folders.into_iter().flatten() {

@@ -70,6 +70,7 @@ pub(super) fn unplace(cx: &Context<'_>, inputs: &Object) -> Result<Vec<String>, 
     let mut left_behind = Vec::new();
     for (path, file) in planned(cx, inputs)?.files {
         let place = to.join(&path);
+        files::remove(&files::staging(&place))?;
         let held = files::digest(&place)?;
         if held == file.old {
             continue;

@@ -25,20 +25,35 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StepError> {
     let folder = folder_of(path);
     make_folder(&folder)?;
     let failed = |error| StepError::io("replace", path, error);
-    let mut file =
-        tempfile::Builder::new().prefix(".carnet-").tempfile_in(&folder).map_err(failed)?;
+    let (mut file, staged) = stage(path)?;
     file.write_all(bytes).map_err(failed)?;
     match fs::metadata(path) {
-        Ok(old) => keep_owner_and_mode(file.as_file(), &old).map_err(failed)?,
+        Ok(old) => keep_owner_and_mode(&file, &old).map_err(failed)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mode = fs::Permissions::from_mode(0o644);
-            file.as_file().set_permissions(mode).map_err(failed)?;
+            file.set_permissions(mode).map_err(failed)?;
         }
         Err(error) => return Err(failed(error)),
     }
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
+    file.sync_all().map_err(failed)?;
+    fs::rename(&staged, path).map_err(failed)?;
     sync(&folder)
+}
+
+/// Where a file is written until it is whole: always the same place for one file, so that what a
+/// process left there that was killed is replaced by the next attempt.
+pub(crate) fn staging(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".carnet-new");
+    path.with_file_name(name)
+}
+
+fn stage(path: &Path) -> Result<(File, PathBuf), StepError> {
+    let staged = staging(path);
+    remove(&staged)?;
+    let file = File::options().write(true).create_new(true).open(&staged);
+    Ok((file.map_err(|error| StepError::io("write", &staged, error))?, staged))
 }
 
 fn keep_owner_and_mode(file: &File, old: &fs::Metadata) -> io::Result<()> {
@@ -119,8 +134,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(u64, Digest), StepError> {
     make_folder(&folder)?;
     let failed = |error| StepError::io("copy to", to, error);
     let mut source = File::open(from).map_err(|error| StepError::io("read", from, error))?;
-    let mut file =
-        tempfile::Builder::new().prefix(".carnet-").tempfile_in(&folder).map_err(failed)?;
+    let (mut file, staged) = stage(to)?;
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; 1 << 17];
     let mut bytes = 0;
@@ -131,9 +145,9 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(u64, Digest), StepError> {
         file.write_all(part).map_err(failed)?;
         bytes += count as u64;
     }
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(to).map_err(|error| failed(error.error))?;
+    file.set_permissions(fs::Permissions::from_mode(0o644)).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    fs::rename(&staged, to).map_err(failed)?;
     Ok((bytes, hasher.finish()))
 }
 
@@ -191,4 +205,48 @@ pub(crate) fn walk(root: &Path) -> Result<Tree, StepError> {
     tree.files.sort();
     tree.folders.sort();
     Ok(tree)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_attempt_left_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/das.env");
+        make_folder(&folder_of(&path)).unwrap();
+        fs::write(staging(&path), "half").unwrap();
+        replace(&path, b"whole").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"whole");
+        fs::write(staging(&path), "half").unwrap();
+        copy(&path, &path.with_file_name("other")).unwrap();
+        copy(&path.with_file_name("other"), &path).unwrap();
+        let left: Vec<_> = walk(folder.path()).unwrap().files;
+        assert_eq!(left.len(), 2, "{left:?}");
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_keeps_its_mode_and_its_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        fs::write(&real, "old").unwrap();
+        set_mode(&real, 0o640).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        replace(&link, b"new").unwrap();
+        assert_eq!(fs::read(&real).unwrap(), b"new");
+        assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn folders_are_removed_even_if_they_are_read_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("a/b");
+        make_folder(&inner).unwrap();
+        fs::write(inner.join("f"), "x").unwrap();
+        set_mode(&inner, 0o555).unwrap();
+        assert!(remove_folder(&folder.path().join("a")).unwrap());
+        assert!(!remove_folder(&folder.path().join("a")).unwrap());
+    }
 }
