@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use carnet_connect::{IdRange, RecordStream, Records, StoreError, VectorRepository};
+use carnet_connect::{IdRange, Records, StoreError, VectorRepository};
 use carnet_connectors::FaissStore;
 use proptest::prelude::*;
 
@@ -12,7 +12,7 @@ use crate::faiss_store::{content, standard, told};
 use crate::python::python;
 
 /// What each script begins with: `store(name, columns, index)` makes a store with five records.
-const PRELUDE: &str = r#"
+const PRELUDE: &str = r"
 import os, sqlite3, datetime, decimal
 import faiss, numpy as np, pyarrow as pa, pyarrow.parquet as pq
 n, d = 5, 4
@@ -35,7 +35,7 @@ def sqlite(name, create, rows, index=None):
         for row in rows:
             db.execute('INSERT INTO metadata VALUES (%s)' % ','.join('?' * len(row)), row)
     db.close()
-"#;
+";
 
 fn make(dir: &Path, script: &str) {
     python(dir, &format!("{PRELUDE}\n{script}"));
@@ -64,7 +64,7 @@ fn every_kind_of_index_is_paired_with_its_rows() {
     let dir = tempfile::tempdir().unwrap();
     make(
         dir.path(),
-        r#"
+        r"
 n, d = 400, 8
 x = np.random.RandomState(5).randn(n, d).astype('f4')
 order = np.random.RandomState(6).permutation(n)
@@ -98,7 +98,7 @@ plain = faiss.IndexIVFScalarQuantizer(
     faiss.IndexFlatL2(d), d, 7, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_L2, False)
 plain.train(x)
 write('ivf_fp16', plain)
-"#,
+",
     );
     let mut kinds = 0;
     for entry in fs::read_dir(dir.path()).unwrap() {
@@ -413,7 +413,7 @@ proptest! {
         let whole = fs::read(place.join("metadata.parquet")).unwrap();
         for _ in 0..60 {
             damage(&place, "metadata.parquet", |bytes| {
-                for _ in 0..1 + random() % 6 {
+                for _ in 0..=random() % 6 {
                     let at = random() % bytes.len();
                     bytes[at] = u8::try_from(random() % 256).unwrap();
                 }
