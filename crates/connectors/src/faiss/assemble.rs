@@ -17,7 +17,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use super::collection::file_metric;
-use super::format::{FlatWriter, Layout, Metric as FileMetric};
+use super::format::{FlatWriter, Layout, MAX_DIMENSIONS, Metric as FileMetric};
 use super::place::{CONTRACT, Exchange, INDEX, PARQUET, Place, SQLITE, cannot, remove, sync_dir};
 use super::table::faiss_id;
 use super::view::GROUP_ROWS;
@@ -28,6 +28,11 @@ pub(super) type Source<'s> = dyn Fn() -> Result<Box<dyn RecordStream + 's>, Stor
 /// The metric of the index file. Refused: a contract that no index file can stand for.
 pub(super) fn metric_of(contract: &CollectionContract) -> Result<FileMetric, StoreError> {
     let name = &contract.name;
+    if !(1..=MAX_DIMENSIONS).contains(&contract.dimensions) {
+        let what = format!("{name} has {} dimensions", contract.dimensions);
+        return Err(StoreError::new(Code::STORE_UNSUPPORTED, what)
+            .remedy(format!("FAISS stores take 1 to {MAX_DIMENSIONS} dimensions")));
+    }
     let Some(metric) = contract.metric else {
         return Err(StoreError::new(
             Code::STORE_UNSUPPORTED,

@@ -39,6 +39,11 @@ impl Collection {
         let identity =
             Identity::at(&path).map_err(|error| StoreError::io(cannot("look at", &path), error))?;
         let declared = place.contract()?;
+        if !place.file(INDEX).exists() {
+            let what = format!("{} has metadata, but no {INDEX}", place.dir().display());
+            return Err(StoreError::new(Code::STORE_NOT_FOUND, what)
+                .remedy("put the index that belongs to the metadata beside it"));
+        }
         let vectors = Mapped::open(&place.file(INDEX))?;
         let table = Table::open(place, drop)?;
         let index = Index::parse(&vectors).map_err(|error| unreadable(place, error))?;

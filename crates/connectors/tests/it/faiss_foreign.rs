@@ -8,7 +8,7 @@ use carnet_connect::{IdRange, Records, StoreError, VectorRepository};
 use carnet_connectors::FaissStore;
 use proptest::prelude::*;
 
-use crate::faiss_store::{content, standard, told};
+use crate::faiss_store::{content, load, standard, told};
 use crate::python::python;
 
 /// What each script begins with: `store(name, columns, index)` makes a store with five records.
@@ -177,8 +177,29 @@ store('extras', {
     assert_eq!(metadata(&dropped)[0].1, r#"{"a":0}"#);
 }
 
+#[test]
+fn an_empty_store_is_a_store() {
+    let dir = tempfile::tempdir().unwrap();
+    make(
+        dir.path(),
+        "store('s', pa.table({'id': pa.array([], pa.string())}), faiss.IndexFlatIP(d))",
+    );
+    let store = FaissStore::new(dir.path().join("s"));
+    assert!(content(&store).unwrap().is_empty());
+    let contract = store.snapshot().unwrap().describe(&standard()).unwrap().contract;
+    let target = FaissStore::new(dir.path().join("t"));
+    let none = Records::collect(4, []).unwrap();
+    load(&target, contract, &none).unwrap();
+    assert!(content(&target).unwrap().is_empty());
+    let index = |name: &str| fs::read(dir.path().join(name).join("index.faiss")).unwrap();
+    assert!(index("s") == index("t"));
+}
+
 /// Each case: what makes it, the code, and words that the message must have.
-const REFUSED: [(&str, &str, &str); 24] = [
+const REFUSED: [(&str, &str, &str); 27] = [
+    ("store('s', {}, compression='gzip')", "store.unsupported", "is compressed with GZIP"),
+    ("store('s', {}); os.remove('s/index.faiss')", "store.not_found", "no index.faiss"),
+    ("store('s', {}); os.remove('s/metadata.parquet')", "store.not_found", "neither metadata"),
     ("store('s', {'raw': [b'x'] * n})", "table.column", "the column raw is of type Binary"),
     ("store('s', {'at': pa.array([1] * n, pa.time64('us'))})", "table.column", "the column at"),
     ("store('s', pa.table({'key': ids}))", "table.column", "no column id among key"),
@@ -252,7 +273,10 @@ fn what_cannot_be_read_is_refused_by_name() {
     let cases: Vec<String> = REFUSED
         .iter()
         .enumerate()
-        .map(|(number, (script, ..))| script.replace("store('s'", &format!("store('s{number}'")))
+        .map(|(number, (script, ..))| {
+            let named = script.replace("store('s'", &format!("store('s{number}'"));
+            named.replace("remove('s/", &format!("remove('s{number}/"))
+        })
         .collect();
     make(dir.path(), &cases.join("\n"));
     for (number, (script, code, words)) in REFUSED.iter().enumerate() {

@@ -5,6 +5,9 @@
 mod allocations;
 #[cfg(test)]
 #[cfg(feature = "faiss")]
+mod faiss_crash;
+#[cfg(test)]
+#[cfg(feature = "faiss")]
 mod faiss_foreign;
 #[cfg(test)]
 #[cfg(feature = "faiss")]

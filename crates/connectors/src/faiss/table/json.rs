@@ -126,6 +126,7 @@ pub(super) fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn members_are_found_where_they_stand() {
@@ -137,6 +138,14 @@ mod tests {
         assert_eq!(members("{}").unwrap(), []);
         for other in ["[]", "{\"a\"}", "{\"a\":[}", "", "{\"a\":1\"b\":2", "{\"a\":\"}"] {
             assert!(members(other).is_none(), "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_scan_panic(text in "[{}\\[\\]\":,a\\\\é ]{0,40}") {
+            let _ = members(&text);
+            let _ = faiss_id(&format!("{{\"_columns\":{{{text}}}"));
         }
     }
 

@@ -52,8 +52,16 @@ impl Table {
                 )
                 .remedy("remove the one that does not belong to the index"));
             }
+            (false, false) => {
+                let dir = place.dir().display();
+                return Err(StoreError::new(
+                    Code::STORE_NOT_FOUND,
+                    format!("{dir} has neither {PARQUET} nor {SQLITE}"),
+                )
+                .remedy("write a row with the id of each vector, in the order of the index"));
+            }
             (false, true) => Source::Sqlite(SqliteTable::open(&sqlite, drop)?),
-            _ => Source::Parquet(ParquetTable::open(&parquet, drop)?),
+            (true, false) => Source::Parquet(ParquetTable::open(&parquet, drop)?),
         };
         Ok(Self { source, spool: Once::default() })
     }

@@ -15,7 +15,9 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
     RowSelector,
 };
+use parquet::basic::Compression;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::RowBatches;
@@ -81,6 +83,7 @@ impl ParquetTable {
         let metadata = guarded(path, || ArrowReaderMetadata::load(&chunks, options))?;
         let chosen = columns::choose(metadata.schema(), drop)
             .map_err(|error| StoreError::new(error.code(), bad_name(path)).because(error))?;
+        ensure_readable(path, &metadata)?;
         let mut starts = vec![0_usize];
         for group in metadata.metadata().row_groups() {
             let rows = usize::try_from(group.num_rows()).ok();
@@ -193,6 +196,22 @@ impl ParquetTable {
             next.transpose()
         }))
     }
+}
+
+/// Refuses compressions that this build does not read.
+fn ensure_readable(path: &Path, metadata: &ArrowReaderMetadata) -> Result<(), StoreError> {
+    let groups = metadata.metadata().row_groups().iter();
+    for column in groups.flat_map(RowGroupMetaData::columns) {
+        if !matches!(
+            column.compression(),
+            Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_)
+        ) {
+            let what = format!("{} is compressed with {}", path.display(), column.compression());
+            return Err(StoreError::new(Code::STORE_UNSUPPORTED, what)
+                .remedy("write it with zstd, with snappy, or without compression"));
+        }
+    }
+    Ok(())
 }
 
 /// Which row groups hold the spans, and which of their rows to take.
