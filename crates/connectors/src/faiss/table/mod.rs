@@ -19,6 +19,7 @@ pub(super) use spool::Spool;
 
 use self::parquet::ParquetTable;
 use self::sqlite::SqliteTable;
+use super::cores;
 use super::once::Once;
 use super::place::{PARQUET, Place, SQLITE};
 
@@ -114,8 +115,8 @@ impl Table {
     /// has them.
     pub(super) fn rows(&self, rows: Range<usize>) -> Result<Option<RowBatches<'_>>, StoreError> {
         match &self.source {
-            Source::Parquet(table) => Ok(Some(table.rows(&[rows])?)),
-            Source::Sqlite(_) => Ok(None),
+            Source::Parquet(table) if table.can_skip() => Ok(Some(table.rows(&[rows])?)),
+            Source::Parquet(_) | Source::Sqlite(_) => Ok(None),
         }
     }
 
@@ -123,8 +124,8 @@ impl Table {
     pub(super) fn picked(&self, rows: &[usize]) -> Result<Option<RowBatches<'_>>, StoreError> {
         let spans: Vec<_> = rows.iter().map(|row| *row..row + 1).collect();
         match &self.source {
-            Source::Parquet(table) => Ok(Some(table.rows(&spans)?)),
-            Source::Sqlite(_) => Ok(None),
+            Source::Parquet(table) if table.can_skip() => Ok(Some(table.rows(&spans)?)),
+            Source::Parquet(_) | Source::Sqlite(_) => Ok(None),
         }
     }
 
@@ -132,7 +133,9 @@ impl Table {
     /// first asked for.
     pub(super) fn spool(&self) -> Result<Arc<Spool>, StoreError> {
         self.spool.get_or_try(|| match &self.source {
-            Source::Parquet(table) => Spool::fill(table.len(), &|rows| table.rows(&[rows])),
+            Source::Parquet(table) => {
+                Spool::fill(table.spans(cores()), &|rows| table.rows(&[rows]))
+            }
             Source::Sqlite(table) => table.spool(),
         })
     }

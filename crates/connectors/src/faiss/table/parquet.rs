@@ -16,9 +16,11 @@ use parquet::arrow::arrow_reader::{
     RowSelector,
 };
 use parquet::basic::Compression;
+use parquet::column::page::PageReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::RowBatches;
 use super::columns;
@@ -84,6 +86,7 @@ impl ParquetTable {
         let chosen = columns::choose(metadata.schema(), drop)
             .map_err(|error| StoreError::new(error.code(), bad_name(path)).because(error))?;
         ensure_readable(path, &metadata)?;
+        guarded(path, || ensure_pages(&chunks, &metadata))?;
         let mut starts = vec![0_usize];
         for group in metadata.metadata().row_groups() {
             let rows = usize::try_from(group.num_rows()).ok();
@@ -102,6 +105,34 @@ impl ParquetTable {
 
     pub(super) fn carried_columns(&self) -> &[String] {
         &self.chosen.carried
+    }
+
+    /// Whether reading may begin in the middle of a row group. Not where lists are: the library skips
+    /// over them without end when their levels are damaged.
+    pub(super) fn can_skip(&self) -> bool {
+        let columns = self.metadata.parquet_schema().columns();
+        columns.iter().all(|column| column.max_rep_level() == 0)
+    }
+
+    /// About `parts` spans of about equal size that can be read one by one.
+    pub(super) fn spans(&self, parts: usize) -> Vec<Range<usize>> {
+        let step = self.len().div_ceil(parts).max(1);
+        let mut cuts: Vec<usize> = if self.can_skip() {
+            (0..self.len()).step_by(step).collect()
+        } else {
+            let mut last = 0;
+            let mut cuts = vec![0];
+            for start in &self.starts {
+                if *start >= last + step {
+                    last = *start;
+                    cuts.push(last);
+                }
+            }
+            cuts
+        };
+        cuts.push(self.len());
+        cuts.dedup();
+        cuts.iter().zip(cuts.iter().skip(1)).map(|(start, end)| *start..*end).collect()
     }
 
     pub(super) fn has_faiss_ids(&self) -> bool {
@@ -209,6 +240,32 @@ fn ensure_readable(path: &Path, metadata: &ArrowReaderMetadata) -> Result<(), St
             let what = format!("{} is compressed with {}", path.display(), column.compression());
             return Err(StoreError::new(Code::STORE_UNSUPPORTED, what)
                 .remedy("write it with zstd, with snappy, or without compression"));
+        }
+    }
+    Ok(())
+}
+
+/// Walks over the headers of all pages. The library believes the number of values in them, and
+/// counts for years where damage made it large.
+fn ensure_pages(chunks: &Chunks, metadata: &ArrowReaderMetadata) -> Result<(), ParquetError> {
+    let shared = Arc::new(chunks.clone());
+    for group in metadata.metadata().row_groups() {
+        for column in group.columns() {
+            let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+            let mut pages = SerializedPageReader::new(Arc::clone(&shared), column, rows, None)?;
+            let mut values = Some(0_usize);
+            while let Some(page) = pages.peek_next_page()? {
+                if !page.is_dict {
+                    let more = page.num_levels.or(page.num_rows).unwrap_or(0);
+                    values = values.and_then(|values| values.checked_add(more));
+                }
+                pages.skip_next_page()?;
+            }
+            if values.and_then(|values| i64::try_from(values).ok()) != Some(column.num_values()) {
+                let name = column.column_path().string();
+                let what = format!("the pages of {name} do not hold as many values as announced");
+                return Err(ParquetError::General(what));
+            }
         }
     }
     Ok(())

@@ -12,7 +12,6 @@ use memmap2::Mmap;
 
 use super::RowBatches;
 use super::columns::TableRows;
-use crate::faiss::cores;
 use crate::faiss::mapped;
 use crate::faiss::rows;
 
@@ -66,13 +65,11 @@ fn failed(error: std::io::Error) -> StoreError {
 }
 
 impl Spool {
-    /// Spools a table of `len` rows that can be read from the middle, on all cores.
+    /// Spools the spans of a table, each in a thread of its own.
     pub(super) fn fill<'t>(
-        len: usize,
+        spans: Vec<Range<usize>>,
         read: &(dyn Fn(Range<usize>) -> Result<RowBatches<'t>, StoreError> + Sync),
     ) -> Result<Self, StoreError> {
-        let step = len.div_ceil(cores()).max(1);
-        let spans: Vec<_> = (0..len).step_by(step).map(|at| at..len.min(at + step)).collect();
         let parts = thread::scope(|scope| {
             let workers: Vec<_> = spans
                 .into_iter()
