@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use carnet_ledger::Digest;
@@ -47,7 +48,14 @@ impl Objects {
         fs::create_dir_all(&folder).map_err(failed("make the folder of"))?;
         // One writer at a time: what one that was killed left in this place is written over.
         let staged = folder.join(".new");
-        let mut file = File::create(&staged).map_err(failed("create"))?;
+        match fs::remove_file(&staged) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed("create")(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let new = File::options().write(true).create_new(true).mode(0o600).open(&staged);
+        let mut file = new.map_err(failed("create"))?;
         file.write_all(bytes).map_err(failed("write"))?;
         file.sync_all().map_err(failed("write"))?;
         fs::rename(&staged, &path).map_err(failed("write"))?;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use carnet_ledger::{Digest, Hasher};
@@ -52,7 +52,8 @@ pub(crate) fn staging(path: &Path) -> PathBuf {
 fn stage(path: &Path) -> Result<(File, PathBuf), StepError> {
     let staged = staging(path);
     remove(&staged)?;
-    let file = File::options().write(true).create_new(true).open(&staged);
+    // The bytes may be secret: until the file has its own mode, only its owner reads it.
+    let file = File::options().write(true).create_new(true).mode(0o600).open(&staged);
     Ok((file.map_err(|error| StepError::io("write", &staged, error))?, staged))
 }
 
@@ -219,6 +220,8 @@ mod tests {
         fs::write(staging(&path), "half").unwrap();
         replace(&path, b"whole").unwrap();
         assert_eq!(read(&path).unwrap().unwrap(), b"whole");
+        let (staged, _) = stage(&path).unwrap();
+        assert_eq!(staged.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         fs::write(staging(&path), "half").unwrap();
         copy(&path, &path.with_file_name("other")).unwrap();
         copy(&path.with_file_name("other"), &path).unwrap();

@@ -84,6 +84,31 @@ fn the_evidence_holds_and_tells_the_whole_run() {
 }
 
 #[test]
+fn what_a_run_keeps_is_read_by_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let yard = Yard::new();
+    yard.run("").unwrap();
+    let mut waiting = vec![yard.state().join("objects"), yard.state().join("private")];
+    let mut seen = 0;
+    while let Some(folder) = waiting.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+                continue;
+            }
+            seen += 1;
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+            let secret = b"OTHER=1";
+            let holds = std::fs::read(&path).unwrap().windows(7).any(|part| part == secret);
+            let private = path.starts_with(yard.state().join("private"));
+            assert_eq!(holds, private, "{}", path.display());
+        }
+    }
+    assert!(seen > 10);
+}
+
+#[test]
 fn a_run_that_is_done_is_left_alone() {
     let yard = Yard::new();
     let first = yard.run("").unwrap();
