@@ -215,6 +215,16 @@ fn snapshot(folder: &Path) -> Result<Box<dyn VectorRepository>, Failure> {
     Ok(Box::new(SnapshotStore::open(folder)?))
 }
 
+/// Opens a store for writing. A snapshot is none.
+pub(crate) fn open_target(
+    url: &StoreUrl,
+    environment: &Environment,
+) -> Result<Box<dyn VectorRepository>, Failure> {
+    let options = Tables::default().options(environment)?;
+    open(url, &options)
+        .map_err(|error| Failure::from(error).while_doing(format!("cannot write to {url}")))
+}
+
 /// Opens a store for the engine, which words its failures itself.
 pub(crate) fn open_for_engine(
     url: &StoreUrl,

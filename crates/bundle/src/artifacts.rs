@@ -87,7 +87,11 @@ pub(crate) fn copy_artifacts(
     })
 }
 
-fn copy_file(from: &Path, to: &Path, mut done: impl FnMut(u64)) -> Result<FileSum, BundleError> {
+pub(crate) fn copy_file(
+    from: &Path,
+    to: &Path,
+    mut done: impl FnMut(u64),
+) -> Result<FileSum, BundleError> {
     let reading = |error| BundleError::io("read", from, error);
     let writing = |error| BundleError::io("write", to, error);
     let mut source = File::open(from).map_err(reading)?;

@@ -18,6 +18,7 @@ mod export;
 mod facts;
 mod files;
 mod import;
+mod install;
 mod leaves;
 mod manifest;
 mod ordered;
@@ -44,6 +45,7 @@ pub use import::{
     Imported, MemoryJournal, NoJournal, RangePlan, VerifiedCollection, VerifiedImport, plan_import,
     run_import, verify_target,
 };
+pub use install::{ArtifactCounts, ArtifactInstall};
 pub use leaves::{RangeDigest, RangeLeaves, digest_range, root_of_ranges};
 pub use manifest::{MANIFEST, Manifest, ManifestCollection, SCHEMA_VERSION, TREE};
 pub use record::{RECORD_DIGEST, record_digest};

@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod copy;
 mod diff;
 mod digest;
 mod explain;
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     Run(run::Run),
     Status(status::Status),
     Rollback(rollback::Rollback),
+    Copy(copy::Copy),
     Snapshot(snapshot::Snapshot),
     Diff(diff::Diff),
     Digest(digest::DigestStore),
@@ -86,6 +88,7 @@ pub(crate) fn run(cli: &Cli, environment: &Environment, screen: &Screen) -> Resu
         Command::Run(command) => command.run(&setting),
         Command::Status(command) => command.run(&setting),
         Command::Rollback(command) => command.run(&setting),
+        Command::Copy(command) => command.run(&setting),
         Command::Snapshot(command) => command.run(&setting),
         Command::Diff(command) => command.run(&setting),
         Command::Digest(command) => command.run(&setting),

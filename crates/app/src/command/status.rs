@@ -36,7 +36,9 @@ impl Status {
 /// All runs, a line each.
 fn list(setting: &Setting<'_>) -> Result<Exit, Failure> {
     let mut reports = Vec::new();
-    for folder in folders(&setting.global.state)? {
+    let state = &setting.global.state;
+    let copies = folders(&state.join("copies"))?;
+    for folder in folders(state)?.into_iter().chain(copies) {
         match status(&folder) {
             Ok(report) => reports.push(report),
             Err(EngineError::NoRun(_)) => {}
@@ -72,12 +74,12 @@ fn folders(state: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn lines(reports: &[Report]) -> String {
-    let width = reports.iter().map(|report| report.migration.len()).max().unwrap_or(0).max(9);
     let mut sheet = Sheet::default();
-    sheet.line(format_args!("{:<width$}  {:<12}  started", "migration", "status"));
+    sheet.line(format_args!("{:<12}  {:<24}  migration", "status", "started"));
     for report in reports {
         let (name, started) = (&report.migration, &report.started);
-        sheet.line(format_args!("{name:<width$}  {:<12}  {started}", report.status));
+        let status = report.status.replace('_', " ");
+        sheet.line(format_args!("{status:<12}  {started:<24}  {name}"));
     }
     sheet.text()
 }

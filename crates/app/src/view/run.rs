@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use carnet_engine::{GateReport, Report, StopReport};
-use carnet_model::{Code, Exit};
+use carnet_engine::{Report, StopReport};
+use carnet_model::Exit;
 use serde::Serialize;
+
+use super::parts::{said, stopped, write_collections};
 
 use crate::amount;
 use crate::failure::Failure;
@@ -47,7 +49,7 @@ impl RunView {
     pub(crate) fn outcome(&self) -> Result<Exit, Failure> {
         match self.stop() {
             None => Ok(Exit::Done),
-            Some(stop) => Err(self.failure(stop)),
+            Some(_) => Err(stopped(&self.report, "run")),
         }
     }
 
@@ -58,34 +60,6 @@ impl RunView {
 
     fn stop(&self) -> Option<&StopReport> {
         self.report.waits_for.as_ref().or(self.report.stop.as_ref())
-    }
-
-    fn failure(&self, stop: &StopReport) -> Failure {
-        let report = &self.report;
-        let waits = report.waits_for.is_some();
-        let code = report.code().unwrap_or(if waits { Code::RUN_UNKNOWN } else { Code::BUG });
-        let how = if waits { "waits at" } else { "stopped at" };
-        let failure = Failure::new(code, format!("the run {how} {}", stop.subject))
-            .because(&stop.reason)
-            .changed(self.changed());
-        if stop.remedy.is_empty() { failure } else { failure.remedy(&stop.remedy) }
-    }
-
-    /// What was and what was not changed, in words.
-    fn changed(&self) -> String {
-        let report = &self.report;
-        if report.dry_run {
-            return "nothing was changed: it was a dry run".to_owned();
-        }
-        let standing = if report.standing.is_empty() {
-            "what the run did was undone; the source and the switch are as they were".to_owned()
-        } else {
-            format!("these steps still stand: {}", report.standing.join(", "))
-        };
-        if report.left_behind.is_empty() {
-            return standing;
-        }
-        format!("{standing}; left behind: {}", report.left_behind.join(", "))
     }
 
     /// The summary, in 80 columns.
@@ -150,24 +124,7 @@ impl RunView {
                 if report.status == "done" && !report.dry_run { "moved" } else { "content" };
             sheet.field(label, LABEL, &moved.join(", "));
         }
-        for one in &report.collections {
-            let what = format!(
-                "{}: {}, {} dimensions",
-                one.name,
-                amount::counted(one.records, "record", "records"),
-                one.dimensions
-            );
-            sheet.field("collection", LABEL, &what);
-            sheet.field("  before", LABEL, &one.root_source.to_string());
-            if let Some(after) = one.root_target {
-                sheet.field("  after", LABEL, &after.to_string());
-                let read = one.records_target.unwrap_or_default();
-                let read = amount::counted(read, "record", "records");
-                let equal =
-                    if after == one.root_source { "equal, bit for bit" } else { "not the same" };
-                sheet.field("", LABEL, &format!("{equal}: {read} read back from the target"));
-            }
-        }
+        write_collections(sheet, &report.collections, LABEL);
         if !report.not_travelled.is_empty() {
             let names = report.not_travelled.join(", ");
             sheet.field("not moved", LABEL, &format!("of no known kind: {names}"));
@@ -223,14 +180,4 @@ impl RunView {
         sheet.field("  plan", LABEL, &report.plan);
         sheet.field("  run", LABEL, &report.run);
     }
-}
-
-/// The verdict of a gate, and what it said to damaged copies.
-fn said(gate: &GateReport) -> String {
-    let verdict = gate.verdict.replace('_', " ");
-    if gate.damaged == 0 {
-        return verdict;
-    }
-    let copies = if gate.damaged == 1 { "damaged copy" } else { "damaged copies" };
-    format!("{verdict}; {} of {} {copies} refused", gate.refused, gate.damaged)
 }

@@ -97,7 +97,7 @@ fn run(line: &str, place: &Path) -> String {
 }
 
 fn is_progress(line: &str) -> bool {
-    line.ends_with("[DURATION]") || line.contains(" … (")
+    line.ends_with("[DURATION]") || line.ends_with(" …") || line.contains(" … (")
 }
 
 /// The text with all that differs between two runs replaced; control characters made visible.

@@ -16,3 +16,8 @@ fn refused() {
 fn snapshots() {
     play("snapshots");
 }
+
+#[test]
+fn copy() {
+    play("copy");
+}

@@ -303,10 +303,13 @@ fn content(run: &RunState, get: &Get<'_>, report: &mut Report) {
     report.artifacts = artifacts.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
 }
 
-/// The migration's name in the canonical text of a plan.
+/// The migration's name in the canonical text of a plan; of a copy, what goes where.
 pub(super) fn migration_of(plan: &[u8]) -> Option<String> {
     match Value::parse(plan, usize::MAX) {
-        Ok(Value::Object(plan)) => text_of(&plan, "migration"),
+        Ok(Value::Object(plan)) => text_of(&plan, "migration").or_else(|| {
+            let (source, target) = (text_of(&plan, "source")?, text_of(&plan, "target")?);
+            Some(format!("copy {source} to {target}"))
+        }),
         Ok(_) | Err(_) => None,
     }
 }

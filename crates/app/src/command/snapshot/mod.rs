@@ -2,6 +2,8 @@
 
 mod diff;
 mod export;
+mod import;
+mod labelled;
 mod verify;
 
 use std::path::Path;
@@ -10,6 +12,7 @@ use carnet_bundle::{ArchiveLimits, SnapshotPlace};
 use carnet_model::Exit;
 use clap::{Args, Subcommand};
 
+use self::labelled::Labelled;
 use super::Setting;
 use crate::failure::Failure;
 
@@ -23,6 +26,7 @@ pub(crate) struct Snapshot {
 #[derive(Debug, Subcommand)]
 enum What {
     Export(export::Export),
+    Import(import::Import),
     Verify(verify::Verify),
     Diff(diff::Diff),
 }
@@ -31,6 +35,7 @@ impl Snapshot {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
         match &self.what {
             What::Export(command) => command.run(setting),
+            What::Import(command) => command.run(setting),
             What::Verify(command) => command.run(setting),
             What::Diff(command) => command.run(setting),
         }

@@ -1,0 +1,76 @@
+//! Parts that the views of runs and of copies share.
+
+use carnet_engine::{CollectionReport, GateReport, Report};
+use carnet_model::Code;
+
+use crate::amount;
+use crate::failure::Failure;
+use crate::sheet::Sheet;
+
+/// Why a run or a copy did not come to its end. `what` is what it is called.
+pub(super) fn stopped(report: &Report, what: &str) -> Failure {
+    let Some(stop) = report.waits_for.as_ref().or(report.stop.as_ref()) else {
+        return Failure::new(Code::BUG, format!("the {what} ended without a reason"));
+    };
+    let waits = report.waits_for.is_some();
+    let code = report.code().unwrap_or(if waits { Code::RUN_UNKNOWN } else { Code::BUG });
+    let how = if waits { "waits at" } else { "stopped at" };
+    let failure = Failure::new(code, format!("the {what} {how} {}", stop.subject))
+        .because(&stop.reason)
+        .changed(changed(report, what));
+    if stop.remedy.is_empty() { failure } else { failure.remedy(&stop.remedy) }
+}
+
+/// What was and what was not changed, in words.
+fn changed(report: &Report, what: &str) -> String {
+    if report.dry_run {
+        return "nothing was changed: it was a dry run".to_owned();
+    }
+    let standing = if report.standing.is_empty() {
+        match what {
+            "run" => "what the run did was undone; the source and the switch are as they were",
+            _ => "what was written was taken back; the source is as it was",
+        }
+        .to_owned()
+    } else {
+        format!("these steps still stand: {}", report.standing.join(", "))
+    };
+    if report.left_behind.is_empty() {
+        return standing;
+    }
+    format!("{standing}; left behind: {}", report.left_behind.join(", "))
+}
+
+/// Each collection with its root before and after.
+pub(super) fn write_collections(sheet: &mut Sheet, all: &[CollectionReport], label: usize) {
+    for one in all {
+        let what = format!(
+            "{}: {}, {} dimensions",
+            one.name,
+            amount::counted(one.records, "record", "records"),
+            one.dimensions
+        );
+        sheet.field("collection", label, &what);
+        sheet.field("  before", label, &one.root_source.to_string());
+        let Some(after) = one.root_target else { continue };
+        sheet.field("  after", label, &after.to_string());
+        let read = one.records_target.unwrap_or_default();
+        let read = amount::counted(read, "record", "records");
+        let equal = if after == one.root_source {
+            "equal, bit for bit"
+        } else {
+            "with what the target had"
+        };
+        sheet.field("", label, &format!("{equal}: {read} read back from the target"));
+    }
+}
+
+/// The verdict of a gate, and what it said to damaged copies.
+pub(super) fn said(gate: &GateReport) -> String {
+    let verdict = gate.verdict.replace('_', " ");
+    if gate.damaged == 0 {
+        return verdict;
+    }
+    let copies = if gate.damaged == 1 { "damaged copy" } else { "damaged copies" };
+    format!("{verdict}; {} of {} {copies} refused", gate.refused, gate.damaged)
+}
