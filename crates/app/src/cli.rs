@@ -114,6 +114,12 @@ mod tests {
     }
 
     fn describe(command: &mut clap::Command, name: &str, text: &mut String) {
+        // What every command takes stands once, at the top.
+        let own = name != "carnet";
+        *command = command.clone().mut_args(|arg| {
+            let repeated = own && (arg.is_global_set() || arg.get_id() == "help");
+            arg.hide(repeated)
+        });
         let help = command.render_long_help().to_string();
         let lines: Vec<_> = help.lines().map(str::trim_end).collect();
         let help = lines.join("\n");

@@ -162,13 +162,18 @@ fn add_metadata(
     Ok(())
 }
 
+/// An id as a terminal may see it: one with control characters is shown as JSON.
+fn shown(id: &str) -> String {
+    if id.contains(char::is_control) { Value::from(id).to_string() } else { id.to_owned() }
+}
+
 fn text(view: &View) -> String {
     let mut sheet = Sheet::default();
     let rank_width = view.hits.len().to_string().len();
     sheet.line(format_args!("{:rank_width$}  {:<11}  id", "#", "distance"));
     for (rank, hit) in (1..).zip(&view.hits) {
         let distance = format!("{:.7}", hit.distance);
-        sheet.line(format_args!("{rank:rank_width$}  {distance:<11}  {}", hit.id));
+        sheet.line(format_args!("{rank:rank_width$}  {distance:<11}  {}", shown(&hit.id)));
         if let Some(metadata) = &hit.metadata {
             sheet.line(format_args!("{:rank_width$}  {metadata}", ""));
         }
