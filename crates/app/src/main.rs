@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod aim;
 mod amount;
 mod cli;
 mod command;

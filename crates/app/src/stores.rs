@@ -7,12 +7,13 @@ use carnet_connect::{StoreError, StoreSnapshot, VectorRepository};
 use carnet_connectors::{OpenOptions, open};
 use carnet_model::plan::mask;
 use carnet_model::{
-    Code, CollectionContract, ColumnMap, EmbeddingModel, Metric, Normalisation, StoreUrl,
-    TableLayout,
+    Code, CollectionContract, CollectionName, ColumnMap, EmbeddingModel, Metric, Normalisation,
+    StoreUrl, TableLayout,
 };
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use crate::aim::aim;
 use crate::environment::Environment;
 use crate::failure::Failure;
 
@@ -215,13 +216,15 @@ fn snapshot(folder: &Path) -> Result<Box<dyn VectorRepository>, Failure> {
     Ok(Box::new(SnapshotStore::open(folder)?))
 }
 
-/// Opens a store for writing. A snapshot is none.
+/// Opens a store for writing these collections. A snapshot is none.
 pub(crate) fn open_target(
     url: &StoreUrl,
     environment: &Environment,
+    collections: &[CollectionName],
 ) -> Result<Box<dyn VectorRepository>, Failure> {
     let options = Tables::default().options(environment)?;
     open(url, &options)
+        .and_then(|target| aim(target, url, collections))
         .map_err(|error| Failure::from(error).while_doing(format!("cannot write to {url}")))
 }
 

@@ -79,14 +79,14 @@ impl Copy {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
         let options = self.tables.options(setting.environment)?;
         let source = open_any(&self.a.url()?, &options)?;
-        let target = open_target(&self.b.url()?, setting.environment)?;
-        let contracts = {
+        let (names, contracts) = {
             let view = source.snapshot()?;
-            if view.collections()?.is_empty() {
-                return Err(nothing_there(source.label()));
-            }
-            self.declared.contracts(view.as_ref())?
+            (view.collections()?, self.declared.contracts(view.as_ref())?)
         };
+        if names.is_empty() {
+            return Err(nothing_there(source.label()));
+        }
+        let target = open_target(&self.b.url()?, setting.environment, &names)?;
         let view = copy(setting, source.as_ref(), target.as_ref(), &contracts, &self.how)?;
         setting.screen.show(&view, CopyView::text)?;
         view.failure().map_or(Ok(Exit::Done), Err)

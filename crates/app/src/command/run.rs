@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use carnet_connect::{StoreError, VectorRepository};
 use carnet_connectors::OpenOptions;
-use carnet_engine::{Engine, Report, RunRequest, StoreOpener, StoreRequest};
+use carnet_engine::{Engine, Report, Role, RunRequest, StoreOpener, StoreRequest};
 use carnet_model::plan::ColumnName;
-use carnet_model::{Exit, Secret};
+use carnet_model::{CollectionName, Exit, Secret, StoreUrl, TableLayout};
 use clap::Args;
 
 use super::Setting;
+use crate::aim::aim;
 use crate::failure::Failure;
 use crate::outside::{RandomIds, SystemClock};
 use crate::plan_file::PlanFile;
@@ -47,7 +48,8 @@ pub(super) fn with_engine(
     setting.warn(&file.warnings);
     let state = setting.state_of(&file.plan);
     let engine = setting.engine(state)?;
-    let stores = Stores { password: setting.environment.postgres_password.clone() };
+    let password = setting.environment.postgres_password.clone();
+    let stores = Stores { file: &file, password };
     let progress = setting.progress();
     let request = RunRequest {
         plan: &file.plan,
@@ -89,14 +91,40 @@ impl Setting<'_> {
 }
 
 /// Opens the stores of a plan.
-struct Stores {
+struct Stores<'a> {
+    file: &'a PlanFile,
     password: Option<Secret>,
 }
 
-impl StoreOpener for Stores {
+impl Stores<'_> {
+    fn options(&self, layout: TableLayout, drop: &[ColumnName]) -> OpenOptions {
+        let drop = drop.iter().map(ColumnName::to_string).collect();
+        OpenOptions { layout, drop, password: self.password.clone() }
+    }
+
+    /// The collections that move: the target is aimed at them.
+    fn collections(&self) -> Result<Vec<CollectionName>, StoreError> {
+        let knowledge = &self.file.plan.document().source.knowledge;
+        if let Some(stated) = &knowledge.collections {
+            return Ok(stated.keys().cloned().collect());
+        }
+        let drop: Vec<_> = knowledge.drop.iter().cloned().collect();
+        let options = self.options(knowledge.table_layout(), &drop);
+        let source = open_for_engine(&knowledge.store.within(self.file.folder()), &options)?;
+        let view = source.snapshot()?;
+        view.collections()
+    }
+}
+
+impl StoreOpener for Stores<'_> {
     fn open(&self, request: &StoreRequest) -> Result<Box<dyn VectorRepository>, StoreError> {
-        let drop = request.drop.iter().map(ColumnName::to_string).collect();
-        let (layout, password) = (request.layout.clone(), self.password.clone());
-        open_for_engine(&request.url, &OpenOptions { layout, drop, password })
+        let options = self.options(request.layout.clone(), &request.drop);
+        let store = open_for_engine(&request.url, &options)?;
+        match (request.role, &request.url) {
+            (Role::Target, StoreUrl::Postgres(url)) if !url.tables.is_empty() => {
+                aim(store, &request.url, &self.collections()?)
+            }
+            (Role::Source | Role::Target, _) => Ok(store),
+        }
     }
 }

@@ -13,8 +13,8 @@ pub(super) fn stopped(report: &Report, what: &str) -> Failure {
         return Failure::new(Code::BUG, format!("the {what} ended without a reason"));
     };
     let waits = report.waits_for.is_some();
-    let code = report.code().unwrap_or(if waits { Code::RUN_UNKNOWN } else { Code::BUG });
-    let how = if waits { "waits at" } else { "stopped at" };
+    let why = report.code().unwrap_or(Code::BUG);
+    let (code, how) = if waits { (Code::RUN_UNKNOWN, "waits at") } else { (why, "stopped at") };
     let failure = Failure::new(code, format!("the {what} {how} {}", stop.subject))
         .because(&stop.reason)
         .changed(changed(report, what));
@@ -26,7 +26,9 @@ fn changed(report: &Report, what: &str) -> String {
     if report.dry_run {
         return "nothing was changed: it was a dry run".to_owned();
     }
-    let standing = if report.standing.is_empty() {
+    let standing = if report.waits_for.is_some() {
+        "nobody knows whether this took effect; nothing further was done or undone".to_owned()
+    } else if report.standing.is_empty() {
         match what {
             "run" => "what the run did was undone; the source and the switch are as they were",
             _ => "what was written was taken back; the source is as it was",

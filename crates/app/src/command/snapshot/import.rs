@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use carnet_bundle::{ArtifactInstall, SnapshotStore, verify_snapshot};
+use carnet_connect::StoreSnapshot;
 use carnet_model::{Code, Exit};
 use clap::Args;
 
@@ -33,7 +34,7 @@ pub(crate) struct Import {
 
 impl Import {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
-        let target = open_target(&self.to.url()?, setting.environment)?;
+        let to = self.to.url()?;
         let place = place(&self.snapshot)?;
         self.verify(setting, place.dir())?;
         let artifacts = match &self.artifacts {
@@ -41,6 +42,7 @@ impl Import {
             None => None,
         };
         let store = SnapshotStore::open(place.dir())?;
+        let target = open_target(&to, setting.environment, &store.collections()?)?;
         let stay: u64 = store.manifest().artifacts.values().sum();
         let label = format!("snapshot:{}", self.snapshot.display());
         let source = Labelled { label, store };
