@@ -28,7 +28,8 @@ pub(crate) struct Environment {
 impl Environment {
     /// Reads the variables.
     pub(crate) fn read() -> Self {
-        let dumb = variable("TERM").is_some_and(|term| term == "dumb");
+        // Without a name for its kind, a terminal is not trusted to understand more than text.
+        let dumb = variable("TERM").is_none_or(|term| term == "dumb");
         Self {
             colour: variable("NO_COLOR").is_none() && !dumb,
             stderr_terminal: std::io::stderr().is_terminal() && !dumb,

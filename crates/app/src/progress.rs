@@ -141,7 +141,7 @@ impl Drop for DrawnJob<'_> {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
         self.bars.remove(&self.bar);
-        let _ = self.bars.println(self.done.line());
+        self.bars.suspend(|| Screen::talk_line(&self.done.line()));
     }
 }
 

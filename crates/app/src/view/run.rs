@@ -106,6 +106,10 @@ impl RunView {
             }
             (true, _) => format!("dry run of {name}: {status}; nothing was changed"),
             (false, true) => format!("run of {name}: already done; nothing was changed now"),
+            // A log cannot tell whether the process that writes it still lives.
+            (false, false) if report.ended.is_none() && report.waits_for.is_none() => {
+                format!("run of {name}: {status}, or cut off; then the same command goes on")
+            }
             (false, false) => format!("run of {name}: {status}"),
         }
     }

@@ -18,6 +18,11 @@ fn usage() {
 }
 
 #[test]
+fn terminal() {
+    play("terminal");
+}
+
+#[test]
 fn init() {
     play("init");
 }
