@@ -158,28 +158,43 @@ impl TableFile {
     }
 }
 
+/// One row group while it is encoded.
+pub(crate) struct GroupEncoder<'e> {
+    encoder: &'e Encoder,
+    writers: Vec<ArrowColumnWriter>,
+}
+
 impl Encoder {
-    /// Encodes row group `number` from blocks of `BLOCK_ROWS` rows, the last one shorter.
-    pub(crate) fn encode(
-        &self,
-        number: usize,
-        blocks: &[RecordBatch],
-    ) -> Result<EncodedGroup, BundleError> {
-        let encode = || {
-            let mut writers = self.factory.create_column_writers(number)?;
-            for block in blocks {
-                let mut at = writers.iter_mut();
-                for (field, column) in self.schema.fields().iter().zip(block.columns()) {
-                    for leaf in compute_leaves(field, column)? {
-                        at.next()
-                            .ok_or_else(|| ParquetError::General("a column too many".to_owned()))?
-                            .write(&leaf)?;
-                    }
+    /// Begins row group `number`.
+    pub(crate) fn begin(&self, number: usize) -> Result<GroupEncoder<'_>, BundleError> {
+        let writers = self.factory.create_column_writers(number).map_err(failed(&self.path))?;
+        Ok(GroupEncoder { encoder: self, writers })
+    }
+}
+
+impl GroupEncoder<'_> {
+    /// Adds a block of `BLOCK_ROWS` rows; only a group's last one is shorter.
+    pub(crate) fn add(&mut self, block: &RecordBatch) -> Result<(), BundleError> {
+        let Encoder { path, schema, .. } = self.encoder;
+        let mut at = self.writers.iter_mut();
+        let mut add = || {
+            for (field, column) in schema.fields().iter().zip(block.columns()) {
+                for leaf in compute_leaves(field, column)? {
+                    let writer = at.next();
+                    let none = || ParquetError::General("a column too many".to_owned());
+                    writer.ok_or_else(none)?.write(&leaf)?;
                 }
             }
-            writers.into_iter().map(ArrowColumnWriter::close).collect::<Result<Vec<_>, _>>()
+            Ok(())
         };
-        encode().map(EncodedGroup).map_err(failed(&self.path))
+        add().map_err(failed(path))
+    }
+
+    /// Ends the row group.
+    pub(crate) fn end(self) -> Result<EncodedGroup, BundleError> {
+        let closed = self.writers.into_iter().map(ArrowColumnWriter::close);
+        let chunks = closed.collect::<Result<Vec<_>, _>>();
+        chunks.map(EncodedGroup).map_err(failed(&self.encoder.path))
     }
 }
 

@@ -142,18 +142,25 @@ fn encode_groups(
     done: &Sender<Result<Encoded, BundleError>>,
 ) {
     for group in waiting {
-        if done.send(encode_group(encoders, &group)).is_err() {
+        if done.send(encode_group(encoders, group)).is_err() {
             break;
         }
     }
 }
 
-fn encode_group(encoders: &Encoders, group: &Group) -> Result<Encoded, BundleError> {
-    let mut range = CompactRange::new((group.number * GROUP_ROWS) as u64);
+/// Each block is let go as soon as it is encoded.
+fn encode_group(encoders: &Encoders, group: Group) -> Result<Encoded, BundleError> {
+    let number = group.number;
+    let mut range = CompactRange::new((number * GROUP_ROWS) as u64);
     let mut facts = ContentFacts::default();
     let (mut first, mut last) = (None, String::new());
-    let mut digests = Vec::with_capacity(group.blocks.len());
-    for block in &group.blocks {
+    let mut embeddings = encoders.embeddings.begin(number)?;
+    let mut digests = encoders.digests.begin(number)?;
+    let mut metadata = match &encoders.metadata {
+        None => None,
+        Some((encoder, schema)) => Some((encoder.begin(number)?, schema)),
+    };
+    for block in group.blocks {
         let records = Records::try_new(block.clone())?;
         let mut column = FixedSizeBinaryBuilder::with_capacity(records.len(), 32);
         let mut before: Option<&str> = None;
@@ -168,20 +175,17 @@ fn encode_group(encoders: &Encoders, group: &Group) -> Result<Encoded, BundleErr
         first = first.or_else(|| records.get(0).map(|record| record.id.to_owned()));
         before.unwrap_or_default().clone_into(&mut last);
         let ids = Arc::clone(block.column(0));
-        digests.push(digest_block(ids, Arc::new(column.finish()) as ArrayRef)?);
-    }
-    let metadata = match &encoders.metadata {
-        None => None,
-        Some((encoder, schema)) => {
-            let narrow = group.blocks.iter().map(|block| without_vectors(block, schema));
-            Some(encoder.encode(group.number, &narrow.collect::<Result<Vec<_>, _>>()?)?)
+        digests.add(&digest_block(ids, Arc::new(column.finish()) as ArrayRef)?)?;
+        embeddings.add(&block)?;
+        if let Some((metadata, schema)) = &mut metadata {
+            metadata.add(&without_vectors(&block, schema)?)?;
         }
-    };
+    }
     Ok(Encoded {
-        number: group.number,
-        embeddings: encoders.embeddings.encode(group.number, &group.blocks)?,
-        digests: encoders.digests.encode(group.number, &digests)?,
-        metadata,
+        number,
+        embeddings: embeddings.end()?,
+        digests: digests.end()?,
+        metadata: metadata.map(|(metadata, _)| metadata.end()).transpose()?,
         range,
         facts,
         first: first.unwrap_or_default(),

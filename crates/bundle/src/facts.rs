@@ -7,7 +7,7 @@ use carnet_model::metadata_holds_nul;
 pub(crate) fn note(facts: &mut ContentFacts, record: &RecordRef<'_>) {
     facts.records += 1;
     facts.id_bytes_max = facts.id_bytes_max.max(record.id.len());
-    if record.id.contains('\0') || metadata_holds_nul(record.metadata) {
+    if record.id.contains('\0') || holds_nul(record.metadata) {
         keep_first(&mut facts.first_nul, record.id);
     }
     if holds_non_finite(record.vector) {
@@ -22,10 +22,16 @@ fn keep_first(first: &mut Option<String>, id: &str) {
     }
 }
 
-/// Looks at all elements without branching: vectors are nearly always finite.
+/// Looks at all elements without branching: vectors are nearly always finite. NaNs and infinities
+/// have every bit of the exponent set.
 fn holds_non_finite(vector: &[f32]) -> bool {
-    let largest = vector.iter().fold(0, |most, element| most.max(element.to_bits() & 0x7fff_ffff));
-    largest >= f32::INFINITY.to_bits()
+    const EXPONENT: u32 = 0x7f80_0000;
+    vector.iter().fold(false, |any, element| any | (element.to_bits() & EXPONENT == EXPONENT))
+}
+
+/// Metadata without any backslash, which is most, is looked at only once and fast.
+fn holds_nul(metadata: &str) -> bool {
+    metadata.as_bytes().contains(&b'\\') && metadata_holds_nul(metadata)
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod record;
 mod snapshot_store;
 mod table;
 mod time;
+mod vectors;
 mod verify;
 mod work;
 

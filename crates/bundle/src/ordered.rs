@@ -10,8 +10,8 @@ use carnet_model::{Code, CollectionName};
 use crate::error::BundleError;
 use crate::work::Work;
 
-/// Bytes that may wait to be consumed, all threads together.
-const WAITING_BYTES: usize = 24 << 20;
+/// Bytes that may wait to be consumed, all threads together, but for a batch of each.
+const WAITING_BYTES: usize = 8 << 20;
 
 /// Records of one range that wait to be consumed. A full queue holds up its reader, so that the
 /// ranges behind the current one are read ahead only so far.
@@ -90,12 +90,39 @@ impl Drop for EndAnyway<'_> {
     }
 }
 
-/// Closes the queues however the consumer ends, so that no reader waits for ever.
-struct CloseAll<'q>(&'q [Queue]);
+/// Which range is being consumed: readers begin a range only when it is near.
+#[derive(Default)]
+struct Front {
+    range: Mutex<usize>,
+    moved: Condvar,
+}
 
-impl Drop for CloseAll<'_> {
+impl Front {
+    fn advance(&self) {
+        *self.range.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.moved.notify_all();
+    }
+
+    fn wait_for(&self, range: usize, threads: usize) {
+        let mut front = self.range.lock().unwrap_or_else(PoisonError::into_inner);
+        while range >= front.saturating_add(threads) {
+            front = self.moved.wait(front).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn end(&self) {
+        *self.range.lock().unwrap_or_else(PoisonError::into_inner) = usize::MAX;
+        self.moved.notify_all();
+    }
+}
+
+/// Lets all readers go however the consumer ends, so that none waits for ever.
+struct LetGo<'q>(&'q [Queue], &'q Front);
+
+impl Drop for LetGo<'_> {
     fn drop(&mut self) {
         self.0.iter().for_each(Queue::close);
+        self.1.end();
     }
 }
 
@@ -111,7 +138,7 @@ pub(crate) fn in_id_order(
     let threads = work.threads().min(ranges.len());
     let most = WAITING_BYTES / threads.max(1);
     let queues: Vec<Queue> = ranges.iter().map(|_| Queue::default()).collect();
-    let next = AtomicUsize::new(0);
+    let (next, front) = (AtomicUsize::new(0), Front::default());
     let read = |range: &IdRange, queue: &Queue| -> Result<(), StoreError> {
         let mut stream = view.scan(name, range)?;
         while let Some(records) = stream.next()? {
@@ -126,6 +153,7 @@ pub(crate) fn in_id_order(
             let n = next.fetch_add(1, Ordering::Relaxed);
             let (Some(range), Some(queue)) = (ranges.get(n), queues.get(n)) else { break };
             let _end = EndAnyway(queue);
+            front.wait_for(n, threads);
             let end = read(range, queue);
             let over = end.is_err();
             queue.end(end);
@@ -135,7 +163,7 @@ pub(crate) fn in_id_order(
         }
     };
     std::thread::scope(|scope| {
-        let _close = CloseAll(&queues);
+        let _let_go = LetGo(&queues, &front);
         for _ in 0..threads {
             scope.spawn(reader);
         }
@@ -143,6 +171,7 @@ pub(crate) fn in_id_order(
             while let Some(records) = queue.pop()? {
                 consume(records)?;
             }
+            front.advance();
         }
         Ok(())
     })

@@ -8,7 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch};
+use arrow_schema::DataType;
 use bytes::Bytes;
 use carnet_connect::{IdRange, RecordStream, Records, StoreError};
 use carnet_model::Code;
@@ -22,6 +23,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
 
 use crate::columns::{BLOCK_ROWS, Table};
+use crate::vectors::{VectorPages, vector_leaf};
 
 /// No row group that is read has more rows: ours have 8,192.
 const GROUP_ROWS_MAX: i64 = 1 << 20;
@@ -81,6 +83,9 @@ pub(crate) struct TableReader {
     file: Shared,
     metadata: ArrowReaderMetadata,
     groups: usize,
+    /// The vectors' length, and where they are if they can be read straight from the pages.
+    dimensions: u32,
+    vectors: Option<usize>,
 }
 
 /// Runs code of the Parquet library over foreign bytes. The library has asserted on damaged files
@@ -131,7 +136,8 @@ impl TableReader {
             }
         }
         let groups = groups.len();
-        Ok(Self { path: path.to_owned(), file, metadata, groups })
+        let vectors = vector_leaf(&metadata).filter(|_| table == Table::Embeddings);
+        Ok(Self { path: path.to_owned(), file, metadata, groups, dimensions, vectors })
     }
 
     /// How many row groups.
@@ -173,6 +179,14 @@ impl TableReader {
 
     /// The rows of these groups, batch by batch.
     pub(crate) fn read(&self, groups: Vec<usize>) -> Result<TableRows, StoreError> {
+        let schema = self.metadata.parquet_schema();
+        let leaves = (0..schema.num_columns()).filter(|leaf| Some(*leaf) != self.vectors);
+        let columns = ProjectionMask::leaves(schema, leaves);
+        let vectors = self.vectors.map(|leaf| {
+            let (file, metadata) = (Arc::new(self.file.clone()), self.metadata.clone());
+            let dimensions = usize::try_from(self.dimensions).unwrap_or(usize::MAX);
+            VectorPages::new(file, metadata, leaf, dimensions, groups.clone())
+        });
         let reader = guarded(&self.path, || {
             ParquetRecordBatchReaderBuilder::new_with_metadata(
                 self.file.clone(),
@@ -180,10 +194,11 @@ impl TableReader {
             )
             .with_batch_size(BATCH_ROWS)
             .with_row_groups(groups)
-            .with_projection(ProjectionMask::all())
+            .with_projection(columns)
             .build()
         })?;
-        Ok(TableRows { path: self.path.clone(), reader: Some(reader) })
+        let path = self.path.clone();
+        Ok(TableRows { path, reader: Some(reader), vectors, dimensions: self.dimensions })
     }
 
     /// The records of a range, from these groups. Only for tables of whole records.
@@ -200,6 +215,8 @@ impl TableReader {
 pub(crate) struct TableRows {
     path: PathBuf,
     reader: Option<ParquetRecordBatchReader>,
+    vectors: Option<VectorPages<Shared>>,
+    dimensions: u32,
 }
 
 impl TableRows {
@@ -212,12 +229,43 @@ impl TableRows {
     /// The next rows. After an error there are no more.
     pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
         let Some(reader) = &mut self.reader else { return Ok(None) };
-        let next = guarded(&self.path, || Ok(reader.next().transpose()?));
+        let (vectors, dimensions) = (&mut self.vectors, self.dimensions);
+        let next = guarded(&self.path, || {
+            let Some(rows) = reader.next().transpose()? else { return Ok(None) };
+            match vectors {
+                None => Ok(Some(rows)),
+                Some(vectors) => {
+                    let elements = vectors.take(rows.num_rows())?;
+                    with_vectors(&rows, elements, dimensions).map(Some)
+                }
+            }
+        });
         if !matches!(next, Ok(Some(_))) {
             self.reader = None;
         }
         next
     }
+}
+
+/// Puts the vectors where the schema of records has them.
+fn with_vectors(
+    rows: &RecordBatch,
+    elements: Vec<f32>,
+    dimensions: u32,
+) -> ParquetResult<RecordBatch> {
+    let schema = Records::schema(dimensions);
+    let values: ArrayRef = Arc::new(Float32Array::from(elements));
+    let columns = schema.fields().iter().map(|field| {
+        if let DataType::FixedSizeList(item, length) = field.data_type() {
+            let (item, values) = (Arc::clone(item), Arc::clone(&values));
+            let list = FixedSizeListArray::try_new(item, *length, values, None)?;
+            return Ok(Arc::new(list) as ArrayRef);
+        }
+        let missing = || ParquetError::General(format!("no column {}", field.name()));
+        rows.column_by_name(field.name()).cloned().ok_or_else(missing)
+    });
+    let columns = columns.collect::<ParquetResult<Vec<_>>>()?;
+    Ok(RecordBatch::try_new(Arc::clone(&schema), columns)?)
 }
 
 /// The records of a range. Their order is checked, because the file was written elsewhere.

@@ -237,7 +237,7 @@ fn read_all(store: &SnapshotStore) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(250))]
     /// Reading damaged files as a store ends with records or an error, never with a panic.
     #[test]
     fn damaged_parquet_is_an_error(
