@@ -55,9 +55,11 @@ impl StoreError {
         self.code
     }
 
-    /// What to do about it, where it is known.
+    /// What to do about it, where it is known: said here, or by the nearest cause that is a failure
+    /// of a store.
     pub fn remedy_text(&self) -> Option<&str> {
-        self.remedy.as_deref()
+        let cause = || self.source.as_deref()?.downcast_ref::<Self>()?.remedy_text();
+        self.remedy.as_deref().or_else(cause)
     }
 }
 
@@ -70,5 +72,20 @@ impl fmt::Display for StoreError {
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remedy_is_not_lost_below_another_layer() {
+        let inner =
+            StoreError::new(Code::RECORD_ID, "a record has an empty id").remedy("give it one");
+        let outer = StoreError::new(inner.code(), "row 7").because(inner);
+        assert_eq!(outer.remedy_text(), Some("give it one"));
+        let outer = StoreError::new(Code::IO, "row 7").because(std::io::Error::other("x"));
+        assert_eq!(outer.remedy_text(), None);
     }
 }

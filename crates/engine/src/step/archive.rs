@@ -21,13 +21,7 @@ pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
 
 pub(super) fn archive(cx: &Context<'_>) -> Result<Done, StepError> {
     let place = place(cx)?;
-    if place.exists() {
-        // An attempt that was cut off: its folders may be read-only already.
-        for folder in files::walk(&place)?.folders {
-            files::set_mode(&place.join(folder), 0o755)?;
-        }
-    }
-    let (count, bytes) = export::copy_tree(cx, &cx.arrived()?, &place, "decommission/file")?;
+    let (count, bytes) = export::copy_whole(cx, &cx.arrived()?, &place, "decommission/file")?;
     let tree = files::walk(&place)?;
     for (file, _) in &tree.files {
         files::set_mode(&place.join(file), 0o444)?;
@@ -43,5 +37,5 @@ pub(super) fn remove(cx: &Context<'_>, inputs: &Object) -> Result<Vec<String>, S
     if flag_of(inputs, "was_there") {
         return Ok(Vec::new());
     }
-    files::remove_folder(&place(cx)?).map(|_| Vec::new())
+    export::remove_copy(&place(cx)?)
 }

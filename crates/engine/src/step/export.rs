@@ -160,17 +160,33 @@ pub(super) fn copy_inputs(from: &Path, to: &Path) -> Result<Object, StepError> {
 /// Copies the snapshot file by file. Files that an earlier attempt has copied whole are kept.
 pub(super) fn place(cx: &Context<'_>) -> Result<Done, StepError> {
     let (from, to) = (cx.exported()?, cx.arrived()?);
-    let partial = partial_of(&to);
-    let (count, bytes) = if to.is_dir() {
-        let tree = files::walk(&to)?;
-        (tree.files.len() as u64, tree.files.iter().map(|(_, size)| size).sum())
-    } else {
-        let copied = copy_tree(cx, &from, &partial, "transfer/file")?;
-        fs::rename(&partial, &to).map_err(|error| StepError::io("rename to", &to, error))?;
-        files::sync(&files::folder_of(&to))?;
-        copied
-    };
+    let (count, bytes) = copy_whole(cx, &from, &to, "transfer/file")?;
     Ok(Done::default().count("files", count).count("bytes", bytes))
+}
+
+/// Copies a folder so that it has its name only when it is whole. One that is there is whole.
+pub(super) fn copy_whole(
+    cx: &Context<'_>,
+    from: &Path,
+    to: &Path,
+    point: &str,
+) -> Result<(u64, u64), StepError> {
+    if to.is_dir() {
+        let tree = files::walk(to)?;
+        return Ok((tree.files.len() as u64, tree.files.iter().map(|(_, size)| size).sum()));
+    }
+    let partial = partial_of(to);
+    let copied = copy_tree(cx, from, &partial, point)?;
+    fs::rename(&partial, to).map_err(|error| StepError::io("rename to", to, error))?;
+    files::sync(&files::folder_of(to))?;
+    Ok(copied)
+}
+
+/// Removes such a copy, whole or not.
+pub(super) fn remove_copy(to: &Path) -> Result<Vec<String>, StepError> {
+    files::remove_folder(&partial_of(to))?;
+    files::remove_folder(to)?;
+    Ok(Vec::new())
 }
 
 fn partial_of(path: &Path) -> std::path::PathBuf {
@@ -180,7 +196,7 @@ fn partial_of(path: &Path) -> std::path::PathBuf {
 }
 
 /// Copies a folder, durably; what is there already with the same bytes is not copied again.
-pub(super) fn copy_tree(
+fn copy_tree(
     cx: &Context<'_>,
     from: &Path,
     to: &Path,
@@ -212,8 +228,5 @@ pub(super) fn unplace(cx: &Context<'_>, inputs: &Object) -> Result<Vec<String>, 
     if flag_of(inputs, "was_there") {
         return Ok(Vec::new());
     }
-    let to = cx.arrived()?;
-    files::remove_folder(&partial_of(&to))?;
-    files::remove_folder(&to)?;
-    Ok(Vec::new())
+    remove_copy(&cx.arrived()?)
 }
