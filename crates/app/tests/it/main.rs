@@ -9,6 +9,8 @@ mod redact;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod stores;
 #[cfg(test)]
 mod words;

@@ -1,0 +1,91 @@
+//! The program against real servers, driven from outside by the scripts in `scenarios/`. They need
+//! what `./test` sets up: a Python with faiss-cpu and pyarrow, and PostgreSQL with pgvector.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+#[test]
+fn the_sequence_of_the_requirements_on_each_store() {
+    play("requirements_sequence");
+}
+
+#[test]
+fn real_data_goes_round_and_comes_back_bit_for_bit() {
+    play("round_trip");
+}
+
+#[test]
+fn seeded_faults_are_all_caught() {
+    play("faults");
+}
+
+#[test]
+fn bad_input_is_refused_and_nothing_is_lost() {
+    play("bad_input");
+}
+
+#[test]
+fn killed_runs_continue_and_lose_nothing() {
+    if cfg!(feature = "faults") {
+        play("kill");
+    } else {
+        panic!("kills inside a chosen phase need the feature `faults`: run ./test, which sets it");
+    }
+}
+
+/// Runs a script; its last words are shown if it fails or takes too long.
+fn play(name: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let python = setting("CARNET_TEST_PYTHON");
+    setting("CARNET_TEST_PG16");
+    setting("CARNET_TEST_PG18");
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("output");
+    let log = File::create(&output).unwrap();
+    let mut script = Command::new(python)
+        .arg(root.join("scenarios").join(name).with_extension("py"))
+        .current_dir(&root)
+        .env("CARNET_BIN", env!("CARGO_BIN_EXE_carnet"))
+        .env("LC_ALL", "C.UTF-8")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let limit =
+        Duration::from_secs(if optional("CARNET_TEST_LONG").is_some() { 3_600 } else { 600 });
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = script.try_wait().unwrap() {
+            break Some(status);
+        }
+        if began.elapsed() > limit {
+            script.kill().unwrap();
+            script.wait().unwrap();
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let said = String::from_utf8_lossy(&std::fs::read(&output).unwrap()).into_owned();
+    match status {
+        Some(status) => {
+            assert!(status.success(), "scenarios/{name}.py ended with {status}:\n{said}");
+        }
+        None => panic!("scenarios/{name}.py took more than {limit:?}:\n{said}"),
+    }
+    eprintln!("{said}");
+}
+
+fn setting(name: &str) -> String {
+    optional(name).unwrap_or_else(|| {
+        panic!("{name} is not set: run ./test, which starts the servers that this test needs")
+    })
+}
+
+fn optional(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "where the tests' servers are")]
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
