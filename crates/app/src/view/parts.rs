@@ -18,6 +18,11 @@ pub(super) fn stopped(report: &Report, what: &str) -> Failure {
     let failure = Failure::new(code, format!("the {what} {how} {}", stop.subject))
         .because(&stop.reason)
         .changed(changed(report, what));
+    // What turned it back, where the way back is what waits.
+    let failure = match &report.stop {
+        Some(first) if waits => failure.because(format!("turned back because: {}", first.reason)),
+        Some(_) | None => failure,
+    };
     if stop.remedy.is_empty() { failure } else { failure.remedy(&stop.remedy) }
 }
 
@@ -26,7 +31,9 @@ fn changed(report: &Report, what: &str) -> String {
     if report.dry_run {
         return "nothing was changed: it was a dry run".to_owned();
     }
-    let standing = if report.waits_for.is_some() {
+    let standing = if report.waits_for.is_some() && report.stop.is_some() {
+        "not all that was done could be undone; the same command tries it again".to_owned()
+    } else if report.waits_for.is_some() {
         "nobody knows whether this took effect; nothing further was done or undone".to_owned()
     } else if report.standing.is_empty() {
         match what {

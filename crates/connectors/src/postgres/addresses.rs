@@ -6,7 +6,7 @@ use carnet_connect::{IdRange, StoreError, check_id};
 use carnet_model::Code;
 use postgres::Client;
 
-use super::decode::{follows, wire_failed};
+use super::decode::{cannot_read, follows, wire_failed};
 use super::error::failed;
 use super::scan::{FREELY, Statements};
 use super::table::Table;
@@ -56,19 +56,18 @@ impl Addresses {
                     .because(error)
             })?;
             let address = row.field().map_err(wire)?.unwrap_or_default();
-            found.add(id, read_tid(address).map_err(wire)?)?;
+            check_id(id).map_err(|error| cannot_read(&place, error))?;
+            found.add(id, read_tid(address).map_err(wire)?);
         }
         drop(rows);
         found.sort(&place)?;
         Ok(found)
     }
 
-    fn add(&mut self, id: &str, (block, offset): (u32, u16)) -> Result<(), StoreError> {
-        check_id(id)?;
+    fn add(&mut self, id: &str, (block, offset): (u32, u16)) {
         let length = u16::try_from(id.len()).unwrap_or(u16::MAX);
         self.entries.push(Entry { start: self.text.len() as u64, length, offset, block });
         self.text.push_str(id);
-        Ok(())
     }
 
     fn sort(&mut self, place: &str) -> Result<(), StoreError> {
@@ -132,7 +131,7 @@ mod tests {
     fn of(ids: &[&str]) -> Result<Addresses, StoreError> {
         let mut found = Addresses::default();
         for (n, id) in ids.iter().enumerate() {
-            found.add(id, (u32::try_from(n).unwrap(), 1))?;
+            found.add(id, (u32::try_from(n).unwrap(), 1));
         }
         found.sort("here").map(|()| found)
     }

@@ -111,7 +111,7 @@ impl Decoder {
         self.metadata.clear();
         write_canonical_metadata(metadata, &mut self.metadata)
             .map_err(|error| StoreError::new(error.code(), of("the metadata")).because(error))?;
-        self.builder.push(&RecordRef {
+        let record = RecordRef {
             id,
             vector: &self.vector,
             metadata: &self.metadata,
@@ -119,7 +119,8 @@ impl Decoder {
             source_hash,
             created_ts,
             updated_ts,
-        })?;
+        };
+        self.builder.push(&record).map_err(|error| cannot_read(place, error))?;
         if self.ordered {
             self.last.clear();
             self.last.push_str(id);
@@ -136,9 +137,14 @@ impl Decoder {
     }
 }
 
+/// What a record alone cannot say: where it is.
+pub(super) fn cannot_read(place: &str, error: StoreError) -> StoreError {
+    StoreError::new(error.code(), format!("cannot read {place}")).because(error)
+}
+
 /// Refuses an id that does not come after the last one by bytes.
 pub(super) fn follows(last: &str, id: &str, place: &str) -> Result<(), StoreError> {
-    check_id(id)?;
+    check_id(id).map_err(|error| cannot_read(place, error))?;
     match last.cmp(id) {
         std::cmp::Ordering::Less => Ok(()),
         std::cmp::Ordering::Equal => Err(StoreError::new(

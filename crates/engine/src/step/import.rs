@@ -143,7 +143,12 @@ pub(crate) fn take_back(
             token: planned.token.clone(),
         };
         // An unfinished load is taken back by the store, which names what it cannot.
-        left_behind.extend(target.begin_load(&request)?.abandon()?);
+        match target.begin_load(&request).and_then(|load| load.abandon()) {
+            Ok(left) => left_behind.extend(left),
+            // What refused the load refuses this as well: nothing was loaded.
+            Err(_) if !journal.has_begun(name) => continue,
+            Err(error) => return Err(error.into()),
+        }
         let visible = journal.commit_of(name)?.is_some();
         if !existed(inputs, name) {
             target.drop_collection(name)?;
@@ -188,6 +193,12 @@ impl Parts<'_> {
         let run = self.recorder.run();
         let step = run.as_ref().and_then(|run| run.step(self.node));
         step.map(|step| step.parts.clone()).unwrap_or_default()
+    }
+
+    /// Whether any range of a collection was begun.
+    fn has_begun(&self, collection: &CollectionName) -> bool {
+        let prefix = format!("{collection}/");
+        self.parts().keys().any(|part| part.starts_with(&prefix))
     }
 }
 
