@@ -56,18 +56,20 @@ impl Addresses {
                     .because(error)
             })?;
             let address = row.field().map_err(wire)?.unwrap_or_default();
-            check_id(id).map_err(|error| cannot_read(&place, error))?;
-            found.add(id, read_tid(address).map_err(wire)?);
+            let address = read_tid(address).map_err(wire)?;
+            found.add(id, address).map_err(|error| cannot_read(&place, error))?;
         }
         drop(rows);
         found.sort(&place)?;
         Ok(found)
     }
 
-    fn add(&mut self, id: &str, (block, offset): (u32, u16)) {
+    fn add(&mut self, id: &str, (block, offset): (u32, u16)) -> Result<(), StoreError> {
+        check_id(id)?;
         let length = u16::try_from(id.len()).unwrap_or(u16::MAX);
         self.entries.push(Entry { start: self.text.len() as u64, length, offset, block });
         self.text.push_str(id);
+        Ok(())
     }
 
     fn sort(&mut self, place: &str) -> Result<(), StoreError> {
@@ -131,7 +133,7 @@ mod tests {
     fn of(ids: &[&str]) -> Result<Addresses, StoreError> {
         let mut found = Addresses::default();
         for (n, id) in ids.iter().enumerate() {
-            found.add(id, (u32::try_from(n).unwrap(), 1));
+            found.add(id, (u32::try_from(n).unwrap(), 1))?;
         }
         found.sort("here").map(|()| found)
     }

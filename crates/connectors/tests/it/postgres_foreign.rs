@@ -318,7 +318,7 @@ const BAD: &[(&str, Code, &str)] = &[
         Code::RECORD_ID,
         "no id",
     ),
-    ("id text, embedding vector(1)); INSERT INTO docs VALUES ('','[1]'", Code::RECORD_ID, "empty"),
+    ("id text, embedding vector(1)); INSERT INTO docs VALUES ('','[1]'", Code::RECORD_ID, "docs"),
     (
         "id text PRIMARY KEY, embedding vector(1)); INSERT INTO docs VALUES ('x1', NULL",
         Code::RECORD_VECTOR,
