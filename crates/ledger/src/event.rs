@@ -1,7 +1,5 @@
 //! The evidence event: the Core10-05 envelope, typed.
 
-use std::fmt;
-
 use crate::digest::Digest;
 use crate::stamp::{EventId, EventTime};
 use crate::value::{HashProfile, Object};
@@ -28,16 +26,18 @@ macro_rules! named {
             }
         }
 
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.name())
             }
         }
     };
 }
+pub(crate) use named;
 
 named! {
-    /// What happened.
+    /// What happened. `docs/evidence-events.md` says what each type carries; the catalogue holds
+    /// events to it.
     EventType {
         /// Content left a store as a snapshot or a bundle.
         MigrationExport = "migration.export",
@@ -77,6 +77,8 @@ named! {
         ProcessEnd = "process.end",
         /// Evidence was exported.
         EvidenceExport = "evidence.export",
+        /// Evidence that was kept apart was brought together.
+        EvidenceReconcile = "evidence.reconcile",
         /// A log was verified.
         AuditChainVerify = "audit.chain.verify",
         /// A log was tied to an outside record.
@@ -93,6 +95,28 @@ named! {
         AuthorityRefusal = "authority.refusal",
         /// The dependencies of what moves were published.
         DependencyGraphPublish = "dependency.graph.publish",
+        /// A dependency that nothing can replace was accepted.
+        DependencyExceptionAccept = "dependency.exception.accept",
+        /// The parts of a component were published.
+        SupplychainSbomPublish = "supplychain.sbom.publish",
+        /// Where a component comes from was attested.
+        SupplychainProvenanceAttest = "supplychain.provenance.attest",
+        /// The interfaces that are kept to were declared.
+        InteropProfileDeclare = "interop.profile.declare",
+        /// Interfaces were tried against one another.
+        InteropCompatibilityTest = "interop.compatibility.test",
+        /// A workload was let in.
+        WorkloadAdmit = "workload.admit",
+        /// A workload was not let in.
+        WorkloadRefuse = "workload.refuse",
+        /// A workload was ended.
+        WorkloadTerminate = "workload.terminate",
+        /// An object was written.
+        StorageWrite = "storage.write",
+        /// An object was read.
+        StorageRead = "storage.read",
+        /// An object was deleted.
+        StorageDelete = "storage.delete",
         /// Data was used under a policy.
         DataUsageReceipt = "data.usage.receipt",
         /// A signing key was replaced.

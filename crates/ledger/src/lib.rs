@@ -4,23 +4,33 @@
 //!   are hashed.
 //! - [`Event`], [`EventDraft`], [`Chain`]: an evidence event, and the writer that seals it into a
 //!   hash chain.
+//! - [`EventBody`], [`check_members`], [`not_admitted`]: what each type of event carries, and what
+//!   each evidence profile asks for; the writer and an auditor hold events to the same rules.
 //! - [`verify_log`]: the reader that believes nothing it can compute again.
 //! - [`CompactRange`], [`root_of`] and the proofs: the Merkle tree of RFC 6962.
 //! - [`Scanner`]: the strict JSON reader under all of it.
 
 #![forbid(unsafe_code)]
 
+mod body;
+mod catalogue;
 mod chain;
 mod digest;
 mod event;
 mod event_json;
 mod json;
 mod merkle;
+mod profile;
 mod proof;
 mod stamp;
 mod value;
 mod verify;
 
+pub use body::{
+    Anchor, Approval, Artifact, DependencyGraph, Drift, EventBody, ExitPlan, Interop,
+    KeySuccession, Package, Provenance, Reconciliation, Sbom, SnapshotBody, UsageReceipt,
+};
+pub use catalogue::{Family, Member, MemberKind, MemberValue, Missing, check_members, family_of};
 pub use chain::{Chain, SealError, Sealed};
 pub use digest::{Digest, Hasher, NotADigest};
 pub use event::{
@@ -32,6 +42,7 @@ pub use json::{
     NotFinite, RawText, ScanError, Scanner, cmp_utf16, write_rfc8785_number, write_rfc8785_string,
 };
 pub use merkle::{CompactRange, NotAdjacent, empty_root, leaf_hash, node_hash, root_of};
+pub use profile::{Continuity, NotAdmitted, families_missing, not_admitted};
 pub use proof::{
     ProofError, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion,
 };

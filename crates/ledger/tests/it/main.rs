@@ -5,6 +5,8 @@ mod jcs;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod profiles;
+#[cfg(test)]
 mod python;
 #[cfg(test)]
 mod rfc6962;
