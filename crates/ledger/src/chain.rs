@@ -81,8 +81,7 @@ impl Chain {
             event_hash: Digest([0; 32]),
             draft,
         };
-        event.event_hash = Digest::of(event.canonical(false).as_bytes());
-        let bytes = event.canonical(true).into_bytes();
+        let bytes = event.seal().into_bytes();
         if bytes.len() > MAX_EVENT_BYTES {
             return Err(SealError::TooLarge(bytes.len()));
         }
@@ -103,17 +102,21 @@ impl Chain {
     }
 
     fn check(&self, draft: &EventDraft) -> Result<(), SealError> {
-        let mut said = vec![
-            ("chain_id", &self.chain_id),
-            ("actor", &draft.actor),
-            ("tenant_id", &draft.tenant_id),
-            ("correlation_id", &draft.correlation_id),
+        let refusal = match &draft.outcome {
+            Outcome::Refused(refusal) => Some(refusal),
+            Outcome::Accepted | Outcome::Failed => None,
+        };
+        let said = [
+            ("chain_id", Some(&self.chain_id)),
+            ("actor", Some(&draft.actor)),
+            ("tenant_id", Some(&draft.tenant_id)),
+            ("correlation_id", Some(&draft.correlation_id)),
+            ("refusal_reason_code", refusal.map(|refusal| &refusal.code)),
+            ("refusal_subject", refusal.map(|refusal| &refusal.subject)),
         ];
-        if let Outcome::Refused(refusal) = &draft.outcome {
-            said.push(("refusal_reason_code", &refusal.code));
-            said.push(("refusal_subject", &refusal.subject));
-        }
-        if let Some((name, _)) = said.into_iter().find(|(_, text)| text.is_empty()) {
+        if let Some((name, _)) =
+            said.into_iter().find(|(_, text)| text.is_some_and(String::is_empty))
+        {
             return Err(SealError::Empty(name));
         }
         if let Some(name) = draft.fields.keys().find(|name| !is_field_name(name)) {

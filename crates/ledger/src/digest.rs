@@ -20,6 +20,21 @@ impl Digest {
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+
+    /// The 64 lowercase hex digits, in ASCII.
+    pub(crate) fn ascii(&self) -> [u8; 64] {
+        hex(&self.0)
+    }
+}
+
+/// Bytes in lowercase hex: `DIGITS` is twice their number.
+pub(crate) fn hex<const DIGITS: usize>(bytes: &[u8]) -> [u8; DIGITS] {
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    let mut digits = [0; DIGITS];
+    for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 0xF)];
+    }
+    digits
 }
 
 /// A SHA-256 over bytes that arrive in pieces.
@@ -56,7 +71,7 @@ impl std::io::Write for Hasher {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(str::from_utf8(&self.ascii()).unwrap_or_default())
     }
 }
 
@@ -75,22 +90,23 @@ impl FromStr for Digest {
     type Err = NotADigest;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || NotADigest(text.chars().take(80).collect());
         let nibble = |c: u8| match c {
-            b'0'..=b'9' => Ok(c - b'0'),
-            b'a'..=b'f' => Ok(c - b'a' + 10),
-            _ => Err(wrong()),
+            b'0'..=b'9' => c - b'0',
+            b'a'..=b'f' => c - b'a' + 10,
+            _ => 0x10,
         };
-        if text.len() != 64 {
-            return Err(wrong());
-        }
         let mut bytes = [0u8; 32];
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            if let [high, low] = pair {
-                *byte = (nibble(*high)? << 4) | nibble(*low)?;
-            }
+        let mut seen = 0;
+        for (byte, [high, low]) in bytes.iter_mut().zip(text.as_bytes().as_chunks::<2>().0) {
+            let (high, low) = (nibble(*high), nibble(*low));
+            seen |= high | low;
+            *byte = (high << 4) | (low & 0xF);
         }
-        Ok(Self(bytes))
+        if text.len() == 64 && seen < 0x10 {
+            Ok(Self(bytes))
+        } else {
+            Err(NotADigest(text.chars().take(80).collect()))
+        }
     }
 }
 

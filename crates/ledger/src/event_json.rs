@@ -1,14 +1,15 @@
 //! Events as canonical JSON, and back.
 
-use std::fmt::{Display, Write as _};
+use std::collections::btree_map;
 use std::iter::Peekable;
-use std::vec;
+use std::mem;
 
 use crate::digest::Digest;
 use crate::event::{
     ActorDetails, ActorKind, Event, EventDraft, EventType, EvidenceProfile, Outcome, Refusal,
     RefusalClass,
 };
+use crate::json::{push_ascii, write_decimal};
 use crate::value::{HashProfile, Object, ParseError, Value};
 
 /// The most bytes that an event has in its stored form: what a tile of a transparency log takes.
@@ -44,8 +45,21 @@ pub(crate) const ENVELOPE: &[&str] = &[
     "tenant_id",
 ];
 
-const POINTER: &str = "eosc://evidence/sha256:";
-const DIGEST: &str = "sha256:";
+pub(crate) const POINTER: &str = "eosc://evidence/sha256:";
+pub(crate) const DIGEST: &str = "sha256:";
+
+/// The name of a member, and how it stands in the text.
+#[derive(Clone, Copy)]
+struct Name {
+    plain: &'static str,
+    key: &'static str,
+}
+
+macro_rules! name {
+    ($name:literal) => {
+        Name { plain: $name, key: concat!("\"", $name, "\":") }
+    };
+}
 
 /// Whether the name may stand beside the envelope's members.
 pub(crate) fn is_field_name(name: &str) -> bool {
@@ -55,45 +69,63 @@ pub(crate) fn is_field_name(name: &str) -> bool {
 }
 
 impl Event {
-    /// The canonical form, with or without `event_hash`.
-    pub(crate) fn canonical(&self, with_hash: bool) -> String {
+    /// The canonical form: what a log stores, and the leaf of its Merkle tree.
+    pub fn canonical(&self) -> String {
+        let (mut text, place) = self.without_hash();
+        insert_hash(&mut text, place, self.event_hash);
+        text
+    }
+
+    /// Gives the event the hash of its content, and returns the canonical form with it. The rest is
+    /// written only once: the hash is put into the text that it was computed from.
+    pub(crate) fn seal(&mut self) -> String {
+        let (mut text, place) = self.without_hash();
+        self.event_hash = Digest::of(text.as_bytes());
+        insert_hash(&mut text, place, self.event_hash);
+        text
+    }
+
+    /// The canonical form without `event_hash`, and the place where that member goes.
+    fn without_hash(&self) -> (String, usize) {
         let draft = &self.draft;
-        let mut out = Members::new(self.hash_profile, &draft.fields);
-        out.optional("action", draft.action.as_deref());
-        out.text("actor", &draft.actor);
+        let mut out = Members::new(
+            self.hash_profile,
+            &draft.fields,
+            String::with_capacity(USUAL_EVENT_BYTES),
+        );
+        out.optional(name!("action"), draft.action.as_deref());
+        out.text(name!("actor"), &draft.actor);
         out.actor_details(draft.actor_details.as_ref());
-        out.plain("authority_snapshot_id", format_args!("{DIGEST}{}", draft.authority_snapshot_id));
-        out.text("chain_id", &self.chain_id);
-        out.optional("classification", draft.classification.as_deref());
+        out.digest(name!("authority_snapshot_id"), DIGEST, draft.authority_snapshot_id);
+        out.text(name!("chain_id"), &self.chain_id);
+        out.optional(name!("classification"), draft.classification.as_deref());
         if !draft.context.is_empty() {
-            out.object("context", &draft.context);
+            out.object(name!("context"), &draft.context);
         }
-        out.text("correlation_id", &draft.correlation_id);
-        if with_hash {
-            out.plain("event_hash", self.event_hash);
-        }
-        out.plain("event_type", draft.event_type);
-        out.plain("evidence_pointer", format_args!("{POINTER}{}", draft.evidence_pointer));
-        out.plain("evidence_profile_id", self.evidence_profile);
-        out.plain("hash_profile_id", self.hash_profile);
-        out.plain("id", self.id);
-        out.optional("jurisdiction", draft.jurisdiction.as_deref());
-        out.plain("occurred_at", self.occurred_at);
-        out.plain("outcome", draft.outcome.name());
-        out.plain("policy_snapshot_id", format_args!("{DIGEST}{}", draft.policy_snapshot_id));
+        out.text(name!("correlation_id"), &draft.correlation_id);
+        let place = out.place_of("event_hash");
+        out.plain(name!("event_type"), draft.event_type.name().as_bytes());
+        out.digest(name!("evidence_pointer"), POINTER, draft.evidence_pointer);
+        out.plain(name!("evidence_profile_id"), self.evidence_profile.name().as_bytes());
+        out.plain(name!("hash_profile_id"), self.hash_profile.name().as_bytes());
+        out.plain(name!("id"), &self.id.ascii());
+        out.optional(name!("jurisdiction"), draft.jurisdiction.as_deref());
+        out.plain(name!("occurred_at"), &self.occurred_at.ascii());
+        out.plain(name!("outcome"), draft.outcome.name().as_bytes());
+        out.digest(name!("policy_snapshot_id"), DIGEST, draft.policy_snapshot_id);
         if let Some(prev_hash) = self.prev_hash {
-            out.plain("prev_hash", prev_hash);
+            out.digest(name!("prev_hash"), "", prev_hash);
         }
         if let Outcome::Refused(refusal) = &draft.outcome {
-            out.optional("refusal_reason", refusal.reason.as_deref());
-            out.plain("refusal_reason_class", refusal.class);
-            out.text("refusal_reason_code", &refusal.code);
-            out.text("refusal_subject", &refusal.subject);
+            out.optional(name!("refusal_reason"), refusal.reason.as_deref());
+            out.plain(name!("refusal_reason_class"), refusal.class.name().as_bytes());
+            out.text(name!("refusal_reason_code"), &refusal.code);
+            out.text(name!("refusal_subject"), &refusal.subject);
         }
-        out.optional("resource_id", draft.resource_id.as_deref());
-        out.number("sequence", self.sequence);
-        out.text("tenant_id", &draft.tenant_id);
-        out.finish()
+        out.optional(name!("resource_id"), draft.resource_id.as_deref());
+        out.number(name!("sequence"), self.sequence);
+        out.text(name!("tenant_id"), &draft.tenant_id);
+        (out.finish(), place)
     }
 
     /// Reads a stored event. It checks the form of each member, not the hash: that is the
@@ -138,85 +170,117 @@ impl Event {
     }
 }
 
+/// Puts the member `event_hash` into the canonical form of an event. Other members stand before it
+/// in every event.
+fn insert_hash(text: &mut String, place: usize, hash: Digest) {
+    let mut member = String::with_capacity(HASH_MEMBER);
+    member.push_str(",\"event_hash\":\"");
+    push_ascii(&hash.ascii(), &mut member);
+    member.push('"');
+    text.insert_str(place, &member);
+}
+
+/// The bytes of the member `event_hash`, with its comma.
+const HASH_MEMBER: usize = ",\"event_hash\":\"\"".len() + 64;
+
+/// Most events have fewer bytes than this, so that the text is allocated once.
+const USUAL_EVENT_BYTES: usize = 1024;
+
 /// Writes the members of an object in the order of their names, with the fields of the event
-/// sorted in between. All names are ASCII, so that both profiles have one order.
+/// sorted in between. All names are ASCII, so that both profiles have one order, and the fields
+/// have it already.
 struct Members<'f> {
     profile: HashProfile,
-    fields: Peekable<vec::IntoIter<(&'f str, &'f Value)>>,
+    fields: Peekable<btree_map::Iter<'f, String, Value>>,
     out: String,
+    /// Whether no member is written yet.
+    empty: bool,
 }
 
 impl<'f> Members<'f> {
-    fn new(profile: HashProfile, fields: &'f Object) -> Self {
-        let fields = profile.members(fields).into_iter().peekable();
-        Self { profile, fields, out: "{".to_owned() }
+    fn new(profile: HashProfile, fields: &'f Object, out: String) -> Self {
+        Self { profile, fields: fields.iter().peekable(), out, empty: true }
     }
 
-    fn name(&mut self, name: &str) {
-        while let Some((field, value)) = self.fields.next_if(|(field, _)| *field < name) {
-            self.key(field);
-            self.profile.write(value, &mut self.out);
+    /// Writes the fields that stand before a member, and returns where the member begins.
+    fn place_of(&mut self, name: &str) -> usize {
+        while let Some((field, value)) = self.fields.next_if(|(field, _)| field.as_str() < name) {
+            self.field(field, value);
         }
-        self.key(name);
+        self.out.len()
     }
 
-    fn key(&mut self, name: &str) {
-        if self.out.len() > 1 {
-            self.out.push(',');
-        }
+    fn field(&mut self, name: &str, value: &Value) {
+        self.separate();
         self.profile.write_text(name, &mut self.out);
         self.out.push(':');
+        self.profile.write(value, &mut self.out);
     }
 
-    fn text(&mut self, name: &str, text: &str) {
+    fn separate(&mut self) {
+        self.out.push(if self.empty { '{' } else { ',' });
+        self.empty = false;
+    }
+
+    fn name(&mut self, name: Name) {
+        self.place_of(name.plain);
+        self.separate();
+        self.out.push_str(name.key);
+    }
+
+    fn text(&mut self, name: Name, text: &str) {
         self.name(name);
         self.profile.write_text(text, &mut self.out);
     }
 
-    fn optional(&mut self, name: &str, text: Option<&str>) {
+    fn optional(&mut self, name: Name, text: Option<&str>) {
         if let Some(text) = text {
             self.text(name, text);
         }
     }
 
-    /// For what is shown in ASCII without quotes and backslashes.
-    fn plain(&mut self, name: &str, shown: impl Display) {
+    /// For ASCII without quotes, backslashes and control characters.
+    fn plain(&mut self, name: Name, ascii: &[u8]) {
         self.name(name);
-        // Writing to a `String` cannot fail.
-        let _ = write!(self.out, "\"{shown}\"");
+        self.out.push('"');
+        push_ascii(ascii, &mut self.out);
+        self.out.push('"');
     }
 
-    fn number(&mut self, name: &str, number: u64) {
+    fn digest(&mut self, name: Name, prefix: &str, digest: Digest) {
         self.name(name);
-        let _ = write!(self.out, "{number}");
+        self.out.push('"');
+        self.out.push_str(prefix);
+        push_ascii(&digest.ascii(), &mut self.out);
+        self.out.push('"');
     }
 
-    fn object(&mut self, name: &str, object: &Object) {
+    fn number(&mut self, name: Name, number: u64) {
         self.name(name);
-        self.profile.write_object(object, None, &mut self.out);
+        write_decimal(number, &mut self.out);
+    }
+
+    fn object(&mut self, name: Name, object: &Object) {
+        self.name(name);
+        self.profile.write_object(object, &mut self.out);
     }
 
     fn actor_details(&mut self, details: Option<&ActorDetails>) {
         let Some(details) = details else { return };
-        let optional = [
-            ("org_id", &details.org_id),
-            ("credential_ref", &details.credential_ref),
-            ("jurisdiction", &details.jurisdiction),
-        ];
-        let present = optional
-            .into_iter()
-            .filter_map(|(name, text)| Some((name.to_owned(), text.as_deref()?.into())));
-        let required = [
-            ("id".to_owned(), details.id.as_str().into()),
-            ("type".to_owned(), details.kind.name().into()),
-        ];
-        self.object("actor_details", &present.chain(required).collect());
+        self.name(name!("actor_details"));
+        let none = Object::new();
+        let mut inner = Members::new(self.profile, &none, mem::take(&mut self.out));
+        inner.optional(name!("credential_ref"), details.credential_ref.as_deref());
+        inner.text(name!("id"), &details.id);
+        inner.optional(name!("jurisdiction"), details.jurisdiction.as_deref());
+        inner.optional(name!("org_id"), details.org_id.as_deref());
+        inner.plain(name!("type"), details.kind.name().as_bytes());
+        self.out = inner.finish();
     }
 
     fn finish(mut self) -> String {
         while let Some((field, value)) = self.fields.next() {
-            self.key(field);
-            self.profile.write(value, &mut self.out);
+            self.field(field, value);
         }
         self.out.push('}');
         self.out

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::iter;
 
+use crate::digest::hex;
+
 /// Why text is not JSON. Offsets count bytes from the start of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
@@ -232,27 +234,33 @@ impl<'a> RawText<'a> {
     /// Whether the string is written as RFC 8785 writes it.
     #[inline]
     pub fn is_rfc8785(self) -> bool {
-        if !self.escaped {
-            return true;
-        }
+        !self.escaped || self.escapes_only(|c| c < ' ')
+    }
+
+    /// Whether the string, given that it is ASCII without U+007F, is written as `write_ascii_string`
+    /// writes it.
+    #[inline]
+    pub(crate) fn is_ascii_form(self) -> bool {
+        !self.escaped || self.escapes_only(|c| !(' '..='~').contains(&c))
+    }
+
+    /// Whether each escape is the one that the canonical forms use: two bytes where there is such
+    /// an escape, else lowercase `\uXXXX`, and that only for a character that needs it.
+    fn escapes_only(self, needs: impl Fn(char) -> bool) -> bool {
         let mut rest = self.inner;
-        for piece in self.pieces() {
-            let after = match piece {
-                Piece::Plain(plain) => rest.get(plain.len()..),
-                Piece::Escaped(c) => match short_escape(c) {
-                    Some(escape) => rest.strip_prefix(escape),
-                    // `\u001f`: any other escape of six bytes is not needed.
-                    None if c < ' ' => rest.split_at_checked(6).and_then(|(escape, after)| {
-                        let lowercase = !escape.bytes().any(|byte| byte.is_ascii_uppercase());
-                        lowercase.then_some(after)
-                    }),
-                    None => None,
-                },
+        loop {
+            rest = rest.get(rest.find('\\').unwrap_or(rest.len())..).unwrap_or_default();
+            let Some((c, length)) = escaped_char(rest) else { return true };
+            let (escape, after) = rest.split_at(length);
+            let right = match short_escape(c) {
+                Some(short) => escape == short,
+                None => needs(c) && !escape.bytes().any(|byte| byte.is_ascii_uppercase()),
             };
-            let Some(after) = after else { return false };
+            if !right {
+                return false;
+            }
             rest = after;
         }
-        true
     }
 
     /// Compares the decoded strings by UTF-16 code units: the order of keys in RFC 8785.
@@ -265,17 +273,31 @@ impl<'a> RawText<'a> {
         }
     }
 
+    /// Compares the decoded strings by code points: the order of keys in `ecs-hash-v1`.
+    #[inline]
+    pub(crate) fn cmp_points(self, other: Self) -> Ordering {
+        if self.escaped || other.escaped {
+            self.chars().cmp(other.chars())
+        } else {
+            self.inner.cmp(other.inner)
+        }
+    }
+
     fn units(self) -> impl Iterator<Item = u16> + 'a {
+        self.chars().flat_map(|c| {
+            let mut units = [0; 2];
+            let count = c.encode_utf16(&mut units).len();
+            units.into_iter().take(count)
+        })
+    }
+
+    fn chars(self) -> impl Iterator<Item = char> + 'a {
         self.pieces().flat_map(|piece| {
             let (plain, escaped) = match piece {
                 Piece::Plain(plain) => (plain, None),
                 Piece::Escaped(c) => ("", Some(c)),
             };
-            plain.chars().chain(escaped).flat_map(|c| {
-                let mut units = [0; 2];
-                let count = c.encode_utf16(&mut units).len();
-                units.into_iter().take(count)
-            })
+            plain.chars().chain(escaped)
         })
     }
 
@@ -327,12 +349,13 @@ fn four_hex(bytes: &[u8]) -> Option<u16> {
     })
 }
 
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+
 /// How many bytes at the start stand for themselves in a JSON string: up to the first quote,
 /// backslash or control character. Eight bytes at a time.
 #[inline]
 fn plain_prefix(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
     let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
     let (words, rest) = bytes.as_chunks::<8>();
     let mut length = 0;
@@ -344,6 +367,27 @@ fn plain_prefix(bytes: &[u8]) -> usize {
         // A borrow can only flag bytes above a byte that is rightly flagged, so the lowest flag
         // is exact. Bytes of 0x80 and more are never special; `!word` masks them.
         let flags = (control | quote | backslash) & !word & HIGH;
+        if flags != 0 {
+            return length + (flags.trailing_zeros() / 8) as usize;
+        }
+        length += 8;
+    }
+    length + rest.iter().take_while(|byte| !special(**byte)).count()
+}
+
+/// The same for a string in ASCII only: bytes of 0x7F and more do not stand for themselves either.
+#[inline]
+fn plain_ascii_prefix(bytes: &[u8]) -> usize {
+    let special = |byte: u8| !matches!(byte, b' '..=b'~') || byte == b'"' || byte == b'\\';
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut length = 0;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let control = word.wrapping_sub(ONES * 0x20);
+        let quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
+        let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
+        let delete = (word ^ (ONES * 0x7F)).wrapping_sub(ONES);
+        let flags = (((control | quote | backslash | delete) & !word) | word) & HIGH;
         if flags != 0 {
             return length + (flags.trailing_zeros() / 8) as usize;
         }
@@ -398,15 +442,19 @@ fn push_rfc8785_char(c: char, out: &mut String) {
 /// character outside of space to tilde is escaped, those beyond U+FFFF as surrogate pairs.
 pub(crate) fn write_ascii_string(text: &str, out: &mut String) {
     out.push('"');
-    for c in text.chars() {
-        match short_escape(c) {
-            Some(escape) => out.push_str(escape),
-            None if (' '..='~').contains(&c) => out.push(c),
-            None => {
-                let mut units = [0; 2];
-                c.encode_utf16(&mut units).iter().for_each(|unit| push_unit_escape(*unit, out));
-            }
+    let mut rest = text;
+    loop {
+        let (plain, after) = rest.split_at(plain_ascii_prefix(rest.as_bytes()));
+        out.push_str(plain);
+        let mut chars = after.chars();
+        let Some(c) = chars.next() else { break };
+        if let Some(escape) = short_escape(c) {
+            out.push_str(escape);
+        } else {
+            let mut units = [0; 2];
+            c.encode_utf16(&mut units).iter().for_each(|unit| push_unit_escape(*unit, out));
         }
+        rest = chars.as_str();
     }
     out.push('"');
 }
@@ -427,10 +475,30 @@ fn short_escape(c: char) -> Option<&'static str> {
 
 fn push_unit_escape(unit: u16, out: &mut String) {
     out.push_str("\\u");
-    for shift in [12, 8, 4, 0] {
-        let digit = char::from_digit(u32::from(unit >> shift) & 0xF, 16);
-        out.push(digit.unwrap_or_default());
+    push_ascii(&hex::<4>(&unit.to_be_bytes()), out);
+}
+
+/// Appends bytes that are ASCII by construction.
+#[inline]
+pub(crate) fn push_ascii(bytes: &[u8], out: &mut String) {
+    debug_assert!(bytes.is_ascii(), "not ASCII: {bytes:?}");
+    out.push_str(str::from_utf8(bytes).unwrap_or_default());
+}
+
+/// Appends an integer in decimal.
+pub(crate) fn write_decimal(number: u64, out: &mut String) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    let mut rest = number;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+        start -= 1;
+        if rest == 0 {
+            break;
+        }
     }
+    push_ascii(digits.get(start..).unwrap_or_default(), out);
 }
 
 /// JSON has no form for infinities and NaN.

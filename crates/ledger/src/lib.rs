@@ -6,7 +6,8 @@
 //!   hash chain.
 //! - [`EventBody`], [`check_members`], [`not_admitted`]: what each type of event carries, and what
 //!   each evidence profile asks for; the writer and an auditor hold events to the same rules.
-//! - [`verify_log`]: the reader that believes nothing it can compute again.
+//! - [`verify_log`]: the reader that believes nothing it can compute again; [`EventCheck`]: what it
+//!   does with each event by itself.
 //! - [`CompactRange`], [`root_of`] and the proofs: the Merkle tree of RFC 6962.
 //! - [`Scanner`]: the strict JSON reader under all of it.
 
@@ -17,6 +18,7 @@ mod catalogue;
 mod chain;
 mod digest;
 mod event;
+mod event_check;
 mod event_json;
 mod json;
 mod merkle;
@@ -37,6 +39,7 @@ pub use event::{
     ActorDetails, ActorKind, Event, EventDraft, EventType, EvidenceProfile, Outcome, Refusal,
     RefusalClass,
 };
+pub use event_check::{EventCheck, EventDamage};
 pub use event_json::{EventError, MAX_EVENT_BYTES};
 pub use json::{
     NotFinite, RawText, ScanError, Scanner, cmp_utf16, write_rfc8785_number, write_rfc8785_string,

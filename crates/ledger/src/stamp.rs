@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::digest::hex;
+
 /// The id of an event: a UUID, shown in lowercase with hyphens.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(pub [u8; 16]);
@@ -12,15 +14,26 @@ pub struct EventId(pub [u8; 16]);
 #[error("not a UUID in lowercase with hyphens")]
 pub struct NotAnId;
 
+impl EventId {
+    /// The id as it is shown, in ASCII.
+    pub(crate) fn ascii(self) -> [u8; 36] {
+        let digits: [u8; 32] = hex(&self.0);
+        let mut text = [b'-'; 36];
+        // Groups of 8, 4, 4, 4 and 12 digits.
+        for (to, from) in [(0, 0..8), (9, 8..12), (14, 12..16), (19, 16..20), (24, 20..32)] {
+            if let Some(group) = text.get_mut(to..to + from.len())
+                && let Some(digits) = digits.get(from)
+            {
+                group.copy_from_slice(digits);
+            }
+        }
+        text
+    }
+}
+
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, byte) in self.0.iter().enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
+        f.write_str(str::from_utf8(&self.ascii()).unwrap_or_default())
     }
 }
 
@@ -37,7 +50,7 @@ impl FromStr for EventId {
         let digits = text.replace('-', "");
         let number = u128::from_str_radix(&digits, 16).map_err(|_| NotAnId)?;
         let id = Self(number.to_be_bytes());
-        if id.to_string() == text { Ok(id) } else { Err(NotAnId) }
+        if id.ascii() == text.as_bytes() { Ok(id) } else { Err(NotAnId) }
     }
 }
 
@@ -64,6 +77,30 @@ impl EventTime {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub fn unix_millis(self) -> i64 {
         self.0
+    }
+
+    /// The time as it is shown, in ASCII.
+    pub(crate) fn ascii(self) -> [u8; 24] {
+        let (year, month, day) = date_of(self.0.div_euclid(DAY));
+        let millis = self.0.rem_euclid(DAY);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (range, number) in [
+            (0..4, year),
+            (5..7, month),
+            (8..10, day),
+            (11..13, millis / 3_600_000),
+            (14..16, millis / 60_000 % 60),
+            (17..19, millis / 1_000 % 60),
+            (20..23, millis % 1_000),
+        ] {
+            // None of them is negative, and each fits into its digits.
+            let mut rest = u32::try_from(number).unwrap_or_default();
+            for digit in text.get_mut(range).unwrap_or_default().iter_mut().rev() {
+                *digit += u8::try_from(rest % 10).unwrap_or_default();
+                rest /= 10;
+            }
+        }
+        text
     }
 }
 
@@ -93,11 +130,7 @@ fn date_of(days: i64) -> (i64, i64, i64) {
 
 impl fmt::Display for EventTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = date_of(self.0.div_euclid(DAY));
-        let millis = self.0.rem_euclid(DAY);
-        let (hour, minute) = (millis / 3_600_000, millis / 60_000 % 60);
-        let (second, fraction) = (millis / 1_000 % 60, millis % 1_000);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:03}Z")
+        f.write_str(str::from_utf8(&self.ascii()).unwrap_or_default())
     }
 }
 
@@ -119,7 +152,7 @@ impl FromStr for EventTime {
         let seconds = part(11..13)? * 3_600 + part(14..16)? * 60 + part(17..19)?;
         let time = Self::from_unix_millis(days * DAY + seconds * 1_000 + part(20..23)?)?;
         // Whatever is out of range or not in the form comes back as other text.
-        if time.to_string() == text { Ok(time) } else { Err(NotATime) }
+        if time.ascii() == text.as_bytes() { Ok(time) } else { Err(NotATime) }
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fmt::Write as _;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::Digest;
-use crate::json::{ScanError, Scanner, cmp_utf16, write_ascii_string, write_rfc8785_string};
+use crate::json::{
+    ScanError, Scanner, cmp_utf16, write_ascii_string, write_decimal, write_rfc8785_string,
+};
 
 /// The deepest nesting of objects and lists that is read or written.
 pub const MAX_DEPTH: usize = 64;
@@ -315,22 +316,32 @@ impl HashProfile {
                 }
                 out.push(']');
             }
-            Value::Object(object) => self.write_object(object, None, out),
+            Value::Object(object) => self.write_object(object, out),
         }
     }
 
-    /// Appends the canonical form of an object, leaving out the member `without`.
-    pub(crate) fn write_object(self, object: &Object, without: Option<&str>, out: &mut String) {
+    /// Appends the canonical form of an object.
+    pub(crate) fn write_object(self, object: &Object, out: &mut String) {
+        // Only characters beyond ASCII can stand in another order than that of code points.
+        if self == Self::Rfc8785Sha256V1 && !object.keys().all(|key| key.is_ascii()) {
+            let mut members: Vec<_> = object.iter().collect();
+            members.sort_unstable_by(|(a, _), (b, _)| cmp_utf16(a, b));
+            self.write_members(members, out);
+        } else {
+            self.write_members(object, out);
+        }
+    }
+
+    fn write_members<'v>(
+        self,
+        members: impl IntoIterator<Item = (&'v String, &'v Value)>,
+        out: &mut String,
+    ) {
         out.push('{');
-        let mut first = true;
-        for (key, value) in self.members(object) {
-            if without == Some(key) {
-                continue;
-            }
-            if !first {
+        for (index, (key, value)) in members.into_iter().enumerate() {
+            if index > 0 {
                 out.push(',');
             }
-            first = false;
             self.write_text(key, out);
             out.push(':');
             self.write(value, out);
@@ -345,20 +356,13 @@ impl HashProfile {
             Self::Rfc8785Sha256V1 => write_rfc8785_string(text, out),
         }
     }
-
-    /// The members in the order of this profile.
-    pub(crate) fn members(self, object: &Object) -> Vec<(&str, &Value)> {
-        let mut members: Vec<_> = object.iter().map(|(key, value)| (key.as_str(), value)).collect();
-        if self == Self::Rfc8785Sha256V1 {
-            members.sort_by(|(a, _), (b, _)| cmp_utf16(a, b));
-        }
-        members
-    }
 }
 
-pub(crate) fn write_integer(number: Integer, out: &mut String) {
-    // Writing to a `String` cannot fail.
-    let _ = write!(out, "{}", number.get());
+fn write_integer(number: Integer, out: &mut String) {
+    if number.get() < 0 {
+        out.push('-');
+    }
+    write_decimal(number.get().unsigned_abs(), out);
 }
 
 impl fmt::Display for HashProfile {

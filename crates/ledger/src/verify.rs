@@ -1,9 +1,9 @@
 //! The reader's side of a log: nothing is believed that can be computed again.
 
 use crate::digest::Digest;
-use crate::event_json::MAX_EVENT_BYTES;
-use crate::merkle::{CompactRange, leaf_hash};
-use crate::value::{HashProfile, Object, ParseError, Value};
+use crate::event_check::{EventCheck, EventDamage, sequence_of};
+use crate::merkle::CompactRange;
+use crate::value::{HashProfile, ParseError};
 
 /// What is known of a log that holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +98,18 @@ pub enum Damage {
     },
 }
 
+impl EventDamage {
+    /// As damage of a log in which the event stands at this place.
+    pub fn at(self, place: u64) -> Damage {
+        match self {
+            Self::NotJson(source) => Damage::NotJson { sequence: place, source },
+            Self::Member(member) => Damage::Member { sequence: place, member },
+            Self::WrongProfile { sequence } => Damage::WrongProfile { sequence },
+            Self::NotCanonical { sequence } => Damage::NotCanonical { sequence },
+        }
+    }
+}
+
 /// Checks the stored events of a whole log, in order, in constant memory.
 pub fn verify_log<B: AsRef<[u8]>>(
     hash_profile: HashProfile,
@@ -131,37 +143,33 @@ pub struct Verifier {
     chain_id: Option<String>,
     last_hash: Option<Digest>,
     leaves: CompactRange,
-    canonical: String,
 }
 
 impl Verifier {
     /// Starts at the head of a log.
     pub fn new(hash_profile: HashProfile) -> Self {
-        Self {
-            hash_profile,
-            chain_id: None,
-            last_hash: None,
-            leaves: CompactRange::new(0),
-            canonical: String::new(),
-        }
+        Self { hash_profile, chain_id: None, last_hash: None, leaves: CompactRange::new(0) }
     }
 
     /// Checks the next event. After damage the verifier stays where it was.
     pub fn check(&mut self, bytes: &[u8]) -> Result<(), Damage> {
-        let place = self.leaves.end();
-        let value = Value::parse(bytes, MAX_EVENT_BYTES)
-            .map_err(|source| Damage::NotJson { sequence: place, source })?;
-        let Value::Object(event) = value else {
-            return Err(Damage::Member { sequence: place, member: "sequence" });
-        };
-        let links = Links::read(&event, place)?;
-        self.check_content(&event, &links, bytes)?;
-        self.check_place(&links)?;
-        if self.chain_id.is_none() {
-            self.chain_id = Some(links.chain_id.to_owned());
+        let event = EventCheck::of(self.hash_profile, bytes)
+            .map_err(|damage| damage.at(self.leaves.end()))?;
+        self.place(&event)
+    }
+
+    /// Puts the next event into its place: the part of `check` that needs the events before it. So
+    /// many events can be checked by themselves at once, and then be placed one by one.
+    pub fn place(&mut self, event: &EventCheck<'_>) -> Result<(), Damage> {
+        if !event.hash_holds() {
+            return Err(Damage::WrongHash { sequence: event.sequence() });
         }
-        self.last_hash = Some(links.event_hash);
-        self.leaves.append(leaf_hash(bytes));
+        self.check_place(event)?;
+        if self.chain_id.is_none() {
+            self.chain_id = Some(event.chain_id().into_owned());
+        }
+        self.last_hash = Some(event.event_hash());
+        self.leaves.append(event.leaf());
         Ok(())
     }
 
@@ -176,38 +184,14 @@ impl Verifier {
         }
     }
 
-    /// The event by itself: its form, its hash, its profile.
-    fn check_content(
-        &mut self,
-        event: &Object,
-        links: &Links<'_>,
-        bytes: &[u8],
-    ) -> Result<(), Damage> {
-        let sequence = links.sequence;
-        if links.hash_profile.is_some_and(|name| name != self.hash_profile.name()) {
-            return Err(Damage::WrongProfile { sequence });
-        }
-        self.canonical.clear();
-        self.hash_profile.write_object(event, None, &mut self.canonical);
-        if self.canonical.as_bytes() != bytes {
-            return Err(Damage::NotCanonical { sequence });
-        }
-        self.canonical.clear();
-        self.hash_profile.write_object(event, Some("event_hash"), &mut self.canonical);
-        if Digest::of(self.canonical.as_bytes()) != links.event_hash {
-            return Err(Damage::WrongHash { sequence });
-        }
-        Ok(())
-    }
-
     /// The event among the others: its log, its number, its link.
-    fn check_place(&self, links: &Links<'_>) -> Result<(), Damage> {
-        let sequence = links.sequence;
+    fn check_place(&self, event: &EventCheck<'_>) -> Result<(), Damage> {
+        let sequence = event.sequence();
         let expected = self.leaves.end();
-        if self.chain_id.as_deref().is_some_and(|id| id != links.chain_id) {
+        if self.chain_id.as_deref().is_some_and(|id| id != event.chain_id()) {
             return Err(Damage::WrongChain { sequence });
         }
-        if expected == 0 && (sequence > 0 || links.prev_hash.is_some()) {
+        if expected == 0 && (sequence > 0 || event.prev_hash().is_some()) {
             return Err(Damage::TruncatedHead { sequence });
         }
         if sequence < expected {
@@ -216,54 +200,9 @@ impl Verifier {
         if sequence > expected {
             return Err(Damage::Gap { from: expected, to: sequence - 1 });
         }
-        if links.prev_hash != self.last_hash {
+        if event.prev_hash() != self.last_hash {
             return Err(Damage::BrokenLink { sequence });
         }
         Ok(())
-    }
-}
-
-/// The members of an event that tie it into a log.
-struct Links<'a> {
-    sequence: u64,
-    chain_id: &'a str,
-    event_hash: Digest,
-    prev_hash: Option<Digest>,
-    hash_profile: Option<&'a str>,
-}
-
-impl<'a> Links<'a> {
-    fn read(event: &'a Object, place: u64) -> Result<Self, Damage> {
-        let wrong = |member| Damage::Member { sequence: place, member };
-        let text = |member| match event.get(member) {
-            None => Ok(None),
-            Some(Value::Text(text)) => Ok(Some(text.as_str())),
-            Some(_) => Err(wrong(member)),
-        };
-        let digest = |member| match text(member)? {
-            None => Ok(None),
-            Some(text) => text.parse().map(Some).map_err(|_| wrong(member)),
-        };
-        Ok(Self {
-            sequence: number(event).ok_or_else(|| wrong("sequence"))?,
-            chain_id: text("chain_id")?.ok_or_else(|| wrong("chain_id"))?,
-            event_hash: digest("event_hash")?.ok_or_else(|| wrong("event_hash"))?,
-            prev_hash: digest("prev_hash")?,
-            hash_profile: text("hash_profile_id")?,
-        })
-    }
-}
-
-fn number(event: &Object) -> Option<u64> {
-    match event.get("sequence") {
-        Some(Value::Integer(number)) => u64::try_from(number.get()).ok(),
-        _ => None,
-    }
-}
-
-fn sequence_of(bytes: &[u8]) -> Option<u64> {
-    match Value::parse(bytes, MAX_EVENT_BYTES) {
-        Ok(Value::Object(event)) => number(&event),
-        _ => None,
     }
 }

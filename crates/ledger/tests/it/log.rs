@@ -6,7 +6,7 @@ use carnet_ledger::{
     RefusalClass, SealError, Value, Verified, leaf_hash, root_of, verify_log,
 };
 
-const PROFILES: [HashProfile; 2] = [HashProfile::EcsHashV1, HashProfile::Rfc8785Sha256V1];
+use crate::events::PROFILES;
 
 fn draft(event_type: EventType) -> EventDraft {
     EventDraft {

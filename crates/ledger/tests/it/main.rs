@@ -1,9 +1,17 @@
 //! The ledger against public vectors, other implementations and damaged logs.
 
 #[cfg(test)]
+mod check;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
 mod jcs;
 #[cfg(test)]
 mod log;
+#[cfg(test)]
+mod node;
+#[cfg(test)]
+mod oracles;
 #[cfg(test)]
 mod profiles;
 #[cfg(test)]
