@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod gate;
 #[cfg(test)]
+mod jcs;
+#[cfg(test)]
 mod metadata;
 #[cfg(test)]
 mod plan;
