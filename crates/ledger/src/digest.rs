@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64ct::{Base64, Encoding};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
@@ -24,6 +25,18 @@ impl Digest {
     /// The 64 lowercase hex digits, in ASCII.
     pub(crate) fn ascii(&self) -> [u8; 64] {
         hex(&self.0)
+    }
+
+    /// The 44 characters of padded base64 (RFC 4648), as checkpoints and proofs write a hash.
+    pub fn to_base64(&self) -> String {
+        Base64::encode_string(&self.0)
+    }
+
+    /// Reads what `to_base64` writes. None for anything else.
+    pub fn from_base64(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        let read = Base64::decode(text, &mut bytes).ok()?.len();
+        (read == bytes.len()).then_some(Self(bytes))
     }
 }
 
@@ -134,6 +147,20 @@ mod tests {
         assert_eq!(text.parse(), Ok(digest));
         for wrong in ["", "BA", &text.to_uppercase(), &text[1..], &format!("{text}0")] {
             assert!(wrong.parse::<Digest>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn base64_round_trips_and_anything_else_is_refused() {
+        let digest = Digest::of(b"abc");
+        let text = "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=";
+        assert_eq!(digest.to_base64(), text);
+        assert_eq!(Digest::from_base64(text), Some(digest));
+        let cut = text.trim_end_matches('=');
+        // Spare bits that are not zero would be a second text for the same digest.
+        let spare = text.replace("a0=", "a1=");
+        for wrong in ["", "AAAA", cut, &spare, &text.replace('/', "_"), &format!("{text}\n")] {
+            assert_eq!(Digest::from_base64(wrong), None, "{wrong}");
         }
     }
 

@@ -9,6 +9,9 @@
 //! - [`verify_log`]: the reader that believes nothing it can compute again; [`EventCheck`]: what it
 //!   does with each event by itself.
 //! - [`CompactRange`], [`root_of`] and the proofs: the Merkle tree of RFC 6962.
+//! - [`SigningKey`], [`Note`], [`Checkpoint`]: keys with a name, and what they sign.
+//! - [`trust`] and [`witness_policy`]: which keys and witnesses a verifier believes.
+//! - [`HashTiles`] and [`SegmentProof`]: proofs from a stored tree, for one event or a stretch.
 //! - [`Scanner`]: the strict JSON reader under all of it.
 
 #![forbid(unsafe_code)]
@@ -16,17 +19,26 @@
 mod body;
 mod catalogue;
 mod chain;
+mod checkpoint;
+mod cosignature;
 mod digest;
 mod event;
 mod event_check;
 mod event_json;
+mod frontier;
 mod json;
+mod key;
 mod merkle;
+mod note;
 mod profile;
 mod proof;
 mod stamp;
+mod tile;
+mod tlog_proof;
+pub mod trust;
 mod value;
 mod verify;
+pub mod witness_policy;
 
 pub use body::{
     Anchor, Approval, Artifact, DependencyGraph, Drift, EventBody, ExitPlan, Interop,
@@ -34,6 +46,7 @@ pub use body::{
 };
 pub use catalogue::{Family, Member, MemberKind, MemberValue, Missing, check_members, family_of};
 pub use chain::{Chain, SealError, Sealed};
+pub use checkpoint::{Checkpoint, CheckpointError, MAX_LOG_SIZE};
 pub use digest::{Digest, Hasher, NotADigest};
 pub use event::{
     ActorDetails, ActorKind, Event, EventDraft, EventType, EvidenceProfile, Outcome, Refusal,
@@ -41,15 +54,23 @@ pub use event::{
 };
 pub use event_check::{EventCheck, EventDamage};
 pub use event_json::{EventError, MAX_EVENT_BYTES};
+pub use frontier::{SegmentError, SegmentProof, segment_proof};
 pub use json::{
     NotFinite, RawText, ScanError, Scanner, cmp_utf16, write_rfc8785_number, write_rfc8785_string,
 };
+pub use key::{KeyError, KeyName, OtherKey, SigningKey, VerifyingKey, WitnessKey};
 pub use merkle::{CompactRange, NotAdjacent, empty_root, leaf_hash, node_hash, root_of};
+pub use note::{MAX_NOTE_BYTES, Note, NoteError, NoteSignature, SignatureAnswer};
 pub use profile::{Continuity, NotAdmitted, families_missing, not_admitted};
 pub use proof::{
     ProofError, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion,
 };
 pub use stamp::{EventId, EventTime, NotATime, NotAnId};
+pub use tile::{
+    HashTiles, TILE_WIDTH, TileError, TileKind, consistency_from_tiles, inclusion_from_tiles,
+    root_from_tiles, tile_path, tiles_of,
+};
+pub use tlog_proof::{TlogProof, TlogProofError};
 pub use value::{
     HashProfile, Integer, IntegerTooLarge, MAX_DEPTH, Object, ParseError, UnknownProfile, Value,
 };

@@ -13,9 +13,9 @@ pub fn leaf_hash(bytes: &[u8]) -> Digest {
 pub fn node_hash(left: Digest, right: Digest) -> Digest {
     let mut bytes = [0x01; 65];
     let (_, children) = bytes.split_at_mut(1);
-    for (to, from) in children.iter_mut().zip(left.0.iter().chain(&right.0)) {
-        *to = *from;
-    }
+    let (first, second) = children.split_at_mut(32);
+    first.copy_from_slice(&left.0);
+    second.copy_from_slice(&right.0);
     Digest::of(&bytes)
 }
 
@@ -67,6 +67,22 @@ impl CompactRange {
     /// A range without leaves, before the leaf of this index.
     pub fn new(begin: u64) -> Self {
         Self { begin, end: begin, nodes: Vec::new() }
+    }
+
+    /// The leaves `begin..end` from the hashes of the fewest whole subtrees that cover them, from
+    /// left to right: what `hashes` gives. None if there are more or fewer of them than that.
+    pub fn from_hashes(begin: u64, end: u64, hashes: &[Digest]) -> Option<Self> {
+        let places = subtrees(begin, end);
+        if begin > end || places.len() != hashes.len() {
+            return None;
+        }
+        let node = |((level, index), hash): (_, &Digest)| Node { level, index, hash: *hash };
+        Some(Self { begin, end, nodes: places.into_iter().zip(hashes).map(node).collect() })
+    }
+
+    /// The hashes of the fewest whole subtrees that cover the leaves, from left to right.
+    pub fn hashes(&self) -> Vec<Digest> {
+        self.nodes.iter().map(|node| node.hash).collect()
     }
 
     /// The index of the first leaf.
@@ -126,6 +142,19 @@ impl CompactRange {
         let hashes = self.nodes.iter().rev().map(|node| node.hash);
         hashes.reduce(|right, left| node_hash(left, right)).unwrap_or_else(empty_root)
     }
+}
+
+/// The level and the index of each of the fewest whole subtrees that cover `begin..end`, from left
+/// to right.
+pub(crate) fn subtrees(begin: u64, end: u64) -> Vec<(u32, u64)> {
+    let mut places = Vec::new();
+    let mut at = begin;
+    while at < end {
+        let level = at.trailing_zeros().min((end - at).ilog2());
+        places.push((level, at >> level));
+        at += 1 << level;
+    }
+    places
 }
 
 #[cfg(test)]
@@ -198,6 +227,29 @@ mod tests {
         assert_eq!(left.merge(&right), Err(NotAdjacent { end: 1, begin: 2 }));
         assert_eq!(left, before);
         assert_eq!((right.begin(), right.end(), right.count()), (2, 3, 1));
+    }
+
+    #[test]
+    fn a_range_is_made_again_from_its_hashes() {
+        let all = leaves(40);
+        for begin in 0..=all.len() {
+            let mut range = CompactRange::new(begin as u64);
+            for end in begin..=all.len() {
+                let (from, to) = (begin as u64, end as u64);
+                let hashes = range.hashes();
+                assert_eq!(CompactRange::from_hashes(from, to, &hashes).as_ref(), Some(&range));
+                let more = [hashes.as_slice(), &[all[0]]].concat();
+                assert_eq!(CompactRange::from_hashes(from, to, &more), None);
+                if let Some((_, fewer)) = hashes.split_first() {
+                    assert_eq!(CompactRange::from_hashes(from, to, fewer), None);
+                }
+                if let Some(leaf) = all.get(end) {
+                    range.append(*leaf);
+                }
+            }
+        }
+        assert_eq!(CompactRange::from_hashes(2, 1, &[]), None);
+        assert_eq!(CompactRange::from_hashes(1, u64::MAX, &[]), None);
     }
 
     proptest! {
