@@ -1,9 +1,9 @@
 //! Logs as the engine writes them, whole and damaged.
 
 use carnet_ledger::{
-    ActorDetails, ActorKind, Chain, Damage, Digest, Event, EventDraft, EventError, EventId,
-    EventTime, EventType, EvidenceProfile, HashProfile, MAX_EVENT_BYTES, Object, Outcome, Refusal,
-    RefusalClass, SealError, Value, Verified, leaf_hash, root_of, verify_log,
+    ActorDetails, ActorKind, Chain, Damage, Digest, Event, EventCheck, EventDraft, EventError,
+    EventId, EventTime, EventType, EvidenceProfile, HashProfile, MAX_EVENT_BYTES, Object, Outcome,
+    Refusal, RefusalClass, SealError, Value, Verified, Verifier, leaf_hash, root_of, verify_log,
 };
 
 use crate::events::PROFILES;
@@ -126,6 +126,33 @@ fn a_whole_log_verifies_and_reads_back() {
             again.accept(&event).unwrap();
         }
         assert_eq!(again, chain);
+    }
+}
+
+#[test]
+fn events_checked_on_several_threads_are_placed_one_by_one() {
+    for profile in PROFILES {
+        let (_, mut log) = log_of(profile, 40);
+        let placed = |log: &[Vec<u8>]| {
+            std::thread::scope(|scope| {
+                let check = |bytes| EventCheck::of(profile, bytes).unwrap();
+                let parts: Vec<_> = log
+                    .chunks(7)
+                    .map(|part| scope.spawn(move || part.iter().map(|b| check(b)).collect()))
+                    .collect();
+                let mut verifier = Verifier::new(profile);
+                for part in parts {
+                    let checks: Vec<EventCheck<'_>> = part.join().unwrap();
+                    checks.iter().try_for_each(|event| verifier.place(event))?;
+                }
+                Ok(verifier.finish())
+            })
+        };
+        assert_eq!(placed(&log), Ok(verify_log(profile, &log).unwrap()));
+        replace(&mut log[21], "process.intent", "process.undo");
+        assert_eq!(placed(&log), Err(Damage::WrongHash { sequence: 21 }));
+        log.remove(21);
+        assert_eq!(placed(&log), Err(Damage::Gap { from: 21, to: 21 }));
     }
 }
 
