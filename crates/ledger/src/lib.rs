@@ -12,10 +12,12 @@
 //! - [`SigningKey`], [`Note`], [`Checkpoint`]: keys with a name, and what they sign.
 //! - [`trust`] and [`witness_policy`]: which keys and witnesses a verifier believes.
 //! - [`HashTiles`] and [`SegmentProof`]: proofs from a stored tree, for one event or a stretch.
+//! - [`audit`]: from a bundle of evidence and a public key to one answer a check.
 //! - [`Scanner`]: the strict JSON reader under all of it.
 
 #![forbid(unsafe_code)]
 
+pub mod audit;
 mod body;
 mod catalogue;
 mod chain;
