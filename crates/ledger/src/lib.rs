@@ -2,18 +2,17 @@
 //!
 //! - [`Value`] and [`HashProfile`]: JSON without fractions, and the two canonical forms of it that
 //!   are hashed.
-//! - [`Event`], [`EventDraft`], [`Chain`]: an evidence event, and the writer that seals it into a
-//!   hash chain.
+//! - [`Event`], [`EventDraft`], [`Chain`]: an event, and the writer that seals it into the chain.
 //! - [`EventBody`], [`check_members`], [`not_admitted`]: what each type of event carries, and what
 //!   each evidence profile asks for; the writer and an auditor hold events to the same rules.
 //! - [`verify_log`]: the reader that believes nothing it can compute again; [`EventCheck`]: what it
 //!   does with each event by itself.
 //! - [`CompactRange`], [`root_of`] and the proofs: the Merkle tree of RFC 6962.
 //! - [`SigningKey`], [`Note`], [`Checkpoint`]: keys with a name, and what they sign.
-//! - [`trust`] and [`witness_policy`]: which keys and witnesses a verifier believes.
-//! - [`HashTiles`] and [`SegmentProof`]: proofs from a stored tree, for one event or a stretch.
+//! - [`trust`], [`witness_policy`]: whom a verifier believes. [`detached`]: signatures of others.
+//! - [`HashTiles`], [`SegmentProof`]: proofs from a stored tree, for one event or a stretch.
 //! - [`audit`]: from a bundle of evidence and a public key to one answer a check.
-//! - [`Scanner`]: the strict JSON reader under all of it.
+//! - [`Scanner`]: the JSON reader under all of it. [`projection`]: the forms of others on top.
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +22,7 @@ mod catalogue;
 mod chain;
 mod checkpoint;
 mod cosignature;
+pub mod detached;
 mod digest;
 mod event;
 mod event_check;
@@ -33,6 +33,7 @@ mod key;
 mod merkle;
 mod note;
 mod profile;
+pub mod projection;
 mod proof;
 mod stamp;
 mod tile;

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod detached;
+#[cfg(test)]
 mod ed25519;
 #[cfg(test)]
 mod events;
