@@ -14,7 +14,7 @@ mod step;
 
 pub use error::{EngineError, StepError};
 pub use fault::Faults;
-pub use journal::{Journal, JournalError, Log, LogProfile};
+pub use journal::{Journal, JournalError, LogEnd, LogMade, LogProfile, LogReader, TreeDamage};
 pub use process::{
     Command, Direction, Ending, Fact, FactError, GateState, GateStatus, GateVerdict, Illegal, Next,
     Node, NodeState, NotAProcess, PartState, PartStatus, Phase, PhaseState, PhaseStatus, Process,

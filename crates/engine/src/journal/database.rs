@@ -1,61 +1,94 @@
-//! The events of one state directory, in SQLite.
+//! The events of one state directory, in SQLite: rows in, rows out. What they mean is for others.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use carnet_ledger::{Chain, Digest, EvidenceProfile, HashProfile};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use carnet_ledger::{Chain, Digest, EvidenceProfile, HashProfile, leaf_hash};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::error::JournalError;
+use super::tree::{Tile, Tree};
 
-const FORMAT: &str = "carnet-evidence-1";
 const FILE: &str = "evidence.sqlite";
 
-const SCHEMA: &str = "
+/// The format that is written: see docs/formats.md.
+const FORMAT: &str = "carnet-evidence-2";
+/// The format before it: no tree, and a second column with the hash of each event.
+const FORMAT_1: &str = "carnet-evidence-1";
+
+const META: &str = "
     create table if not exists meta (key text primary key, value text not null) strict;
-    create table if not exists events (
-        sequence integer primary key,
-        bytes blob not null,
-        event_hash text not null unique
+";
+
+const EVENTS: &str = "
+    create table events (sequence integer primary key, bytes blob not null) strict;
+";
+
+const TREE: &str = "
+    create table tiles (
+        level integer not null,
+        idx integer not null,
+        hashes blob not null,
+        primary key (level, idx)
+    ) strict;
+    create table checkpoints (
+        size integer primary key,
+        note text not null,
+        exported integer not null default 0
     ) strict;
 ";
+
+/// What a log was made with. It stays so for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogMade {
+    /// The log's id, the same in each of its events.
+    pub chain_id: String,
+    /// How its events are hashed.
+    pub hash_profile: HashProfile,
+    /// Which profile of evidence it promises.
+    pub evidence_profile: EvidenceProfile,
+}
 
 /// The database of events.
 #[derive(Debug)]
 pub(super) struct Database {
     path: PathBuf,
     connection: Connection,
+    /// Whether it has the tables of the tree.
+    has_tree: bool,
 }
 
-/// What a log was made with.
-pub(super) struct Made {
-    pub(super) chain_id: String,
-    pub(super) hash_profile: HashProfile,
-    pub(super) evidence_profile: EvidenceProfile,
+/// What one transaction adds.
+#[derive(Default)]
+pub(super) struct Addition<'a> {
+    /// Sequence numbers and stored bytes.
+    pub(super) events: &'a [(u64, Vec<u8>)],
+    /// The tiles that these events complete.
+    pub(super) tiles: &'a [Tile],
+    /// A checkpoint: its size and the signed note.
+    pub(super) checkpoint: Option<(u64, String)>,
 }
 
 impl Database {
-    pub(super) fn exists(dir: &Path) -> bool {
-        dir.join(FILE).exists()
-    }
-
-    /// Opens for writing; makes the database where there is none.
+    /// Opens for writing; makes the file where there is none.
     pub(super) fn open(dir: &Path) -> Result<Self, JournalError> {
         let path = dir.join(FILE);
         let opened = Connection::open(&path).and_then(|connection| {
             connection.busy_timeout(Duration::from_secs(5))?;
             connection.pragma_update(None, "journal_mode", "wal")?;
             connection.pragma_update(None, "synchronous", "full")?;
-            connection.execute_batch(SCHEMA)?;
             Ok(connection)
         });
         let connection = opened.map_err(failed("open", &path))?;
-        Ok(Self { path, connection })
+        Ok(Self { path, connection, has_tree: false })
     }
 
-    /// Opens for reading only, beside a writer or without one.
-    pub(super) fn open_read_only(dir: &Path) -> Result<Self, JournalError> {
+    /// Opens for reading only, beside a writer or without one. `None` where there is no file.
+    pub(super) fn open_read_only(dir: &Path) -> Result<Option<Self>, JournalError> {
         let path = dir.join(FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
         let opened = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(
             |connection| {
                 connection.busy_timeout(Duration::from_secs(5))?;
@@ -63,119 +96,235 @@ impl Database {
             },
         );
         let connection = opened.map_err(failed("open", &path))?;
-        Ok(Self { path, connection })
+        Ok(Some(Self { path, connection, has_tree: false }))
     }
 
-    fn meta(&self, key: &str) -> Result<Option<String>, JournalError> {
-        self.connection
-            .query_row("select value from meta where key = ?1", [key], |row| row.get(0))
-            .optional()
-            .map_err(failed("read", &self.path))
-    }
-
-    /// What the log was made with; `new` where it is made now.
-    pub(super) fn made(&mut self, new: Option<&Chain>) -> Result<Made, JournalError> {
-        if let (None, Some(new)) = (self.meta("format")?, new) {
-            let rows = [
-                ("format", FORMAT),
-                ("chain_id", &new.chain_id),
-                ("hash_profile", new.hash_profile.name()),
-                ("evidence_profile", new.evidence_profile.name()),
-                ("generation", "0"),
-            ];
-            self.in_transaction("make", |transaction| {
-                for (key, value) in rows {
-                    transaction
-                        .execute("insert into meta (key, value) values (?1, ?2)", [key, value])?;
-                }
-                Ok(())
-            })?;
-        }
-        let format = self.meta("format")?.unwrap_or_default();
-        let wrong = |format: String| JournalError::Format {
-            path: self.path.clone(),
-            format,
-            known: FORMAT,
+    /// What the log was made with; `None` where nothing was made yet.
+    pub(super) fn made(&mut self) -> Result<Option<LogMade>, JournalError> {
+        let wrong = |format: String| {
+            let (path, known) = (self.path.clone(), FORMAT);
+            JournalError::Format { path, format, known }
         };
-        if format != FORMAT {
+        let tables = "select name from sqlite_schema order by name = 'meta' desc limit 1";
+        let table: Option<String> = self.row(tables, [], |row| row.get(0))?;
+        let format = match table.as_deref() {
+            None => return Ok(None),
+            Some("meta") => self.meta("format")?,
+            Some(_) => None,
+        };
+        let format = format.unwrap_or_else(|| "none".to_owned());
+        if format != FORMAT && format != FORMAT_1 {
             return Err(wrong(format));
         }
         let hash_profile = self.meta("hash_profile")?.unwrap_or_default();
         let evidence_profile = self.meta("evidence_profile")?.unwrap_or_default();
-        Ok(Made {
+        let made = LogMade {
             chain_id: self.meta("chain_id")?.unwrap_or_default(),
             hash_profile: hash_profile.parse().map_err(|_| wrong(hash_profile))?,
             evidence_profile: EvidenceProfile::parse(&evidence_profile)
                 .ok_or_else(|| wrong(evidence_profile))?,
+        };
+        self.has_tree = format == FORMAT;
+        Ok(Some(made))
+    }
+
+    /// Makes an empty log.
+    pub(super) fn make(&mut self, new: &Chain) -> Result<LogMade, JournalError> {
+        let rows = [
+            ("format", FORMAT),
+            ("chain_id", &new.chain_id),
+            ("hash_profile", new.hash_profile.name()),
+            ("evidence_profile", new.evidence_profile.name()),
+            ("generation", "0"),
+        ];
+        self.in_transaction("make", |transaction| {
+            transaction.execute_batch(META)?;
+            transaction.execute_batch(EVENTS)?;
+            transaction.execute_batch(TREE)?;
+            for (key, value) in rows {
+                let row = "insert into meta (key, value) values (?1, ?2)";
+                transaction.execute(row, [key, value])?;
+            }
+            Ok(())
+        })?;
+        self.has_tree = true;
+        Ok(LogMade {
+            chain_id: new.chain_id.clone(),
+            hash_profile: new.hash_profile,
+            evidence_profile: new.evidence_profile,
         })
     }
 
-    /// Takes the log over: every earlier writer is refused from now on.
-    pub(super) fn take_over(&mut self) -> Result<u64, JournalError> {
-        let path = self.path.clone();
-        let next = self.generation()? + 1;
-        self.in_transaction("take over", |transaction| {
-            transaction
-                .execute("update meta set value = ?1 where key = 'generation'", [next.to_string()])
+    /// Brings a log of the format before into this one, in one transaction. Its events, which must
+    /// have been verified, stay as they are to the byte.
+    pub(super) fn migrate(&mut self) -> Result<(), JournalError> {
+        if self.has_tree {
+            return Ok(());
+        }
+        self.in_transaction("bring into its new format", |transaction| {
+            transaction.execute_batch("alter table events rename to events_1;")?;
+            transaction.execute_batch(EVENTS)?;
+            transaction.execute_batch(TREE)?;
+            let (mut tree, mut full) = (Tree::default(), Vec::new());
+            {
+                let mut old = transaction
+                    .prepare("select sequence, bytes from events_1 order by sequence")?;
+                let mut new =
+                    transaction.prepare("insert into events (sequence, bytes) values (?1, ?2)")?;
+                let mut rows = old.query([])?;
+                while let Some(row) = rows.next()? {
+                    let bytes = row.get_ref(1)?.as_blob()?;
+                    new.execute((row.get::<_, i64>(0)?, bytes))?;
+                    tree.append(leaf_hash(bytes), &mut full);
+                    add_tiles(transaction, &full)?;
+                    full.clear();
+                }
+            }
+            transaction.execute_batch("drop table events_1;")?;
+            transaction.execute("update meta set value = ?1 where key = 'format'", [FORMAT])
         })?;
-        let now = self.generation()?;
-        if now == next { Ok(next) } else { Err(JournalError::Locked { path }) }
+        self.has_tree = true;
+        Ok(())
     }
 
-    fn generation(&self) -> Result<u64, JournalError> {
-        Ok(self.meta("generation")?.and_then(|text| text.parse().ok()).unwrap_or(0))
+    /// Takes a log of so many events over: every earlier writer is refused from now on.
+    pub(super) fn take_over(&mut self, events: u64) -> Result<u64, JournalError> {
+        let path = self.path.clone();
+        let taken = self.in_transaction("take over", |transaction| {
+            if count(transaction)? != events {
+                // A writer whose lock was taken away appended meanwhile.
+                return Ok(None);
+            }
+            let next = generation(transaction)? + 1;
+            let row = "update meta set value = ?1 where key = 'generation'";
+            transaction.execute(row, [next.to_string()])?;
+            Ok(Some(next))
+        })?;
+        taken.ok_or(JournalError::Locked { path })
     }
 
-    /// Calls with the bytes of each event, in order, until one fails.
-    pub(super) fn each_event(
+    /// Stores all of it in one transaction, durable when it returns. A writer that lost its
+    /// generation is refused.
+    pub(super) fn add(&mut self, mine: u64, addition: &Addition<'_>) -> Result<(), JournalError> {
+        let now = self.in_transaction("append to", |transaction| {
+            let now = generation(transaction)?;
+            if now != mine {
+                return Ok(now);
+            }
+            let mut event = transaction
+                .prepare_cached("insert into events (sequence, bytes) values (?1, ?2)")?;
+            for (sequence, bytes) in addition.events {
+                event.execute((integer(*sequence), bytes))?;
+            }
+            add_tiles(transaction, addition.tiles)?;
+            if let Some((size, note)) = &addition.checkpoint {
+                transaction
+                    .prepare_cached(
+                        "insert into checkpoints (size, note) values (?1, ?2) \
+                         on conflict (size) do update set note = excluded.note",
+                    )?
+                    .execute((integer(*size), note))?;
+            }
+            Ok(now)
+        })?;
+        if now == mine { Ok(()) } else { Err(JournalError::Fenced { mine, now }) }
+    }
+
+    /// How many events there are: one more than the last sequence number.
+    pub(super) fn count(&self) -> Result<u64, JournalError> {
+        count(&self.connection).map_err(failed("read", &self.path))
+    }
+
+    /// From now on and until the answer is dropped, all that is read is of one moment.
+    pub(super) fn one_moment(&self) -> Result<Transaction<'_>, JournalError> {
+        self.connection.unchecked_transaction().map_err(failed("read", &self.path))
+    }
+
+    /// Calls with the sequence number and the bytes of each stored event of a range, in order,
+    /// until one call fails. Rows that are missing are passed over.
+    pub(super) fn each_event<E: From<JournalError>>(
         &self,
-        mut take: impl FnMut(Vec<u8>) -> Result<(), JournalError>,
-    ) -> Result<(), JournalError> {
-        let broken = failed("read", &self.path);
-        let mut statement = self
-            .connection
-            .prepare("select bytes from events order by sequence")
-            .map_err(failed("read", &self.path))?;
-        let rows = statement.query_map([], |row| row.get(0)).map_err(broken)?;
-        for row in rows {
-            take(row.map_err(failed("read", &self.path))?)?;
+        (from, to): (i64, i64),
+        take: &mut dyn FnMut(i64, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = |source| {
+            let path = self.path.clone();
+            JournalError::Database { doing: "read", path, source }
+        };
+        let sql = "select sequence, bytes from events \
+                   where sequence >= ?1 and sequence < ?2 order by sequence";
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        let mut rows = statement.query([from, to]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let sequence = row.get(0).map_err(failed)?;
+            let bytes = row.get_ref(1).map_err(failed)?;
+            let bytes = bytes.as_blob().map_err(|error| failed(error.into()))?;
+            take(sequence, bytes)?;
         }
         Ok(())
     }
 
-    /// Stores events in one transaction; a writer that lost its generation is refused.
-    pub(super) fn append(
-        &mut self,
-        generation: u64,
-        events: &[(u64, &[u8], Digest)],
-    ) -> Result<(), JournalError> {
-        let now = self.in_transaction("append to", |transaction| {
-            let now: String = transaction.query_row(
-                "select value from meta where key = 'generation'",
-                [],
-                |row| row.get(0),
-            )?;
-            if now != generation.to_string() {
-                return Ok(now);
-            }
-            let mut insert = transaction.prepare_cached(
-                "insert into events (sequence, bytes, event_hash) values (?1, ?2, ?3)",
-            )?;
-            for (sequence, bytes, hash) in events {
-                // Sequences count events: they stay far below 2^63.
-                let sequence = i64::try_from(*sequence).unwrap_or(i64::MAX);
-                insert.execute(params![sequence, bytes, hash.to_string()])?;
-            }
-            Ok(now)
-        })?;
-        let now = now.parse().unwrap_or(0);
-        if now == generation { Ok(()) } else { Err(JournalError::Fenced { mine: generation, now }) }
+    /// The bytes of one event.
+    pub(super) fn event(&self, sequence: u64) -> Result<Option<Vec<u8>>, JournalError> {
+        let sql = "select bytes from events where sequence = ?1";
+        self.row(sql, [integer(sequence)], |row| row.get(0))
+    }
+
+    /// The hashes of a full tile; `None` where it is not stored.
+    pub(super) fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<Digest>>, JournalError> {
+        if !self.has_tree {
+            return Ok(None);
+        }
+        let sql = "select hashes from tiles where level = ?1 and idx = ?2";
+        let bytes: Option<Vec<u8>> = self.row(sql, (level, integer(index)), |row| row.get(0))?;
+        Ok(bytes.map(|bytes| bytes.as_chunks().0.iter().map(|hash| Digest(*hash)).collect()))
+    }
+
+    /// How many tiles are stored.
+    pub(super) fn tiles(&self) -> Result<u64, JournalError> {
+        if !self.has_tree {
+            return Ok(0);
+        }
+        let tiles: Option<i64> = self.row("select count(*) from tiles", [], |row| row.get(0))?;
+        Ok(tiles.map_or(0, i64::unsigned_abs))
+    }
+
+    /// Whether the log has a tree: one of the format before has none.
+    pub(super) fn has_tree(&self) -> bool {
+        self.has_tree
+    }
+
+    /// Lets the file have so many pages, as a disk that is full would.
+    #[cfg(test)]
+    pub(super) fn limit(&self, pages: i64) {
+        let got: i64 = self
+            .connection
+            .pragma_update_and_check(None, "max_page_count", pages, |row| row.get(0))
+            .unwrap();
+        assert_eq!(got, pages);
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<String>, JournalError> {
+        self.row("select value from meta where key = ?1", [key], |row| row.get(0))
+    }
+
+    /// The one row of a query.
+    fn row<T>(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+        read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, JournalError> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row(parameters, read).optional())
+            .map_err(failed("read", &self.path))
     }
 
     fn in_transaction<T>(
         &mut self,
         doing: &'static str,
-        work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, JournalError> {
         let done = self
             .connection
@@ -187,6 +336,35 @@ impl Database {
             });
         done.map_err(failed(doing, &self.path))
     }
+}
+
+/// Sequence numbers and sizes count events: they stay far below 2^63.
+pub(super) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn count(connection: &Connection) -> rusqlite::Result<u64> {
+    let last: Option<i64> =
+        connection.query_row("select max(sequence) from events", [], |row| row.get(0))?;
+    Ok(last.and_then(|last| u64::try_from(last).ok()).map_or(0, |last| last + 1))
+}
+
+fn generation(connection: &Connection) -> rusqlite::Result<u64> {
+    let sql = "select value from meta where key = 'generation'";
+    let text: String = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    Ok(text.parse().unwrap_or(0))
+}
+
+fn add_tiles(connection: &Connection, tiles: &[Tile]) -> rusqlite::Result<()> {
+    if tiles.is_empty() {
+        return Ok(());
+    }
+    let sql = "insert into tiles (level, idx, hashes) values (?1, ?2, ?3)";
+    let mut insert = connection.prepare_cached(sql)?;
+    for tile in tiles {
+        insert.execute((tile.level, integer(tile.index), tile.bytes()))?;
+    }
+    Ok(())
 }
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> JournalError {

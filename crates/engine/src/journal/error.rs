@@ -1,6 +1,7 @@
 //! What can go wrong with the journal.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use carnet_ledger::{Damage, Digest, EventError, SealError};
 use carnet_model::Code;
@@ -58,6 +59,12 @@ pub enum JournalError {
     /// The chain does not hold.
     #[error("the evidence log does not hold")]
     Damaged(#[source] Damage),
+    /// The chain holds, and what is stored beside it says something else.
+    #[error("the evidence log does not hold")]
+    Tree(#[source] TreeDamage),
+    /// An event that must be there is not.
+    #[error("event {0} of the evidence log is missing")]
+    EventMissing(u64),
     /// A stored event is none that Carnet writes.
     #[error("event {sequence} of the evidence log cannot be read")]
     Event {
@@ -70,6 +77,9 @@ pub enum JournalError {
     /// An event cannot be written.
     #[error("cannot seal an event")]
     Seal(#[from] SealError),
+    /// The events that were stored together with this one, or those before it, could not be.
+    #[error(transparent)]
+    Together(Arc<JournalError>),
     /// An object that an event points to is not there.
     #[error("the evidence object {0} is missing")]
     ObjectMissing(Digest),
@@ -78,20 +88,36 @@ pub enum JournalError {
     ObjectDamaged(Digest),
 }
 
+/// How a log contradicts the tree that is stored beside its events.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TreeDamage {
+    /// Events were cut off the end.
+    #[error("the log was cut off behind its first {events} events: its tree covers more")]
+    Truncated {
+        /// How many are left.
+        events: u64,
+    },
+    /// The hashes of a tile are not those of the events.
+    #[error("the stored hashes {index} of level {level} are not those of the events")]
+    Tile {
+        /// The level of the tile.
+        level: u8,
+        /// Its place in the level.
+        index: u64,
+    },
+}
+
 impl JournalError {
     /// The stable code.
     pub fn code(&self) -> Code {
         match self {
             Self::Io { source, .. } => io_code(source),
-            Self::Database { source, .. } => match source.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::DiskFull) => Code::DISK_FULL,
-                Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-                    Code::EVIDENCE_DAMAGED
-                }
-                Some(_) | None => Code::IO,
-            },
+            Self::Database { source, .. } => database_code(source),
+            Self::Together(error) => error.code(),
             Self::Locked { .. } | Self::Fenced { .. } => Code::RUN_LOCKED,
             Self::Damaged(_)
+            | Self::Tree(_)
+            | Self::EventMissing(_)
             | Self::Event { .. }
             | Self::ObjectMissing(_)
             | Self::ObjectDamaged(_)
@@ -106,7 +132,10 @@ impl JournalError {
             Self::Locked { .. } | Self::Fenced { .. } => {
                 Some("wait until it has ended, then repeat the command".to_owned())
             }
+            Self::Together(error) => error.remedy(),
             Self::Damaged(_)
+            | Self::Tree(_)
+            | Self::EventMissing(_)
             | Self::Event { .. }
             | Self::ObjectMissing(_)
             | Self::ObjectDamaged(_) => Some(
@@ -115,6 +144,23 @@ impl JournalError {
             ),
             Self::Io { .. } | Self::Database { .. } | Self::Format { .. } | Self::Seal(_) => None,
         }
+    }
+}
+
+fn database_code(error: &rusqlite::Error) -> Code {
+    use rusqlite::ErrorCode;
+    match error.sqlite_error() {
+        // SQLite says so where the file by which readers and writer agree cannot grow.
+        Some(error) if error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => {
+            Code::DISK_FULL
+        }
+        Some(error) if error.code == ErrorCode::DiskFull => Code::DISK_FULL,
+        Some(error)
+            if matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) =>
+        {
+            Code::EVIDENCE_DAMAGED
+        }
+        Some(_) | None => Code::IO,
     }
 }
 

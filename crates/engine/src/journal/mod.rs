@@ -2,27 +2,35 @@
 //! fold over it, and it is the evidence: there is no second place in which to record what
 //! happened.
 
+mod appender;
 mod database;
 mod error;
 mod lock;
 mod objects;
+mod reader;
+mod store;
+mod tree;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use carnet_ledger::{
-    Chain, Digest, Event, EventDraft, EvidenceProfile, HashProfile, Integer, Sealed, Value,
-    Verifier,
+    Chain, Digest, Event, EventDraft, EvidenceProfile, HashProfile, Integer, Value,
 };
 
-pub use error::JournalError;
+pub use database::LogMade;
 pub(crate) use error::io_code;
+pub use error::{JournalError, TreeDamage};
+pub use reader::{LogEnd, LogReader};
 
 use crate::source::{Clock, IdSource};
+use appender::Appender;
 use database::Database;
 use lock::Lock;
 use objects::Objects;
+use store::Store;
 
 /// What a log is made with, where there is none yet. A log that exists keeps its own.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,9 +41,8 @@ pub struct LogProfile {
     pub evidence: Option<EvidenceProfile>,
 }
 
-/// The end of a log, open for one writer.
+/// The end of a log, open for one writer. Its threads share it.
 pub struct Journal {
-    chain: Chain,
     place: Place,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
@@ -44,94 +51,80 @@ pub struct Journal {
 /// Where events go.
 enum Place {
     /// A state directory, held by its lock.
-    Disk { database: Database, objects: Objects, private: Objects, generation: u64, _lock: Lock },
+    Disk { appender: Appender, objects: Objects, private: Objects, generation: u64, _lock: Lock },
     /// Nowhere: a dry run.
-    Memory { events: Vec<Vec<u8>>, objects: BTreeMap<Digest, Vec<u8>> },
+    Memory(Mutex<DryRun>),
 }
 
-/// A log that was read from its first event to its last, and holds.
-#[derive(Debug, Clone)]
-pub struct Log {
-    /// The events, in order.
-    pub events: Vec<Event>,
-    /// The hash of the last one.
-    pub last_hash: Option<Digest>,
+/// A log without a place: its events go by.
+struct DryRun {
+    chain: Chain,
+    objects: BTreeMap<Digest, Vec<u8>>,
 }
 
 impl Journal {
     /// Opens the log of a state directory for writing, makes it where there is none, and computes
-    /// its whole chain again. Refused while another process holds it.
-    pub fn open(
+    /// its whole chain again. Calls with each event once it and all before it hold; what the calls
+    /// have built counts only if the log opens. Refused while another process holds it.
+    pub fn open<E: From<JournalError>>(
         dir: &Path,
         profile: LogProfile,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
-    ) -> Result<(Self, Log), JournalError> {
-        std::fs::create_dir_all(dir).map_err(|source| JournalError::Io {
-            doing: "make",
-            path: dir.to_owned(),
-            source,
-        })?;
+        fold: &mut dyn FnMut(&Event) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let io = |doing, path: &Path| {
+            let path = path.to_owned();
+            move |source| JournalError::Io { doing, path, source }
+        };
+        std::fs::create_dir_all(dir).map_err(io("make", dir))?;
         let mut lock = Lock::take(dir)?;
         let mut database = Database::open(dir)?;
-        let new = new_chain(profile, ids.as_ref());
-        let made = database.made(Some(&new))?;
-        let log = read(&database, made.hash_profile)?;
-        let generation = database.take_over()?;
-        lock.note(generation).map_err(|source| JournalError::Io {
-            doing: "write",
-            path: dir.join("lock"),
-            source,
-        })?;
-        let chain = Chain {
-            next_sequence: log.events.len() as u64,
-            last_hash: log.last_hash,
-            ..Chain::new(made.chain_id, made.hash_profile, made.evidence_profile)
+        let made = match database.made()? {
+            Some(made) => made,
+            None => database.make(&new_chain(profile, ids.as_ref()))?,
         };
-        let (objects, private) = (Objects::new(dir), Objects::private(dir));
-        let place = Place::Disk { database, objects, private, generation, _lock: lock };
-        Ok((Self { chain, place, clock, ids }, log))
+        let end = walk::walk(&database, made.hash_profile, fold)?;
+        database.migrate()?;
+        let generation = database.take_over(end.tree.size())?;
+        lock.note(generation).map_err(io("write", &dir.join("lock")))?;
+        let store = Store::new(database, generation, end);
+        let mut chain = Chain::new(made.chain_id, made.hash_profile, made.evidence_profile);
+        store.rewind(&mut chain);
+        let place = Place::Disk {
+            appender: Appender::new(chain, store),
+            objects: Objects::new(dir),
+            private: Objects::private(dir),
+            generation,
+            _lock: lock,
+        };
+        Ok(Self { place, clock, ids })
     }
 
     /// A log in memory, for a dry run.
     pub fn in_memory(profile: LogProfile, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
         let chain = new_chain(profile, ids.as_ref());
-        let place = Place::Memory { events: Vec::new(), objects: BTreeMap::new() };
-        Self { chain, place, clock, ids }
-    }
-
-    /// Reads the log of a state directory beside its writer; `None` where there is none.
-    pub fn read(dir: &Path) -> Result<Option<Log>, JournalError> {
-        if !Database::exists(dir) {
-            return Ok(None);
-        }
-        let mut database = Database::open_read_only(dir)?;
-        let made = database.made(None)?;
-        Ok(Some(read(&database, made.hash_profile)?))
-    }
-
-    /// Reads an object of a state directory beside its writer.
-    pub fn read_object(dir: &Path, digest: Digest) -> Result<Vec<u8>, JournalError> {
-        Objects::new(dir).get(digest)
+        let place = Place::Memory(Mutex::new(DryRun { chain, objects: BTreeMap::new() }));
+        Self { place, clock, ids }
     }
 
     /// Stores the bytes of an object; durable when it returns.
-    pub fn put(&mut self, bytes: &[u8]) -> Result<Digest, JournalError> {
-        match &mut self.place {
+    pub fn put(&self, bytes: &[u8]) -> Result<Digest, JournalError> {
+        match &self.place {
             Place::Disk { objects, .. } => objects.put(bytes),
-            Place::Memory { objects, .. } => {
+            Place::Memory(dry) => {
                 let digest = Digest::of(bytes);
-                objects.insert(digest, bytes.to_owned());
+                lock(dry).objects.insert(digest, bytes.to_owned());
                 Ok(digest)
             }
         }
     }
 
     /// Stores bytes that an undo needs and that must not become evidence.
-    pub fn put_private(&mut self, bytes: &[u8]) -> Result<Digest, JournalError> {
+    pub fn put_private(&self, bytes: &[u8]) -> Result<Digest, JournalError> {
         match &self.place {
             Place::Disk { private, .. } => private.put(bytes),
-            Place::Memory { .. } => self.put(bytes),
+            Place::Memory(_) => self.put(bytes),
         }
     }
 
@@ -139,12 +132,12 @@ impl Journal {
     pub fn private(&self, digest: Digest) -> Result<Vec<u8>, JournalError> {
         match &self.place {
             Place::Disk { private, .. } => private.get(digest),
-            Place::Memory { .. } => self.object(digest),
+            Place::Memory(_) => self.object(digest),
         }
     }
 
     /// Stores a value as an object, in its RFC 8785 form.
-    pub fn put_value(&mut self, value: &Value) -> Result<Digest, JournalError> {
+    pub fn put_value(&self, value: &Value) -> Result<Digest, JournalError> {
         self.put(HashProfile::Rfc8785Sha256V1.canonical(value).as_bytes())
     }
 
@@ -152,50 +145,50 @@ impl Journal {
     pub fn object(&self, digest: Digest) -> Result<Vec<u8>, JournalError> {
         match &self.place {
             Place::Disk { objects, .. } => objects.get(digest),
-            Place::Memory { objects, .. } => {
-                objects.get(&digest).cloned().ok_or(JournalError::ObjectMissing(digest))
+            Place::Memory(dry) => {
+                let found = lock(dry).objects.get(&digest).cloned();
+                found.ok_or(JournalError::ObjectMissing(digest))
             }
         }
     }
 
     /// Appends events in one transaction: all of them are durable when it returns, or none is
-    /// written. The objects that they point to must have been put before.
-    pub fn append(&mut self, drafts: Vec<EventDraft>) -> Result<Vec<Event>, JournalError> {
-        let mut chain = self.chain.clone();
-        let mut sealed = Vec::with_capacity(drafts.len());
-        for mut draft in drafts {
-            match self.generation() {
-                Some(generation) => {
-                    // Generations count openings: they stay far below 2^53.
-                    let value = Integer::try_from(generation).map_or(Value::Null, Value::Integer);
-                    draft.context.insert("generation".to_owned(), value);
+    /// written. The objects that they point to must have been put before. Threads that append at
+    /// the same time share transactions.
+    pub fn append(&self, drafts: Vec<EventDraft>) -> Result<Vec<Event>, JournalError> {
+        let count = drafts.len();
+        let mut drafts = drafts.into_iter();
+        let writer = self.writer();
+        let mut seal = |chain: &Chain| {
+            let mut draft = drafts.next()?;
+            let (key, value) = writer.clone();
+            draft.context.insert(key, value);
+            Some(chain.seal(draft, self.ids.next_id(), self.clock.now()))
+        };
+        match &self.place {
+            Place::Disk { appender, .. } => appender.append(count, seal),
+            Place::Memory(dry) => {
+                let mut dry = lock(dry);
+                let mut events = Vec::with_capacity(count);
+                while let Some(sealed) = seal(&dry.chain) {
+                    let event = sealed?.event;
+                    dry.chain.accept(&event)?;
+                    events.push(event);
                 }
-                None => {
-                    draft.context.insert("dry_run".to_owned(), true.into());
-                }
+                Ok(events)
             }
-            let one = chain.seal(draft, self.ids.next_id(), self.clock.now())?;
-            chain.accept(&one.event)?;
-            sealed.push(one);
         }
-        self.store(&sealed)?;
-        self.chain = chain;
-        Ok(sealed.into_iter().map(|one| one.event).collect())
     }
 
-    fn store(&mut self, sealed: &[Sealed]) -> Result<(), JournalError> {
-        match &mut self.place {
-            Place::Disk { database, generation, .. } => {
-                let rows: Vec<_> = sealed
-                    .iter()
-                    .map(|one| (one.event.sequence, one.bytes.as_slice(), one.event.event_hash))
-                    .collect();
-                database.append(*generation, &rows)
+    /// What the context of each event says about its writer.
+    fn writer(&self) -> (String, Value) {
+        match self.generation() {
+            // Generations count openings: they stay far below 2^53.
+            Some(generation) => {
+                let value = Integer::try_from(generation).map_or(Value::Null, Value::Integer);
+                ("generation".to_owned(), value)
             }
-            Place::Memory { events, .. } => {
-                events.extend(sealed.iter().map(|one| one.bytes.clone()));
-                Ok(())
-            }
+            None => ("dry_run".to_owned(), true.into()),
         }
     }
 
@@ -204,35 +197,33 @@ impl Journal {
     pub fn generation(&self) -> Option<u64> {
         match &self.place {
             Place::Disk { generation, .. } => Some(*generation),
-            Place::Memory { .. } => None,
+            Place::Memory(_) => None,
+        }
+    }
+
+    fn chain(&self) -> Chain {
+        match &self.place {
+            Place::Disk { appender, .. } => appender.chain(),
+            Place::Memory(dry) => lock(dry).chain.clone(),
         }
     }
 
     /// How many events there are.
     pub fn events(&self) -> u64 {
-        self.chain.next_sequence
+        self.chain().next_sequence
     }
 
     /// The hash of the last event.
     pub fn last_hash(&self) -> Option<Digest> {
-        self.chain.last_hash
+        self.chain().last_hash
     }
+}
+
+fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn new_chain(profile: LogProfile, ids: &dyn IdSource) -> Chain {
     let evidence = profile.evidence.unwrap_or(EvidenceProfile::Baseline);
     Chain::new(ids.next_id().to_string(), profile.hash, evidence)
-}
-
-fn read(database: &Database, profile: HashProfile) -> Result<Log, JournalError> {
-    let mut verifier = Verifier::new(profile);
-    let mut events = Vec::new();
-    database.each_event(|bytes| {
-        verifier.check(&bytes).map_err(JournalError::Damaged)?;
-        let sequence = events.len() as u64;
-        events
-            .push(Event::parse(&bytes).map_err(|source| JournalError::Event { sequence, source })?);
-        Ok(())
-    })?;
-    Ok(Log { events, last_hash: verifier.finish().last_hash })
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use carnet_ledger::Digest;
 
@@ -13,18 +14,20 @@ use super::error::JournalError;
 #[derive(Debug)]
 pub(super) struct Objects {
     folder: PathBuf,
+    /// Held while an object is written.
+    writing: Mutex<()>,
 }
 
 impl Objects {
     pub(super) fn new(state: &Path) -> Self {
-        Self { folder: state.join("objects").join("sha256") }
+        Self { folder: state.join("objects").join("sha256"), writing: Mutex::default() }
     }
 
     /// What an undo needs and nobody else may see, such as the other lines of an environment file.
     /// Evidence names it by its digest and never carries it. Like every object, each file can be
     /// read by its owner alone.
     pub(super) fn private(state: &Path) -> Self {
-        Self { folder: state.join("private").join("sha256") }
+        Self { folder: state.join("private").join("sha256"), writing: Mutex::default() }
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
@@ -37,6 +40,7 @@ impl Objects {
     pub(super) fn put(&self, bytes: &[u8]) -> Result<Digest, JournalError> {
         let digest = Digest::of(bytes);
         let path = self.path(digest);
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         if path.exists() {
             return Ok(digest);
         }
@@ -46,7 +50,7 @@ impl Objects {
         };
         let folder = path.parent().unwrap_or(&self.folder).to_owned();
         fs::create_dir_all(&folder).map_err(failed("make the folder of"))?;
-        // One writer at a time: what one that was killed left in this place is written over.
+        // What a writer that was killed left in this place is written over.
         let staged = folder.join(".new");
         match fs::remove_file(&staged) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

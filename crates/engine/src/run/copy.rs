@@ -2,7 +2,6 @@
 //! journal, one phase: load, read back, compare.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use carnet_bundle::{
     CollectionDigest, DeclaredView, Expected, ImportMode, ImportPlan, ImportRequest, Imported,
@@ -14,11 +13,11 @@ use carnet_model::gate::{self, Definition, Facts, Observation, Rule, content_roo
 use carnet_model::{CollectionContract, CollectionName, IndexSpec, plan};
 
 use super::drive::{closed, reason};
-use super::recorder::{Envelope, Note, Recorder, fold};
+use super::recorder::{Envelope, Note, Recorder};
 use super::report::{self, CollectionReport, Report};
 use super::{AUTHORITY, Engine};
 use crate::error::{EngineError, StepError};
-use crate::journal::{Journal, LogProfile};
+use crate::journal::LogProfile;
 use crate::process::{
     Command, GateVerdict, Next, Node, Phase, Process, Repeat, RunState, StepResult, StepStatus,
     Undo, next,
@@ -120,9 +119,7 @@ impl Engine {
     /// goes on with the same copy that was cut off. A copy that is done is made anew. What fails
     /// before the comparison has passed is taken back.
     pub fn copy(&self, job: &CopyJob<'_>) -> Result<CopyReport, EngineError> {
-        let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
-        let (mut journal, log) = Journal::open(&self.state, LogProfile::default(), clock, ids)?;
-        let state = fold(&log)?;
+        let (journal, state) = self.open(LogProfile::default())?;
         let description = journal.put_value(&job.description())?;
         let policy = serde_json::to_vec(&job.rule()).unwrap_or_default();
         journal.put(&policy)?;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use carnet_bundle::{SnapshotTime, Work};
 use carnet_connect::Progress;
-use carnet_ledger::{Digest, EventType, EvidenceProfile, HashProfile};
+use carnet_ledger::{Digest, Event, EventType, EvidenceProfile, HashProfile};
 use carnet_model::plan::{self, Plan};
 
 pub use copy::{CopyJob, CopyReport};
@@ -19,11 +19,11 @@ pub use report::{CollectionReport, GateReport, PhaseReport, Report, StopReport, 
 
 use crate::error::EngineError;
 use crate::fault::Faults;
-use crate::journal::{Journal, Log, LogProfile};
+use crate::journal::{Journal, LogProfile, LogReader};
 use crate::process::{Command, Ending, Refused, State, Status};
 use crate::source::{Clock, IdSource};
 use crate::step::{Context, Parts, StoreOpener, number};
-use recorder::{Envelope, Note, Recorder, fold};
+use recorder::{Envelope, Note, Recorder};
 
 /// Runs plans in one state directory.
 pub struct Engine {
@@ -80,7 +80,7 @@ impl Engine {
             let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
             (Journal::in_memory(profile, clock, ids), State::default())
         } else {
-            self.open(request.plan)?
+            self.open(profile(request.plan))?
         };
         let (recorder, resumed) = self.recorder(request, journal, state)?;
         let command = Command::Run {
@@ -105,10 +105,10 @@ impl Engine {
     /// Takes a run back. Before the point of no return everything is undone; behind it the switch
     /// alone, since the target may hold what was written to it since.
     pub fn rollback(&self, request: &RunRequest<'_>) -> Result<Report, EngineError> {
-        if Journal::read(&self.state)?.is_none_or(|log| log.events.is_empty()) {
+        if LogReader::open(&self.state)?.is_none_or(|log| log.size() == 0) {
             return Err(EngineError::NoRun(self.state.clone()));
         }
-        let (journal, state) = self.open(request.plan)?;
+        let (journal, state) = self.open(profile(request.plan))?;
         if let Some(run) = &state.run
             && run.plan != request.plan.digest()
         {
@@ -121,10 +121,12 @@ impl Engine {
         self.report(request, &recorder, false)
     }
 
-    fn open(&self, plan: &Plan) -> Result<(Journal, State), EngineError> {
+    /// The journal, and what its events add up to.
+    fn open(&self, profile: LogProfile) -> Result<(Journal, State), EngineError> {
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
-        let (journal, log) = Journal::open(&self.state, profile(plan), clock, ids)?;
-        let state = fold(&log)?;
+        let mut state = State::default();
+        let fold = &mut |event: &Event| recorder::fold(&mut state, event);
+        let journal = Journal::open(&self.state, profile, clock, ids, fold)?;
         Ok((journal, state))
     }
 
@@ -132,7 +134,7 @@ impl Engine {
     fn recorder(
         &self,
         request: &RunRequest<'_>,
-        mut journal: Journal,
+        journal: Journal,
         state: State,
     ) -> Result<(Recorder, bool), EngineError> {
         let plan_object = journal.put(request.plan.canonical().as_bytes())?;
@@ -181,17 +183,19 @@ impl Engine {
 /// is changed, and a run that works there is not disturbed.
 pub fn status(state: &Path) -> Result<Report, EngineError> {
     let none = || EngineError::NoRun(state.to_owned());
-    let log: Log = Journal::read(state)?.ok_or_else(none)?;
-    let run = fold(&log)?.run.ok_or_else(none)?;
-    let get = |digest: Digest| Journal::read_object(state, digest).ok();
+    let log = LogReader::open(state)?.ok_or_else(none)?;
+    let (mut folded, mut plan) = (State::default(), None);
+    let end = log.verify(&mut |event| {
+        plan.get_or_insert(event.draft.evidence_pointer);
+        recorder::fold(&mut folded, event)
+    })?;
+    let run = folded.run.ok_or_else(none)?;
+    let get = |digest: Digest| log.object(digest).ok();
     let mut report = report::of(&run, &get);
     report.evidence = Some(state.to_owned());
-    (report.events, report.last_hash) = (log.events.len() as u64, log.last_hash);
-    let first = log.events.first();
-    report.migration = first
-        .and_then(|event| get(event.draft.evidence_pointer))
-        .and_then(|plan| report::migration_of(&plan))
-        .unwrap_or_default();
+    (report.events, report.last_hash) = (end.events, end.last_hash);
+    let plan = plan.and_then(get);
+    report.migration = plan.and_then(|plan| report::migration_of(&plan)).unwrap_or_default();
     Ok(report)
 }
 

@@ -4,13 +4,13 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use carnet_ledger::{
-    ActorDetails, ActorKind, Digest, EventDraft, EventType, Object, Outcome, Value,
+    ActorDetails, ActorKind, Digest, Event, EventDraft, EventType, Object, Outcome, Value,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{EngineError, StepError};
-use crate::journal::{Journal, JournalError, Log};
+use crate::journal::{Journal, JournalError};
 use crate::process::{
     Command, Fact, PartStatus, RunState, State, apply, check_part, decide, read_fact, write_fact,
 };
@@ -88,15 +88,12 @@ struct Inner {
     state: State,
 }
 
-/// What a log adds up to.
-pub(crate) fn fold(log: &Log) -> Result<State, EngineError> {
-    let mut state = State::default();
-    for event in &log.events {
-        if let Some(fact) = read_fact(event)? {
-            apply(&mut state, &fact, event.occurred_at)?;
-        }
+/// Adds the next event of a log to the state.
+pub(crate) fn fold(state: &mut State, event: &Event) -> Result<(), EngineError> {
+    if let Some(fact) = read_fact(event)? {
+        apply(state, &fact, event.occurred_at)?;
     }
-    Ok(state)
+    Ok(())
 }
 
 impl Recorder {

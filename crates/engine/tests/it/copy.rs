@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use carnet_bundle::ImportMode;
 use carnet_connect::{NoProgress, RecordRef, Records, VectorRepository as _};
-use carnet_engine::{CopyJob, CopyReport, Engine, EngineError, Faults, Journal};
+use carnet_engine::{CopyJob, CopyReport, Engine, EngineError, Faults};
 use carnet_model::Code;
 
-use super::world::Ticks;
+use super::world::{Ticks, read};
 use super::yard::{Shared, embeddings, fill, records};
 
 struct Sides {
@@ -54,10 +54,10 @@ fn a_copy_is_read_back_compared_and_recorded() {
     let gate = &report.gates[0];
     assert!(gate.open && gate.damaged > 0 && gate.damaged == gate.refused);
     assert!(copied.verified.unwrap().is_equal());
-    let log = Journal::read(sides.state.path()).unwrap().unwrap();
-    assert_eq!(log.events.len() as u64, report.events);
-    for event in &log.events {
-        Journal::read_object(sides.state.path(), event.draft.evidence_pointer).unwrap();
+    let (log, events) = read(sides.state.path()).unwrap();
+    assert_eq!(events.len() as u64, report.events);
+    for event in &events {
+        log.object(event.draft.evidence_pointer).unwrap();
     }
     // Once more: the same records are there, so nothing is added.
     let again = sides.copy(ImportMode::Append, "").unwrap();

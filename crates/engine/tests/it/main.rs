@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fall as tests do")]
 
 mod copy;
+mod crash;
 mod faults;
 mod journal;
 mod run;

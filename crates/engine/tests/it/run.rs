@@ -1,9 +1,10 @@
 //! Whole runs of `knowledge/v1` over stores in memory.
 
-use carnet_engine::{Journal, status};
+use carnet_engine::status;
 use carnet_ledger::{Digest, EventType};
 use carnet_model::Code;
 
+use super::world::read;
 use super::yard::{OLD_ENV, Yard, embeddings, fill, records};
 
 fn root(yard: &Yard, store: &super::yard::Shared) -> Vec<Digest> {
@@ -48,10 +49,10 @@ fn a_knowledge_base_moves_and_every_gate_shows_that_it_could_have_failed() {
 fn the_evidence_holds_and_tells_the_whole_run() {
     let yard = Yard::new();
     let report = yard.run("").unwrap();
-    let log = Journal::read(&yard.state()).unwrap().unwrap();
-    assert_eq!(log.events.len() as u64, report.events);
-    assert_eq!(log.last_hash, report.last_hash);
-    let types: Vec<EventType> = log.events.iter().map(|e| e.draft.event_type).collect();
+    let (log, events) = read(&yard.state()).unwrap();
+    assert_eq!(events.len() as u64, report.events);
+    assert_eq!(events.last().map(|event| event.event_hash), report.last_hash);
+    let types: Vec<EventType> = events.iter().map(|e| e.draft.event_type).collect();
     for wanted in [
         EventType::ProcessStart,
         EventType::AuthorityCheck,
@@ -70,11 +71,10 @@ fn the_evidence_holds_and_tells_the_whole_run() {
     ] {
         assert!(types.contains(&wanted), "{wanted}");
     }
-    for event in &log.events {
-        let pointer = event.draft.evidence_pointer;
-        Journal::read_object(&yard.state(), pointer).unwrap();
-        Journal::read_object(&yard.state(), event.draft.policy_snapshot_id).unwrap();
-        Journal::read_object(&yard.state(), event.draft.authority_snapshot_id).unwrap();
+    for event in &events {
+        log.object(event.draft.evidence_pointer).unwrap();
+        log.object(event.draft.policy_snapshot_id).unwrap();
+        log.object(event.draft.authority_snapshot_id).unwrap();
         assert_eq!(event.draft.correlation_id, report.run);
         assert_eq!(event.draft.jurisdiction.as_deref(), Some("DE"));
     }

@@ -1,10 +1,11 @@
-//! A clock and ids that repeat themselves.
+//! A clock and ids that repeat themselves, and a look at what was written.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use carnet_engine::{Clock, IdSource};
-use carnet_ledger::{EventId, EventTime};
+use carnet_engine::{Clock, IdSource, JournalError, LogReader};
+use carnet_ledger::{Event, EventId, EventTime};
 
 /// Each look at the clock is a millisecond later; each id is the next number.
 #[derive(Debug, Default)]
@@ -35,4 +36,15 @@ impl IdSource for Ticks {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         EventId(u128::from(id).to_be_bytes())
     }
+}
+
+/// The log of a state directory, verified, with its events.
+pub(crate) fn read(dir: &Path) -> Result<(LogReader, Vec<Event>), JournalError> {
+    let log = LogReader::open(dir)?.unwrap();
+    let mut events = Vec::new();
+    log.verify(&mut |event| {
+        events.push(event.clone());
+        Ok::<_, JournalError>(())
+    })?;
+    Ok((log, events))
 }

@@ -1,0 +1,129 @@
+//! Reading a log beside its writer.
+
+use std::ops::Range;
+use std::path::Path;
+
+use carnet_ledger::{Digest, Event, leaf_hash, root_of};
+
+use super::database::{Database, LogMade, integer};
+use super::error::{JournalError, TreeDamage};
+use super::objects::Objects;
+use super::tree::TILE_WIDTH;
+use super::walk::walk;
+
+/// A log as it was when it was opened, for reading. A writer that works beside it is not
+/// disturbed, and what it appends later is not seen.
+///
+/// Nothing is verified unless `verify` is called: the other answers are what is stored.
+#[derive(Debug)]
+pub struct LogReader {
+    database: Database,
+    objects: Objects,
+    made: LogMade,
+    size: u64,
+}
+
+/// The end of a log that was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogEnd {
+    /// How many events there are.
+    pub events: u64,
+    /// The hash of the last one.
+    pub last_hash: Option<Digest>,
+    /// The RFC 6962 root over all of them.
+    pub root: Digest,
+}
+
+impl LogReader {
+    /// Opens the log of a state directory; `None` where there is none.
+    pub fn open(dir: &Path) -> Result<Option<Self>, JournalError> {
+        let Some(mut database) = Database::open_read_only(dir)? else { return Ok(None) };
+        let Some(made) = database.made()? else { return Ok(None) };
+        let size = database.count()?;
+        Ok(Some(Self { database, objects: Objects::new(dir), made, size }))
+    }
+
+    /// What the log was made with.
+    pub fn made(&self) -> &LogMade {
+        &self.made
+    }
+
+    /// How many events there were when it was opened.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Computes the whole chain and its tree again, up to the events of this moment, and calls
+    /// with each event once it and all before it hold. What the calls have built counts only if
+    /// the answer is the end.
+    pub fn verify<E: From<JournalError>>(
+        &self,
+        fold: &mut dyn FnMut(&Event) -> Result<(), E>,
+    ) -> Result<LogEnd, E> {
+        let end = walk(&self.database, self.made.hash_profile, fold)?;
+        let (events, root) = (end.tree.size(), end.tree.root());
+        Ok(LogEnd { events, last_hash: end.last_hash, root })
+    }
+
+    /// Calls with the sequence number and the stored bytes of each event of a range, in order,
+    /// until one call fails. Every event of the range must be there.
+    pub fn each_event<E: From<JournalError>>(
+        &self,
+        range: Range<u64>,
+        mut take: impl FnMut(u64, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if range.end > self.size {
+            return Err(JournalError::EventMissing(self.size.max(range.start)).into());
+        }
+        let mut next = range.start;
+        let rows = (integer(range.start), integer(range.end));
+        self.database.each_event::<E>(rows, &mut |sequence, bytes| {
+            if sequence != integer(next) {
+                return Err(JournalError::EventMissing(next).into());
+            }
+            take(next, bytes)?;
+            next += 1;
+            Ok(())
+        })?;
+        if next < range.end { Err(JournalError::EventMissing(next).into()) } else { Ok(()) }
+    }
+
+    /// The stored bytes of one event.
+    pub fn event(&self, sequence: u64) -> Result<Vec<u8>, JournalError> {
+        let found = if sequence < self.size { self.database.event(sequence)? } else { None };
+        found.ok_or(JournalError::EventMissing(sequence))
+    }
+
+    /// The bytes of an object, checked against its name.
+    pub fn object(&self, digest: Digest) -> Result<Vec<u8>, JournalError> {
+        self.objects.get(digest)
+    }
+
+    /// The first hashes of a tile of the tree over the events. A hash of level 0 is a leaf's; one
+    /// of level `n + 1` is the root over a full tile of level `n`.
+    pub fn hashes(&self, level: u8, index: u64, width: u16) -> Result<Vec<Digest>, JournalError> {
+        let width = usize::from(width).min(TILE_WIDTH);
+        if let Some(mut stored) = self.database.tile(level, index)? {
+            stored.truncate(width);
+            let whole = stored.len() == width;
+            let damage = TreeDamage::Tile { level, index };
+            return if whole { Ok(stored) } else { Err(JournalError::Tree(damage)) };
+        }
+        let first =
+            index.checked_mul(TILE_WIDTH as u64).ok_or(JournalError::EventMissing(index))?;
+        let end = first.saturating_add(width as u64);
+        let mut hashes = Vec::with_capacity(width);
+        match level.checked_sub(1) {
+            None => self.each_event(first..end, |_, bytes| {
+                hashes.push(leaf_hash(bytes));
+                Ok::<_, JournalError>(())
+            })?,
+            Some(below) => {
+                for tile in first..end {
+                    hashes.push(root_of(self.hashes(below, tile, 256)?));
+                }
+            }
+        }
+        Ok(hashes)
+    }
+}
