@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p carnet-engine --bench append -- [SECONDS] [THREADS…]` appends single events of
 //! about 680 bytes from so many threads at once, each waiting for its event to be durable before it
-//! makes the next one. The log is verified afterwards.
+//! makes the next one. Checkpoints are signed on the way. The log is verified afterwards.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement falls or prints")]
 
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use carnet_engine::{Clock, IdSource, Journal, JournalError, LogProfile, LogReader};
 use carnet_ledger::{
     ActorDetails, ActorKind, Digest, EventDraft, EventId, EventTime, EventType, Object, Outcome,
+    SigningKey,
 };
 
 struct World {
@@ -98,9 +99,11 @@ fn measure(threads: u64, seconds: u64) {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let world = Arc::new(World { start: Instant::now(), ids: AtomicU64::new(0) });
     let profile = LogProfile::default();
+    let key = Arc::new(SigningKey::generate("bench".parse().unwrap(), &[7; 32]).unwrap());
     let seen = &mut |_: &_| Ok(());
     let journal =
-        Journal::open::<JournalError>(dir.path(), profile, world.clone(), world, seen).unwrap();
+        Journal::open::<JournalError>(dir.path(), profile, Some(key), world.clone(), world, seen)
+            .unwrap();
     let begun = Instant::now();
     let end = begun + Duration::from_secs(seconds);
     let mut waits: Vec<Duration> = std::thread::scope(|scope| {

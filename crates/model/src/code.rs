@@ -196,6 +196,8 @@ codes! {
     RUN_NOT_REVERSIBLE = "run.not_reversible", Refused;
     /// The outcome of a step is not known.
     RUN_UNKNOWN = "run.unknown", Waits;
+    /// The key that is to sign was replaced by another one.
+    KEY_RETIRED = "key.retired", Refused;
     /// The evidence log is damaged.
     EVIDENCE_DAMAGED = "evidence.damaged", Malformed;
 }

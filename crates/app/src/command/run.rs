@@ -59,6 +59,7 @@ pub(super) fn with_engine(
         progress: progress.as_ref(),
         dry_run,
         snapshot_time: setting.environment.fixed_snapshot_time()?,
+        signer: None,
     };
     let report = work(&engine, &request).map_err(|error| Failure::engine(&error));
     drop(progress);

@@ -160,22 +160,34 @@ mod tests {
     use super::super::database::Database;
     use super::super::walk;
     use super::*;
+    use crate::source::Clock;
     use carnet_ledger::{
         Digest, EventDraft, EventId, EventTime, EventType, EvidenceProfile, HashProfile, Object,
         Outcome,
     };
     use carnet_model::Code;
 
+    /// A clock that stands still.
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> EventTime {
+            EventTime::from_unix_millis(0).unwrap()
+        }
+
+        fn elapsed_ms(&self) -> u64 {
+            0
+        }
+    }
+
     fn appender(dir: &Path) -> Appender {
         let mut chain = Chain::new("log", HashProfile::EcsHashV1, EvidenceProfile::Baseline);
         let mut database = Database::open(dir).unwrap();
-        if database.made().unwrap().is_none() {
-            database.make(&chain).unwrap();
-        }
-        let end = walk::walk::<JournalError>(&database, chain.hash_profile, &mut |_| Ok(()));
+        let made = database.made().unwrap().unwrap_or_else(|| database.make(&chain).unwrap());
+        let end = walk::walk::<JournalError>(&database, &made, None, &mut |_| Ok(()));
         let end = end.unwrap();
         let generation = database.take_over(end.tree.size()).unwrap();
-        let store = Store::new(database, generation, end);
+        let store = Store::new(database, generation, end, None, Arc::new(Still));
         store.rewind(&mut chain);
         Appender::new(chain, store)
     }

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use carnet_ledger::{Chain, Digest, EvidenceProfile, HashProfile, leaf_hash};
+use carnet_ledger::{Chain, Digest, EvidenceProfile, HashProfile, Note, leaf_hash};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
-use super::error::JournalError;
+use super::error::{JournalError, TreeDamage};
 use super::tree::{Tile, Tree};
 
 const FILE: &str = "evidence.sqlite";
@@ -67,6 +67,23 @@ pub(super) struct Addition<'a> {
     pub(super) tiles: &'a [Tile],
     /// A checkpoint: its size and the signed note.
     pub(super) checkpoint: Option<(u64, String)>,
+}
+
+/// Takes the sequence number and the bytes of an event.
+type Take<'t, E> = dyn FnMut(i64, &[u8]) -> Result<(), E> + 't;
+
+/// A stored checkpoint.
+pub(super) struct Signed {
+    pub(super) size: u64,
+    /// The signed note.
+    pub(super) text: String,
+}
+
+impl Signed {
+    pub(super) fn note(&self) -> Result<Note, JournalError> {
+        let damage = TreeDamage::Checkpoint { size: self.size };
+        Note::parse(self.text.as_bytes()).map_err(|_| JournalError::Tree(damage))
+    }
 }
 
 impl Database {
@@ -230,6 +247,56 @@ impl Database {
         if now == mine { Ok(()) } else { Err(JournalError::Fenced { mine, now }) }
     }
 
+    /// Marks a stored checkpoint as one that was exported, and keeps it as it was then.
+    pub(super) fn note_export(
+        &mut self,
+        mine: u64,
+        size: u64,
+        note: &str,
+    ) -> Result<(), JournalError> {
+        let now = self.in_transaction("append to", |transaction| {
+            let now = generation(transaction)?;
+            if now == mine {
+                let sql = "update checkpoints set exported = 1, note = ?2 where size = ?1";
+                transaction.execute(sql, (integer(size), note))?;
+            }
+            Ok(now)
+        })?;
+        if now == mine { Ok(()) } else { Err(JournalError::Fenced { mine, now }) }
+    }
+
+    /// The checkpoint of this size.
+    pub(super) fn checkpoint(&self, size: u64) -> Result<Option<Note>, JournalError> {
+        let found = self.checkpoint_where("size = ?1", size)?;
+        found.map(|found| found.note()).transpose()
+    }
+
+    /// The first checkpoint of at least this size, in order of size.
+    pub(super) fn checkpoint_from(&self, size: u64) -> Result<Option<Signed>, JournalError> {
+        self.checkpoint_where("size >= ?1 order by size", size)
+    }
+
+    /// The last checkpoint of at most this size.
+    pub(super) fn checkpoint_to(&self, size: u64) -> Result<Option<Signed>, JournalError> {
+        self.checkpoint_where("size <= ?1 order by size desc", size)
+    }
+
+    /// The last checkpoint of at most this size that was exported.
+    pub(super) fn exported_to(&self, size: u64) -> Result<Option<Signed>, JournalError> {
+        self.checkpoint_where("exported <> 0 and size <= ?1 order by size desc", size)
+    }
+
+    fn checkpoint_where(&self, which: &str, size: u64) -> Result<Option<Signed>, JournalError> {
+        if !self.has_tree {
+            return Ok(None);
+        }
+        let sql = format!("select size, note from checkpoints where {which} limit 1");
+        self.row(&sql, [integer(size)], |row| {
+            let size: i64 = row.get(0)?;
+            Ok(Signed { size: size.unsigned_abs(), text: row.get(1)? })
+        })
+    }
+
     /// How many events there are: one more than the last sequence number.
     pub(super) fn count(&self) -> Result<u64, JournalError> {
         count(&self.connection).map_err(failed("read", &self.path))
@@ -245,7 +312,7 @@ impl Database {
     pub(super) fn each_event<E: From<JournalError>>(
         &self,
         (from, to): (i64, i64),
-        take: &mut dyn FnMut(i64, &[u8]) -> Result<(), E>,
+        take: &mut Take<'_, E>,
     ) -> Result<(), E> {
         let failed = |source| {
             let path = self.path.clone();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use carnet_ledger::{Damage, Digest, EventError, SealError};
+use carnet_ledger::{CheckpointError, Damage, Digest, EventError, SealError};
 use carnet_model::Code;
 
 /// A failure of the journal. After one of `append`, nothing may be done that the event was to
@@ -77,6 +77,20 @@ pub enum JournalError {
     /// An event cannot be written.
     #[error("cannot seal an event")]
     Seal(#[from] SealError),
+    /// A checkpoint cannot be signed.
+    #[error("cannot sign a checkpoint of the evidence log")]
+    Sign(#[source] CheckpointError),
+    /// The thread that looks after checkpoints cannot be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+    /// The log has handed over to another key than the one that is to sign it.
+    #[error("the key {key} was retired by event {sequence} of the evidence log")]
+    Retired {
+        /// `<name>+<8 hex digits>`.
+        key: String,
+        /// The event `key.succeeded`.
+        sequence: u64,
+    },
     /// The events that were stored together with this one, or those before it, could not be.
     #[error(transparent)]
     Together(Arc<JournalError>),
@@ -92,10 +106,26 @@ pub enum JournalError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TreeDamage {
     /// Events were cut off the end.
-    #[error("the log was cut off behind its first {events} events: its tree covers more")]
+    #[error(
+        "the log was cut off behind its first {events} events: its tree or a checkpoint covers more"
+    )]
     Truncated {
         /// How many are left.
         events: u64,
+    },
+    /// The events that a checkpoint covers are others now.
+    #[error(
+        "the first {size} events are not those of their checkpoint: the log was replaced or forked"
+    )]
+    Forked {
+        /// The size of the checkpoint.
+        size: u64,
+    },
+    /// A checkpoint is none of this log, or not signed by the key that it names.
+    #[error("what is stored as the checkpoint of {size} events is none of this log")]
+    Checkpoint {
+        /// The size under which it is stored.
+        size: u64,
     },
     /// The hashes of a tile are not those of the events.
     #[error("the stored hashes {index} of level {level} are not those of the events")]
@@ -111,7 +141,7 @@ impl JournalError {
     /// The stable code.
     pub fn code(&self) -> Code {
         match self {
-            Self::Io { source, .. } => io_code(source),
+            Self::Io { source, .. } | Self::Thread(source) => io_code(source),
             Self::Database { source, .. } => database_code(source),
             Self::Together(error) => error.code(),
             Self::Locked { .. } | Self::Fenced { .. } => Code::RUN_LOCKED,
@@ -122,7 +152,8 @@ impl JournalError {
             | Self::ObjectMissing(_)
             | Self::ObjectDamaged(_)
             | Self::Format { .. } => Code::EVIDENCE_DAMAGED,
-            Self::Seal(_) => Code::BUG,
+            Self::Seal(_) | Self::Sign(_) => Code::BUG,
+            Self::Retired { .. } => Code::KEY_RETIRED,
         }
     }
 
@@ -142,7 +173,15 @@ impl JournalError {
                 "keep the state directory as it is, and restore it from a copy; nothing was changed"
                     .to_owned(),
             ),
-            Self::Io { .. } | Self::Database { .. } | Self::Format { .. } | Self::Seal(_) => None,
+            Self::Retired { .. } => {
+                Some("sign with the key that follows it: the plan's `evidence.signer`".to_owned())
+            }
+            Self::Io { .. }
+            | Self::Database { .. }
+            | Self::Format { .. }
+            | Self::Sign(_)
+            | Self::Thread(_)
+            | Self::Seal(_) => None,
         }
     }
 }

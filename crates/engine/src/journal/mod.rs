@@ -8,7 +8,9 @@ mod error;
 mod lock;
 mod objects;
 mod reader;
+mod signer;
 mod store;
+mod ticker;
 mod tree;
 mod walk;
 
@@ -17,7 +19,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use carnet_ledger::{
-    Chain, Digest, Event, EventDraft, EvidenceProfile, HashProfile, Integer, Value,
+    Chain, Digest, Event, EventDraft, EventType, EvidenceProfile, HashProfile, Integer, Note,
+    SigningKey, Value,
 };
 
 pub use database::LogMade;
@@ -30,7 +33,9 @@ use appender::Appender;
 use database::Database;
 use lock::Lock;
 use objects::Objects;
+use signer::Signer;
 use store::Store;
+use ticker::Ticker;
 
 /// What a log is made with, where there is none yet. A log that exists keeps its own.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,9 +56,19 @@ pub struct Journal {
 /// Where events go.
 enum Place {
     /// A state directory, held by its lock.
-    Disk { appender: Appender, objects: Objects, private: Objects, generation: u64, _lock: Lock },
+    Disk(Disk),
     /// Nowhere: a dry run.
     Memory(Mutex<DryRun>),
+}
+
+/// What is dropped first stands first: the lock is let go of when nobody writes any more.
+struct Disk {
+    _ticker: Option<Ticker>,
+    appender: Arc<Appender>,
+    objects: Objects,
+    private: Objects,
+    generation: u64,
+    _lock: Lock,
 }
 
 /// A log without a place: its events go by.
@@ -66,9 +81,13 @@ impl Journal {
     /// Opens the log of a state directory for writing, makes it where there is none, and computes
     /// its whole chain again. Calls with each event once it and all before it hold; what the calls
     /// have built counts only if the log opens. Refused while another process holds it.
+    ///
+    /// A `signer` signs checkpoints: every second or 10,000 events while events come, and on
+    /// demand. One that the log has retired is refused.
     pub fn open<E: From<JournalError>>(
         dir: &Path,
         profile: LogProfile,
+        signer: Option<Arc<SigningKey>>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
         fold: &mut dyn FnMut(&Event) -> Result<(), E>,
@@ -84,20 +103,27 @@ impl Journal {
             Some(made) => made,
             None => database.make(&new_chain(profile, ids.as_ref()))?,
         };
-        let end = walk::walk(&database, made.hash_profile, fold)?;
+        let end = walk::walk(&database, &made, signer.as_deref(), fold)?;
         database.migrate()?;
-        let generation = database.take_over(end.tree.size())?;
+        let events = end.tree.size();
+        let generation = database.take_over(events)?;
         lock.note(generation).map_err(io("write", &dir.join("lock")))?;
-        let store = Store::new(database, generation, end);
+        let covered = database.checkpoint_to(events)?.map_or(0, |last| last.size);
+        let signer = signer.map(|key| Signer::new(key, &made.chain_id, covered));
+        let ticks = signer.is_some();
+        let store = Store::new(database, generation, end, signer, Arc::clone(&clock));
         let mut chain = Chain::new(made.chain_id, made.hash_profile, made.evidence_profile);
         store.rewind(&mut chain);
-        let place = Place::Disk {
-            appender: Appender::new(chain, store),
+        let appender = Arc::new(Appender::new(chain, store));
+        let ticker = if ticks { Some(Ticker::start(Arc::clone(&appender))?) } else { None };
+        let place = Place::Disk(Disk {
+            _ticker: ticker,
+            appender,
             objects: Objects::new(dir),
             private: Objects::private(dir),
             generation,
             _lock: lock,
-        };
+        });
         Ok(Self { place, clock, ids })
     }
 
@@ -111,7 +137,7 @@ impl Journal {
     /// Stores the bytes of an object; durable when it returns.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, JournalError> {
         match &self.place {
-            Place::Disk { objects, .. } => objects.put(bytes),
+            Place::Disk(disk) => disk.objects.put(bytes),
             Place::Memory(dry) => {
                 let digest = Digest::of(bytes);
                 lock(dry).objects.insert(digest, bytes.to_owned());
@@ -123,7 +149,7 @@ impl Journal {
     /// Stores bytes that an undo needs and that must not become evidence.
     pub fn put_private(&self, bytes: &[u8]) -> Result<Digest, JournalError> {
         match &self.place {
-            Place::Disk { private, .. } => private.put(bytes),
+            Place::Disk(disk) => disk.private.put(bytes),
             Place::Memory(_) => self.put(bytes),
         }
     }
@@ -131,7 +157,7 @@ impl Journal {
     /// The bytes that `put_private` stored.
     pub fn private(&self, digest: Digest) -> Result<Vec<u8>, JournalError> {
         match &self.place {
-            Place::Disk { private, .. } => private.get(digest),
+            Place::Disk(disk) => disk.private.get(digest),
             Place::Memory(_) => self.object(digest),
         }
     }
@@ -144,7 +170,7 @@ impl Journal {
     /// The bytes of an object.
     pub fn object(&self, digest: Digest) -> Result<Vec<u8>, JournalError> {
         match &self.place {
-            Place::Disk { objects, .. } => objects.get(digest),
+            Place::Disk(disk) => disk.objects.get(digest),
             Place::Memory(dry) => {
                 let found = lock(dry).objects.get(&digest).cloned();
                 found.ok_or(JournalError::ObjectMissing(digest))
@@ -155,8 +181,12 @@ impl Journal {
     /// Appends events in one transaction: all of them are durable when it returns, or none is
     /// written. The objects that they point to must have been put before. Threads that append at
     /// the same time share transactions.
+    ///
+    /// An event that retires the key of this writer is the last that stands behind one of its
+    /// checkpoints: nothing is signed from then on.
     pub fn append(&self, drafts: Vec<EventDraft>) -> Result<Vec<Event>, JournalError> {
         let count = drafts.len();
+        self.hand_over(&drafts)?;
         let mut drafts = drafts.into_iter();
         let writer = self.writer();
         let mut seal = |chain: &Chain| {
@@ -166,7 +196,7 @@ impl Journal {
             Some(chain.seal(draft, self.ids.next_id(), self.clock.now()))
         };
         match &self.place {
-            Place::Disk { appender, .. } => appender.append(count, seal),
+            Place::Disk(disk) => disk.appender.append(count, seal),
             Place::Memory(dry) => {
                 let mut dry = lock(dry);
                 let mut events = Vec::with_capacity(count);
@@ -177,6 +207,42 @@ impl Journal {
                 }
                 Ok(events)
             }
+        }
+    }
+
+    /// Before an event that retires the key that signs, the key signs what it stands for.
+    fn hand_over(&self, drafts: &[EventDraft]) -> Result<(), JournalError> {
+        let succeeds = |draft: &EventDraft| draft.event_type == EventType::KeySucceeded;
+        // The others do not wait for the store.
+        if !drafts.iter().any(succeeds) {
+            return Ok(());
+        }
+        if let Place::Disk(disk) = &self.place {
+            let mut store = disk.appender.store();
+            let Some(key) = store.key_id() else { return Ok(()) };
+            if drafts.iter().any(|draft| walk::retires(draft, &key)) {
+                store.checkpoint()?;
+                store.retire_key();
+            }
+        }
+        Ok(())
+    }
+
+    /// The checkpoint of all durable events, signed now if it was not yet; `None` without a signer
+    /// or without events.
+    pub fn checkpoint(&self) -> Result<Option<Note>, JournalError> {
+        match &self.place {
+            Place::Disk(disk) => disk.appender.store().checkpoint(),
+            Place::Memory(_) => Ok(None),
+        }
+    }
+
+    /// Remembers that an export took this checkpoint along, as it is now: later ones are related to
+    /// it. It must be one that was stored.
+    pub fn note_export(&self, size: u64, note: &Note) -> Result<(), JournalError> {
+        match &self.place {
+            Place::Disk(disk) => disk.appender.store().note_export(size, note),
+            Place::Memory(_) => Ok(()),
         }
     }
 
@@ -196,14 +262,14 @@ impl Journal {
     /// dry run.
     pub fn generation(&self) -> Option<u64> {
         match &self.place {
-            Place::Disk { generation, .. } => Some(*generation),
+            Place::Disk(disk) => Some(disk.generation),
             Place::Memory(_) => None,
         }
     }
 
     fn chain(&self) -> Chain {
         match &self.place {
-            Place::Disk { appender, .. } => appender.chain(),
+            Place::Disk(disk) => disk.appender.chain(),
             Place::Memory(dry) => lock(dry).chain.clone(),
         }
     }

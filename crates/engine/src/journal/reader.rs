@@ -3,12 +3,11 @@
 use std::ops::Range;
 use std::path::Path;
 
-use carnet_ledger::{Digest, Event, leaf_hash, root_of};
+use carnet_ledger::{Digest, Event, HashTiles, Note, TILE_WIDTH, leaf_hash, root_of};
 
-use super::database::{Database, LogMade, integer};
+use super::database::{Database, LogMade, Signed, integer};
 use super::error::{JournalError, TreeDamage};
 use super::objects::Objects;
-use super::tree::TILE_WIDTH;
 use super::walk::walk;
 
 /// A log as it was when it was opened, for reading. A writer that works beside it is not
@@ -60,7 +59,7 @@ impl LogReader {
         &self,
         fold: &mut dyn FnMut(&Event) -> Result<(), E>,
     ) -> Result<LogEnd, E> {
-        let end = walk(&self.database, self.made.hash_profile, fold)?;
+        let end = walk(&self.database, &self.made, None, fold)?;
         let (events, root) = (end.tree.size(), end.tree.root());
         Ok(LogEnd { events, last_hash: end.last_hash, root })
     }
@@ -99,10 +98,31 @@ impl LogReader {
         self.objects.get(digest)
     }
 
-    /// The first hashes of a tile of the tree over the events. A hash of level 0 is a leaf's; one
-    /// of level `n + 1` is the root over a full tile of level `n`.
-    pub fn hashes(&self, level: u8, index: u64, width: u16) -> Result<Vec<Digest>, JournalError> {
-        let width = usize::from(width).min(TILE_WIDTH);
+    /// The last stored checkpoint of at most this size, with its size; without one, of all that
+    /// there was.
+    pub fn checkpoint_at_most(
+        &self,
+        size: Option<u64>,
+    ) -> Result<Option<(u64, Note)>, JournalError> {
+        let size = size.unwrap_or(self.size).min(self.size);
+        told(self.database.checkpoint_to(size)?)
+    }
+
+    /// The last checkpoint that left with an export, with its size.
+    pub fn last_exported(&self) -> Result<Option<(u64, Note)>, JournalError> {
+        told(self.database.exported_to(self.size)?)
+    }
+}
+
+fn told(found: Option<Signed>) -> Result<Option<(u64, Note)>, JournalError> {
+    found.map(|found| Ok((found.size, found.note()?))).transpose()
+}
+
+impl HashTiles for LogReader {
+    type Error = JournalError;
+
+    fn tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<Digest>, JournalError> {
+        let width = usize::from(width.min(TILE_WIDTH));
         if let Some(mut stored) = self.database.tile(level, index)? {
             stored.truncate(width);
             let whole = stored.len() == width;
@@ -110,7 +130,7 @@ impl LogReader {
             return if whole { Ok(stored) } else { Err(JournalError::Tree(damage)) };
         }
         let first =
-            index.checked_mul(TILE_WIDTH as u64).ok_or(JournalError::EventMissing(index))?;
+            index.checked_mul(u64::from(TILE_WIDTH)).ok_or(JournalError::EventMissing(index))?;
         let end = first.saturating_add(width as u64);
         let mut hashes = Vec::with_capacity(width);
         match level.checked_sub(1) {
@@ -120,7 +140,7 @@ impl LogReader {
             })?,
             Some(below) => {
                 for tile in first..end {
-                    hashes.push(root_of(self.hashes(below, tile, 256)?));
+                    hashes.push(root_of(self.tile(below, tile, TILE_WIDTH)?));
                 }
             }
         }

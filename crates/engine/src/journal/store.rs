@@ -1,11 +1,16 @@
-//! Where a journal on disk puts its events: the database, and the tree over what is in it.
+//! Where a journal on disk puts its events: the database, the tree over what is in it, and the key
+//! that signs the tree.
 
-use carnet_ledger::{Chain, Digest, leaf_hash};
+use std::sync::Arc;
+
+use carnet_ledger::{Chain, Digest, Note, leaf_hash};
 
 use super::database::{Addition, Database};
-use super::error::JournalError;
+use super::error::{JournalError, TreeDamage};
+use super::signer::Signer;
 use super::tree::Tree;
 use super::walk::End;
+use crate::source::Clock;
 
 /// The stored end of a log, held by one writer.
 pub(super) struct Store {
@@ -13,12 +18,21 @@ pub(super) struct Store {
     generation: u64,
     last_hash: Option<Digest>,
     tree: Tree,
+    signer: Option<Signer>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Store {
     /// Goes on behind the end of a log that was verified.
-    pub(super) fn new(database: Database, generation: u64, end: End) -> Self {
-        Self { database, generation, last_hash: end.last_hash, tree: end.tree }
+    pub(super) fn new(
+        database: Database,
+        generation: u64,
+        end: End,
+        signer: Option<Signer>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let End { last_hash, tree } = end;
+        Self { database, generation, last_hash, tree, signer, clock }
     }
 
     /// Moves the end of a chain to where the stored events end.
@@ -32,7 +46,8 @@ impl Store {
         &self.database
     }
 
-    /// Stores events with the tiles that they complete, in one transaction.
+    /// Stores events with the tiles that they complete, and with a checkpoint where one is due, in
+    /// one transaction.
     pub(super) fn add(
         &mut self,
         events: &[(u64, Vec<u8>)],
@@ -42,9 +57,64 @@ impl Store {
         for (_, bytes) in events {
             tree.append(leaf_hash(bytes), &mut tiles);
         }
-        let addition = Addition { events, tiles: &tiles, checkpoint: None };
+        let (size, mut checkpoint) = (tree.size(), None);
+        let mut now = None;
+        if let Some(signer) = &self.signer {
+            let now_ms = *now.insert(self.clock.elapsed_ms());
+            if signer.is_due(size, now_ms) {
+                checkpoint = Some((size, signer.sign(size, tree.root(), None)?.to_string()));
+            }
+        }
+        let signed = checkpoint.is_some();
+        let addition = Addition { events, tiles: &tiles, checkpoint };
         self.database.add(self.generation, &addition)?;
         (self.tree, self.last_hash) = (tree, last_hash);
+        if let (true, Some(signer), Some(now)) = (signed, &mut self.signer, now) {
+            signer.signed(size, now);
+        }
         Ok(())
+    }
+
+    /// Signs the stored events if a checkpoint is due.
+    pub(super) fn sign_if_due(&mut self) -> Result<(), JournalError> {
+        let now = self.clock.elapsed_ms();
+        if self.signer.as_ref().is_some_and(|signer| signer.is_due(self.tree.size(), now)) {
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    /// The signed checkpoint of all stored events; `None` without a key, or without events.
+    pub(super) fn checkpoint(&mut self) -> Result<Option<Note>, JournalError> {
+        let size = self.tree.size();
+        let Some(signer) = self.signer.as_mut().filter(|_| size > 0) else { return Ok(None) };
+        let beside = self.database.checkpoint(size)?;
+        let note = signer.sign(size, self.tree.root(), beside.clone())?;
+        if beside.as_ref() != Some(&note) {
+            let checkpoint = Some((size, note.to_string()));
+            let addition = Addition { checkpoint, ..Addition::default() };
+            self.database.add(self.generation, &addition)?;
+        }
+        signer.signed(size, self.clock.elapsed_ms());
+        Ok(Some(note))
+    }
+
+    /// Remembers that this checkpoint has left the house. What it says must be what was signed.
+    pub(super) fn note_export(&mut self, size: u64, note: &Note) -> Result<(), JournalError> {
+        let signed = self.database.checkpoint(size)?;
+        if signed.is_none_or(|signed| signed.text != note.text) {
+            return Err(JournalError::Tree(TreeDamage::Forked { size }));
+        }
+        self.database.note_export(self.generation, size, &note.to_string())
+    }
+
+    /// The id of the key that signs, if one does.
+    pub(super) fn key_id(&self) -> Option<String> {
+        self.signer.as_ref().map(Signer::key_id)
+    }
+
+    /// Signs nothing any more.
+    pub(super) fn retire_key(&mut self) {
+        self.signer = None;
     }
 }

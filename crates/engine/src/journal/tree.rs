@@ -2,8 +2,7 @@
 
 use carnet_ledger::{Digest, empty_root, root_of};
 
-/// Hashes in a full tile, and subtrees that one hash of the level above covers.
-pub(super) const TILE_WIDTH: usize = 256;
+const TILE_WIDTH: usize = carnet_ledger::TILE_WIDTH as usize;
 
 /// A tile that is full and never changes again: the hashes `256·index ..` of its level. A hash of
 /// level 0 is a leaf's; one of level `n + 1` is the root over a full tile of level `n`.

@@ -119,7 +119,7 @@ impl Engine {
     /// goes on with the same copy that was cut off. A copy that is done is made anew. What fails
     /// before the comparison has passed is taken back.
     pub fn copy(&self, job: &CopyJob<'_>) -> Result<CopyReport, EngineError> {
-        let (journal, state) = self.open(LogProfile::default())?;
+        let (journal, state) = self.open(LogProfile::default(), None)?;
         let description = journal.put_value(&job.description())?;
         let policy = serde_json::to_vec(&job.rule()).unwrap_or_default();
         journal.put(&policy)?;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use carnet_bundle::{SnapshotTime, Work};
 use carnet_connect::Progress;
-use carnet_ledger::{Digest, Event, EventType, EvidenceProfile, HashProfile};
+use carnet_ledger::{Digest, Event, EventType, EvidenceProfile, HashProfile, SigningKey};
 use carnet_model::plan::{self, Plan};
 
 pub use copy::{CopyJob, CopyReport};
@@ -50,6 +50,8 @@ pub struct RunRequest<'a> {
     pub dry_run: bool,
     /// The moment that names and dates the snapshot; now if nothing is said.
     pub snapshot_time: Option<SnapshotTime>,
+    /// Signs checkpoints of the evidence; `None` leaves it unsigned.
+    pub signer: Option<Arc<SigningKey>>,
 }
 
 impl Engine {
@@ -80,7 +82,7 @@ impl Engine {
             let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
             (Journal::in_memory(profile, clock, ids), State::default())
         } else {
-            self.open(profile(request.plan))?
+            self.open(profile(request.plan), request.signer.clone())?
         };
         let (recorder, resumed) = self.recorder(request, journal, state)?;
         let command = Command::Run {
@@ -108,7 +110,7 @@ impl Engine {
         if LogReader::open(&self.state)?.is_none_or(|log| log.size() == 0) {
             return Err(EngineError::NoRun(self.state.clone()));
         }
-        let (journal, state) = self.open(profile(request.plan))?;
+        let (journal, state) = self.open(profile(request.plan), request.signer.clone())?;
         if let Some(run) = &state.run
             && run.plan != request.plan.digest()
         {
@@ -122,11 +124,15 @@ impl Engine {
     }
 
     /// The journal, and what its events add up to.
-    fn open(&self, profile: LogProfile) -> Result<(Journal, State), EngineError> {
+    fn open(
+        &self,
+        profile: LogProfile,
+        signer: Option<Arc<SigningKey>>,
+    ) -> Result<(Journal, State), EngineError> {
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
         let mut state = State::default();
         let fold = &mut |event: &Event| recorder::fold(&mut state, event);
-        let journal = Journal::open(&self.state, profile, clock, ids, fold)?;
+        let journal = Journal::open(&self.state, profile, signer, clock, ids, fold)?;
         Ok((journal, state))
     }
 

@@ -151,6 +151,13 @@ impl Recorder {
         for (event, fact) in events.iter().zip(facts) {
             apply(&mut inner.state, fact, event.occurred_at)?;
         }
+        // Where a phase or a run ends, or waits for a person, somebody may look.
+        let ends = |fact: &Fact| {
+            matches!(fact, Fact::Left { .. } | Fact::Ended { .. } | Fact::Incident { .. })
+        };
+        if facts.iter().any(ends) {
+            inner.journal.checkpoint()?;
+        }
         Ok(())
     }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Barrier};
 
 use carnet_engine::{Journal, JournalError, LogProfile, LogReader, TreeDamage};
 use carnet_ledger::{
-    Chain, Damage, Digest, Event, EventDraft, EventType, EvidenceProfile, HashProfile, Object,
-    Outcome, Value, leaf_hash, root_of, verify_log,
+    Chain, Damage, Digest, Event, EventDraft, EventType, EvidenceProfile, HashProfile,
+    HashTiles as _, Object, Outcome, Value, leaf_hash, root_of, verify_log,
 };
 use carnet_model::Code;
 
@@ -16,7 +16,7 @@ use super::world::{Ticks, read};
 pub(crate) fn open(dir: &Path) -> Result<Journal, JournalError> {
     let ticks = Ticks::new();
     let seen = &mut |_: &Event| Ok(());
-    Journal::open::<JournalError>(dir, LogProfile::default(), ticks.clone(), ticks, seen)
+    Journal::open::<JournalError>(dir, LogProfile::default(), None, ticks.clone(), ticks, seen)
 }
 
 pub(crate) fn draft(action: &str, pointer: Digest) -> EventDraft {
@@ -52,7 +52,7 @@ fn three(dir: &Path) -> Digest {
 }
 
 /// So many events, many to a transaction.
-fn many(journal: &Journal, events: usize) {
+pub(crate) fn many(journal: &Journal, events: usize) {
     let object = Digest::of(b"x");
     for first in (0..events).step_by(500) {
         let numbers = first..events.min(first + 500);
@@ -61,7 +61,7 @@ fn many(journal: &Journal, events: usize) {
 }
 
 /// Changes the database by hand.
-fn edit(dir: &Path, sql: &str) {
+pub(crate) fn edit(dir: &Path, sql: &str) {
     let database = rusqlite::Connection::open(dir.join("evidence.sqlite")).unwrap();
     database.execute_batch(sql).unwrap();
 }
@@ -74,7 +74,7 @@ fn what_was_appended_is_there_with_its_objects_and_its_writer() {
     let mut events = Vec::new();
     let ticks = Ticks::new();
     let journal =
-        Journal::open(dir.path(), LogProfile::default(), ticks.clone(), ticks, &mut |e| {
+        Journal::open(dir.path(), LogProfile::default(), None, ticks.clone(), ticks, &mut |e| {
             events.push(e.clone());
             Ok::<_, JournalError>(())
         });
@@ -150,6 +150,8 @@ fn each_change_of_the_log_is_named_by_its_event() {
         damage("delete from events where sequence = 0"),
         Damage::TruncatedHead { sequence: 1 }
     );
+    let other = "update meta set value = 'another log' where key = 'chain_id'";
+    assert_eq!(damage(other), Damage::WrongChain { sequence: 0 });
     assert!(matches!(
         damage("update events set bytes = x'00' where sequence = 2"),
         Damage::NotJson { sequence: 2, .. }
@@ -194,12 +196,12 @@ fn a_reader_answers_for_the_moment_at_which_it_was_opened() {
     assert_eq!(leaf_hash(&log.event(69_999).unwrap()), leaves[69_999]);
     // Full tiles are stored, the others are put together from those below.
     let root = |from: usize, to: usize| root_of(leaves[from..to].iter().copied());
-    assert_eq!(log.hashes(0, 3, 256).unwrap(), leaves[768..1024]);
-    assert_eq!(log.hashes(0, 273, 112).unwrap(), leaves[69_888..]);
-    assert_eq!(log.hashes(1, 0, 9).unwrap()[8], root(8 * 256, 9 * 256));
-    assert_eq!(log.hashes(1, 1, 17).unwrap()[16], root(272 * 256, 273 * 256));
-    assert_eq!(log.hashes(2, 0, 1).unwrap(), [root(0, 65_536)]);
-    for missing in [log.hashes(0, 273, 200), log.hashes(1, 1, 18), log.hashes(255, u64::MAX, 256)] {
+    assert_eq!(log.tile(0, 3, 256).unwrap(), leaves[768..1024]);
+    assert_eq!(log.tile(0, 273, 112).unwrap(), leaves[69_888..]);
+    assert_eq!(log.tile(1, 0, 9).unwrap()[8], root(8 * 256, 9 * 256));
+    assert_eq!(log.tile(1, 1, 17).unwrap()[16], root(272 * 256, 273 * 256));
+    assert_eq!(log.tile(2, 0, 1).unwrap(), [root(0, 65_536)]);
+    for missing in [log.tile(0, 273, 200), log.tile(1, 1, 18), log.tile(255, u64::MAX, 256)] {
         assert!(matches!(missing, Err(JournalError::EventMissing(_))), "{missing:?}");
     }
     let beyond = log.each_event(69_999..70_002, |_, _| Ok::<_, JournalError>(()));
@@ -257,8 +259,8 @@ fn a_log_of_the_first_format_is_read_as_it_is_and_goes_on_in_the_new_one() {
         for (number, bytes) in old.iter().enumerate() {
             assert_eq!(log.event(number as u64).unwrap(), *bytes);
         }
-        assert_eq!(log.hashes(0, 1, 256).unwrap(), leaves[256..512]);
-        assert_eq!(log.hashes(1, 0, 2).unwrap()[1], root_of(leaves[256..512].iter().copied()));
+        assert_eq!(log.tile(0, 1, 256).unwrap(), leaves[256..512]);
+        assert_eq!(log.tile(1, 0, 2).unwrap()[1], root_of(leaves[256..512].iter().copied()));
         let database = rusqlite::Connection::open(dir.path().join("evidence.sqlite")).unwrap();
         let row = "select value from meta where key = 'format'";
         let stored: String = database.query_row(row, [], |row| row.get(0)).unwrap();

@@ -194,6 +194,7 @@ impl Yard {
             progress: &NoProgress,
             dry_run,
             snapshot_time: None,
+            signer: None,
         }
     }
 
