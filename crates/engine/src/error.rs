@@ -10,7 +10,7 @@ use carnet_model::{Code, Exit};
 
 use crate::journal::{JournalError, io_code};
 use crate::process::{Ending, FactError, Illegal, Refused, Stop};
-use carnet_ledger::RefusalClass;
+use crate::refusal::refusal_class;
 
 /// A failure that the run could not record, or a command that is refused.
 #[derive(Debug, thiserror::Error)]
@@ -118,19 +118,14 @@ impl StepError {
 
     /// What it means for the run.
     pub(crate) fn stop(&self, subject: &str) -> (Ending, Stop) {
-        let (ending, class) = match self.code.exit() {
-            Exit::Refused if self.code == Code::LOSS => {
-                (Ending::Refused, RefusalClass::PolicyDenied)
-            }
+        let ending = match self.code.exit() {
             Exit::Refused | Exit::Differs | Exit::Malformed | Exit::Usage | Exit::Incomplete => {
-                (Ending::Refused, RefusalClass::EvidencePreconditionFailed)
+                Ending::Refused
             }
-            Exit::Done | Exit::Bug | Exit::Waits | Exit::Unreachable => {
-                (Ending::Failed, RefusalClass::DependencyUnavailableFailClosed)
-            }
+            Exit::Done | Exit::Bug | Exit::Waits | Exit::Unreachable => Ending::Failed,
         };
         let stop = Stop {
-            class,
+            class: refusal_class(self.code),
             code: self.code.name().to_owned(),
             subject: subject.to_owned(),
             reason: self.told(),

@@ -8,6 +8,7 @@ mod gate;
 mod journal;
 mod parallel;
 mod process;
+mod refusal;
 mod run;
 mod source;
 mod step;
@@ -21,6 +22,7 @@ pub use process::{
     Refused, Repeat, RunState, State, Status, StepResult, StepState, StepStatus, Stop, Undo,
     Written, apply, decide, next, read_fact, write_fact,
 };
+pub use refusal::refusal_class;
 pub use run::{
     CollectionReport, CopyJob, CopyReport, Engine, GateReport, PhaseReport, Report, RunRequest,
     StopReport, SwitchReport, status,

@@ -1,8 +1,10 @@
 //! The writer's side of a log: gives each event its place, its link and its hash.
 
+use crate::catalogue::Missing;
 use crate::digest::Digest;
 use crate::event::{Event, EventDraft, EvidenceProfile, Outcome};
 use crate::event_json::{MAX_EVENT_BYTES, is_field_name};
+use crate::profile::{self, NotAdmitted};
 use crate::stamp::{EventId, EventTime};
 use crate::value::{HashProfile, MAX_DEPTH, Object};
 
@@ -45,6 +47,12 @@ pub enum SealError {
     /// The event has more bytes than a log takes. Put the details into an object and point to it.
     #[error("the event has {0} bytes, and a log takes {MAX_EVENT_BYTES}")]
     TooLarge(usize),
+    /// A member that its type must have is missing, or of another kind.
+    #[error("the event is not whole")]
+    Member(#[source] Missing),
+    /// The profile of the log asks for more.
+    #[error("the profile of the log does not admit the event")]
+    Profile(#[source] NotAdmitted),
     /// The event was sealed for another place.
     #[error("the event was not sealed for the end of this log")]
     NotNext,
@@ -81,6 +89,7 @@ impl Chain {
             event_hash: Digest([0; 32]),
             draft,
         };
+        profile::admit(&event)?;
         let bytes = event.seal().into_bytes();
         if bytes.len() > MAX_EVENT_BYTES {
             return Err(SealError::TooLarge(bytes.len()));

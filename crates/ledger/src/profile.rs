@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalogue::{ARTIFACT, Family, Member, MemberKind, MemberValue};
-use crate::event::{EventType, EvidenceProfile, RefusalClass, named};
+use crate::catalogue::{ARTIFACT, Family, Member, MemberKind, MemberValue, Missing, check_members};
+use crate::chain::SealError;
+use crate::event::{Event, EventType, EvidenceProfile, RefusalClass, named};
 use crate::value::HashProfile;
 
 named! {
@@ -244,5 +245,17 @@ impl<'e, F: Fn(&str) -> Option<MemberValue<'e>>> Look<F> {
         if !phase.is_empty() && !PHASES.contains(&phase) {
             self.other("governance_phase", format!("one of {}", PHASES.join(", ")));
         }
+    }
+}
+
+/// What is asked of an event before it is written: the members of its type, and the profile of its
+/// log.
+pub(crate) fn admit(event: &Event) -> Result<(), SealError> {
+    let member = |name: &str| event.member(name);
+    let typed: Result<(), Missing> = check_members(event.draft.event_type.name(), member);
+    typed.map_err(SealError::Member)?;
+    match not_admitted(event.evidence_profile, member).into_iter().next() {
+        Some(wrong) => Err(SealError::Profile(wrong)),
+        None => Ok(()),
     }
 }

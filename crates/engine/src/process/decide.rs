@@ -73,7 +73,10 @@ pub enum Command {
         result: Result<Vec<String>, Stop>,
     },
     /// A person asks for a rollback.
-    Rollback,
+    Rollback {
+        /// The digest of the plan that is to be taken back.
+        plan: Digest,
+    },
     /// The run ends.
     End(Ending),
 }
@@ -122,7 +125,7 @@ fn facts_of(state: &State, command: Command) -> Result<Vec<Fact>, Refused> {
         Command::Run { run, plan, dry_run, process, again } => {
             return begin(state, Fact::Started { run, plan, dry_run, process }, plan, again);
         }
-        Command::Rollback => return rollback(state),
+        Command::Rollback { plan } => return rollback(state, plan),
         Command::Enter(phase) => vec![Fact::Entered { phase }],
         Command::Leave(phase) => vec![Fact::Left { phase }],
         Command::Judge { gate, verdict, stop } => judge(state, gate, verdict, stop),
@@ -154,8 +157,11 @@ fn begin(state: &State, started: Fact, plan: Digest, again: bool) -> Result<Vec<
     }
 }
 
-fn rollback(state: &State) -> Result<Vec<Fact>, Refused> {
+fn rollback(state: &State, plan: Digest) -> Result<Vec<Fact>, Refused> {
     let run = state.run.as_ref().ok_or(Refused::NoRun)?;
+    if run.plan != plan {
+        return Err(Refused::PlanChanged { started: run.plan, now: plan });
+    }
     let facts = match run.status {
         Status::Running(Direction::Rollback) | Status::Waiting(Direction::Rollback) => {
             vec![Fact::Resumed]

@@ -2,8 +2,10 @@
 //! authority) are the recorder's.
 
 use carnet_ledger::{
-    Digest, Event, EventType, Integer, Object, Outcome, Refusal, RefusalClass, Value,
+    Digest, Event, EventBody, Integer, Object, Outcome, Refusal, RefusalClass, Value,
 };
+
+use crate::refusal::{gate_class, gate_code};
 
 use super::definition::Process;
 use super::fact::{Fact, StepResult, Stop};
@@ -15,8 +17,8 @@ const TEXT_BYTES_MAX: usize = 4_000;
 /// What a fact says in its event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// The type.
-    pub event_type: EventType,
+    /// The type, with the members that it has beside the envelope.
+    pub body: EventBody,
     /// How it ended.
     pub outcome: Outcome,
     /// What it was done to: a phase, gate or step.
@@ -41,7 +43,7 @@ pub struct FactError {
 
 /// Writes a fact.
 pub fn write_fact(fact: &Fact) -> Written {
-    let (event_type, outcome, action, resource) = envelope(fact);
+    let (body, outcome, action, resource) = envelope(fact);
     let mut out = Writer { context: Object::new(), pointer: None };
     out.text("fact", action);
     match fact {
@@ -84,71 +86,74 @@ pub fn write_fact(fact: &Fact) -> Written {
         Fact::Ended { ending } => out.text("ending", ending.name()),
     }
     let Writer { context, pointer } = out;
-    Written { event_type, outcome, resource_id: resource, action, pointer, context }
+    Written { body, outcome, resource_id: resource, action, pointer, context }
 }
 
-type Envelope = (EventType, Outcome, &'static str, Option<String>);
+type Envelope = (EventBody, Outcome, &'static str, Option<String>);
 
 fn envelope(fact: &Fact) -> Envelope {
     let done = |good: bool| if good { Outcome::Accepted } else { Outcome::Failed };
-    let accepted = |event_type, action, resource: Option<&String>| {
-        (event_type, Outcome::Accepted, action, resource.cloned())
+    let accepted = |body, action, resource: Option<&String>| {
+        (body, Outcome::Accepted, action, resource.cloned())
     };
     match fact {
-        Fact::Started { .. } => accepted(EventType::ProcessStart, "start", None),
-        Fact::Resumed => accepted(EventType::ProcessResume, "resume", None),
-        Fact::Entered { phase } => accepted(EventType::ProcessPhase, "enter", Some(phase)),
-        Fact::Left { phase } => accepted(EventType::ProcessPhase, "leave", Some(phase)),
+        Fact::Started { .. } => accepted(EventBody::ProcessStart, "start", None),
+        Fact::Resumed => accepted(EventBody::ProcessResume, "resume", None),
+        Fact::Entered { phase } => accepted(EventBody::ProcessPhase, "enter", Some(phase)),
+        Fact::Left { phase } => accepted(EventBody::ProcessPhase, "leave", Some(phase)),
         Fact::Judged { gate, verdict } => {
             let outcome = if verdict.opens { Outcome::Accepted } else { closed(gate, verdict) };
-            (EventType::GateVerdict, outcome, "judge", Some(gate.clone()))
+            (EventBody::GateVerdict, outcome, "judge", Some(gate.clone()))
         }
-        Fact::Intent { step, .. } => accepted(EventType::ProcessIntent, "intent", Some(step)),
+        Fact::Intent { step, .. } => accepted(EventBody::ProcessIntent, "intent", Some(step)),
         Fact::Part { step, status, .. } => {
-            let event_type = match status {
-                PartStatus::Planned | PartStatus::Intent => EventType::ProcessIntent,
-                PartStatus::Done => EventType::ProcessOutcome,
+            let body = match status {
+                PartStatus::Planned | PartStatus::Intent => EventBody::ProcessIntent,
+                PartStatus::Done => EventBody::ProcessOutcome,
             };
-            accepted(event_type, "part", Some(step))
+            accepted(body, "part", Some(step))
         }
         Fact::Outcome { step, result, .. } => {
             let good = matches!(result, StepResult::Applied | StepResult::Withheld);
-            (EventType::ProcessOutcome, done(good), "outcome", Some(step.clone()))
+            (EventBody::ProcessOutcome, done(good), "outcome", Some(step.clone()))
         }
         Fact::Stopped { stop, .. } => {
-            let refused = Outcome::Refused(refusal(stop));
-            (EventType::MigrationRefusal, refused, "stop", Some(stop.subject.clone()))
+            let refused = Outcome::Refused(stop.refusal());
+            (EventBody::MigrationRefusal, refused, "stop", Some(stop.subject.clone()))
         }
         Fact::Incident { stop } => {
-            (EventType::ProcessIncident, Outcome::Failed, "incident", Some(stop.subject.clone()))
+            (EventBody::ProcessIncident, Outcome::Failed, "incident", Some(stop.subject.clone()))
         }
-        Fact::UndoIntent { step } => accepted(EventType::ProcessUndo, "undo_intent", Some(step)),
+        Fact::UndoIntent { step } => accepted(EventBody::ProcessUndo, "undo_intent", Some(step)),
         Fact::UndoOutcome { step, done: good, .. } => {
-            (EventType::ProcessUndo, done(*good), "undo_outcome", Some(step.clone()))
+            (EventBody::ProcessUndo, done(*good), "undo_outcome", Some(step.clone()))
         }
-        Fact::RollbackStarted => accepted(EventType::MigrationRollback, "rollback", None),
+        Fact::RollbackStarted => accepted(EventBody::MigrationRollback, "rollback", None),
         Fact::Ended { ending } => {
             let good = matches!(ending, Ending::Done | Ending::RolledBack);
-            (EventType::ProcessEnd, done(good), "end", None)
+            (EventBody::ProcessEnd, done(good), "end", None)
         }
     }
 }
 
 fn closed(gate: &str, verdict: &GateVerdict) -> Outcome {
     Outcome::Refused(Refusal {
-        class: RefusalClass::EvidencePreconditionFailed,
-        code: format!("gate.{}", verdict.verdict),
+        class: gate_class(gate, &verdict.verdict),
+        code: gate_code(&verdict.verdict).name().to_owned(),
         subject: gate.to_owned(),
         reason: Some(cut(&verdict.reason)).filter(|reason| !reason.is_empty()),
     })
 }
 
-fn refusal(stop: &Stop) -> Refusal {
-    Refusal {
-        class: stop.class,
-        code: stop.code.clone(),
-        subject: stop.subject.clone(),
-        reason: Some(cut(&stop.reason)).filter(|reason| !reason.is_empty()),
+impl Stop {
+    /// The same as the refusal of an event.
+    pub(crate) fn refusal(&self) -> Refusal {
+        Refusal {
+            class: self.class,
+            code: self.code.clone(),
+            subject: self.subject.clone(),
+            reason: Some(cut(&self.reason)).filter(|reason| !reason.is_empty()),
+        }
     }
 }
 

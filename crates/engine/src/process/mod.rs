@@ -13,6 +13,7 @@ pub(crate) use apply::check_part;
 pub use apply::{Illegal, apply};
 pub use decide::{Command, Refused, decide};
 pub use definition::{Node, NotAProcess, Phase, Process, Repeat, Undo};
+pub(crate) use event::cut;
 pub use event::{FactError, Written, read_fact, write_fact};
 pub use fact::{Fact, StepResult, Stop};
 pub use next::{Next, next};

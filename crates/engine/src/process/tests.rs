@@ -52,6 +52,10 @@ fn start() -> Command {
     }
 }
 
+fn take_back() -> Command {
+    Command::Rollback { plan: plan() }
+}
+
 fn stop(subject: &str) -> Stop {
     Stop::precondition("gate.closed", subject, "because".into(), "do this".into())
 }
@@ -188,15 +192,20 @@ fn how_runs_end_and_what_is_undone() {
 #[test]
 fn a_rollback_goes_back_newest_first_and_only_once() {
     let (mut state, mut facts) = run_in(&world(&[], &[], &[]));
-    commit(&mut state, Command::Rollback, &mut facts);
+    commit(&mut state, take_back(), &mut facts);
     drive(&mut state, &world(&[], &[], &[]), &mut facts);
     assert_eq!(state.run.as_ref().unwrap().status, Status::Ended(Ending::RolledBack));
     assert_eq!(undone(&facts), ["point", "write"]);
     assert_eq!(state.run.as_ref().unwrap().standing(), ["copy", "archive"]);
-    assert_eq!(decide(&state, Command::Rollback, now()), Err(Refused::NothingToRollBack));
-    assert_eq!(decide(&State::default(), Command::Rollback, now()), Err(Refused::NoRun));
+    assert_eq!(decide(&state, take_back(), now()), Err(Refused::NothingToRollBack));
+    assert_eq!(decide(&State::default(), take_back(), now()), Err(Refused::NoRun));
+    let (started, now_other) = (plan(), Digest::of(b"another plan"));
+    assert_eq!(
+        decide(&state, Command::Rollback { plan: now_other }, now()),
+        Err(Refused::PlanChanged { started, now: now_other })
+    );
     let (unknown, _) = run_in(&world(&[], &["point"], &[]));
-    assert_eq!(decide(&unknown, Command::Rollback, now()), Err(Refused::Unsettled));
+    assert_eq!(decide(&unknown, take_back(), now()), Err(Refused::Unsettled));
 }
 
 #[test]
@@ -205,7 +214,7 @@ fn a_rollback_before_the_point_of_no_return_takes_everything_back() {
     let entered = |fact: &Fact| *fact == Fact::Entered { phase: "switch".into() };
     let mut kept = facts.get(..facts.iter().position(entered).unwrap()).unwrap().to_vec();
     let mut state = fold(&kept);
-    commit(&mut state, Command::Rollback, &mut kept);
+    commit(&mut state, take_back(), &mut kept);
     drive(&mut state, &world(&[], &[], &[]), &mut kept);
     assert_eq!(state.run.as_ref().unwrap().status, Status::Ended(Ending::RolledBack));
     assert_eq!(undone(&kept), ["copy", "write"]);
@@ -282,7 +291,7 @@ fn a_dry_run_withholds_steps_and_lets_gates_be_not_run() {
     let run = state.run.as_ref().unwrap();
     assert_eq!(run.status, Status::Ended(Ending::Done));
     assert!(run.undo.is_empty());
-    assert!(decide(&state, Command::Rollback, now()).is_err());
+    assert!(decide(&state, take_back(), now()).is_err());
     // Outside of a dry run nothing may be withheld.
     let (mut state, mut facts) = (State::default(), Vec::new());
     commit(&mut state, self::start(), &mut facts);
@@ -361,8 +370,8 @@ proptest! {
         let world = World { failing, unknown: Vec::new(), undo_fails: Vec::new() };
         let (mut state, mut facts) = run_in(&world);
         let again = world.clone();
-        if decide(&state, Command::Rollback, now()).is_ok() {
-            commit(&mut state, Command::Rollback, &mut facts);
+        if decide(&state, take_back(), now()).is_ok() {
+            commit(&mut state, take_back(), &mut facts);
             drive(&mut state, &again, &mut facts);
         }
         let mut state = State::default();
@@ -381,7 +390,7 @@ proptest! {
 fn seal(fact: &Fact) -> Event {
     let written = write_fact(fact);
     let draft = EventDraft {
-        event_type: written.event_type,
+        event_type: written.body.event_type(),
         actor: "test".into(),
         actor_details: None,
         tenant_id: "test".into(),

@@ -8,14 +8,16 @@ use carnet_bundle::{
     VerifiedImport, Work, digest_collection, plan_import, run_import, verify_target,
 };
 use carnet_connect::{LoadMode, Progress, StoreSnapshot, VectorRepository};
-use carnet_ledger::{Digest, EventType, Object, Value};
+use carnet_ledger::{Artifact, Digest, EventBody, Object, Package, Value};
 use carnet_model::gate::{self, Definition, Facts, Observation, Rule, content_root};
 use carnet_model::{CollectionContract, CollectionName, IndexSpec, plan};
+use serde_json::json;
 
+use super::declared::{authority, rule};
 use super::drive::{closed, reason};
-use super::recorder::{Envelope, Note, Recorder};
+use super::recorder::{Envelope, Note, Recorder, put_json};
 use super::report::{self, CollectionReport, Report};
-use super::{AUTHORITY, Engine};
+use super::{Engine, notes, unfinished};
 use crate::error::{EngineError, StepError};
 use crate::journal::LogProfile;
 use crate::process::{
@@ -25,6 +27,7 @@ use crate::process::{
 use crate::step::import::{Parts, intent, take_back};
 use crate::step::{digest_of, number};
 
+const PHASE: &str = "copy";
 const LOAD: &str = "copy/load_records";
 const BACK: &str = "copy/read_back";
 const GATE: &str = "copy/content_root";
@@ -110,8 +113,20 @@ fn process() -> Process {
         step(BACK, Undo::Nothing),
         Node::Gate { name: GATE.into() },
     ];
-    let phase = Phase { name: "copy".into(), commits: false, nodes };
+    let phase = Phase { name: PHASE.into(), commits: false, nodes };
     Process { name: "copy/v1".into(), phases: vec![phase] }
+}
+
+/// What was copied, as a package. A copy has no snapshot: its manifest is the object that lists what
+/// each collection of the target must be, with its contract, count and root.
+fn package(expected: Digest, integrity_verified: bool) -> Package {
+    let manifest = Artifact { artifact_type: "collection_roots", digest: expected };
+    Package { manifest, integrity_verified, workload_id: None }
+}
+
+/// The object that lists what each collection of the target must be.
+fn expected_of(run: &RunState) -> Option<Digest> {
+    digest_of(&run.step(LOAD)?.facts, "expected")
 }
 
 impl Engine {
@@ -121,18 +136,16 @@ impl Engine {
     pub fn copy(&self, job: &CopyJob<'_>) -> Result<CopyReport, EngineError> {
         let (journal, state) = self.open(LogProfile::default(), None)?;
         let description = journal.put_value(&job.description())?;
-        let policy = serde_json::to_vec(&job.rule()).unwrap_or_default();
-        journal.put(&policy)?;
-        journal.put(AUTHORITY)?;
         let envelope = Envelope {
             actor: self.actor.clone(),
             tenant: self.actor.clone(),
             plan_object: description,
-            authority: Digest::of(AUTHORITY),
-            policy: Digest::of(&policy),
+            authority: put_json(&journal, &authority(None))?,
+            policy: put_json(&journal, &json!({ "rules": [rule(PHASE, &job.rule())] }))?,
             jurisdiction: None,
             classification: None,
         };
+        let resumed = unfinished(&state);
         let recorder = Recorder::new(journal, state, envelope);
         let command = Command::Run {
             run: self.ids.next_id().to_string(),
@@ -141,7 +154,10 @@ impl Engine {
             process: process(),
             again: true,
         };
-        recorder.command(command, Vec::new(), self.clock.as_ref())?;
+        let action = if resumed { "resume" } else { "start" };
+        let mut notes: Vec<Note> = notes::verified(&recorder).into_iter().collect();
+        notes.push(notes::authority(job.target.label(), action));
+        recorder.command(command, notes, self.clock.as_ref())?;
         let (verified, sources) = (None, BTreeMap::new());
         let mut copying = Copying { engine: self, job, recorder: &recorder, verified, sources };
         while copying.go_on()? {}
@@ -171,13 +187,13 @@ impl Copying<'_> {
         match next(&run) {
             Next::Enter(phase) => self.tell(Command::Enter(phase), Vec::new())?,
             Next::Leave(phase) => {
-                let note = Note::done(EventType::MigrationValidate, "leave_phase").about(GATE);
-                self.tell(Command::Leave(phase), vec![note])?;
+                let notes = self.left(&run)?;
+                self.tell(Command::Leave(phase), notes)?;
             }
             Next::End(ending) => self.tell(Command::End(ending), Vec::new())?,
             Next::Begin(step) => self.begin(step)?,
             Next::Settle(step) => self.settle(&run, step)?,
-            Next::Judge(gate) => self.judge(gate)?,
+            Next::Judge(gate) => self.judge(&run, gate)?,
             Next::Undo(step) => self.undo(&run, step)?,
             Next::Wait | Next::Nothing => return Ok(false),
         }
@@ -259,22 +275,39 @@ impl Copying<'_> {
             Ok(run_import(&planned, source, job.target, &self.parts(), &job.work())?)
         })?;
         let records = imported.expected.iter().map(|it| it.records).sum();
+        let expected = self.recorder.put_json(&imported.expected)?;
         let counts = [
             ("records", number(records)),
             ("ranges_written", number(imported.ranges_written)),
             ("ranges_kept", number(imported.ranges_kept)),
-            ("expected", self.recorder.put_json(&imported.expected)?.into()),
+            ("expected", expected.into()),
         ];
         let facts = counts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let note = Note::done(EventType::MigrationImport, "import")
+        // What was written is read back in the next step.
+        let note = Note::done(EventBody::MigrationImport(package(expected, false)), "import")
             .about(job.target.label())
+            .pointing(expected)
             .with("records", number(records));
         Ok((facts, vec![note]))
     }
 
+    /// The target was read back, and its content is what it must be.
+    fn left(&self, run: &RunState) -> Result<Vec<Note>, StepError> {
+        let mut notes: Vec<Note> = self.table(run).allowed(self.recorder)?.into_iter().collect();
+        if let Some(expected) = expected_of(run) {
+            let body = EventBody::MigrationValidate(package(expected, notes::is_open(run, GATE)));
+            notes.push(Note::done(body, "leave_phase").about(GATE).pointing(expected));
+        }
+        Ok(notes)
+    }
+
+    fn table(&self, run: &RunState) -> notes::Table {
+        let rule = self.job.rule().digest();
+        notes::Table::of(run, PHASE, |_| Some(rule))
+    }
+
     fn read_back(&mut self, run: &RunState) -> Result<(Object, Vec<Note>), StepError> {
-        let facts = run.step(LOAD).map(|step| step.facts.clone()).unwrap_or_default();
-        let digest = digest_of(&facts, "expected").ok_or_else(|| {
+        let digest = expected_of(run).ok_or_else(|| {
             StepError::new(carnet_model::Code::BUG, "nothing is recorded of the load")
         })?;
         let expected: Vec<Expected> = self.recorder.get_json(digest)?;
@@ -294,11 +327,10 @@ impl Copying<'_> {
         Ok((Object::from([("details".to_owned(), details.into())]), Vec::new()))
     }
 
-    fn judge(&self, gate: String) -> Result<(), EngineError> {
+    fn judge(&self, run: &RunState, gate: String) -> Result<(), EngineError> {
         let definition = self.job.rule();
         let now_us = self.engine.clock.now().unix_millis().saturating_mul(1_000);
-        let inputs = self.recorder.run();
-        let inputs = inputs.as_ref().and_then(|run| run.step(LOAD)).map(|step| &step.inputs);
+        let inputs = run.step(LOAD).map(|step| &step.inputs);
         let planned = self.planned(inputs.unwrap_or(&Object::new()))?;
         let collections = self.verified.iter().flat_map(|verified| &verified.collections);
         let collections = collections.map(|one| {
@@ -332,7 +364,12 @@ impl Copying<'_> {
             observation: Some(self.recorder.put_json(&observation)?),
         };
         let stop = closed(&gate, &evaluation);
-        self.tell(Command::Judge { gate, verdict, stop }, Vec::new())
+        let mut notes = Vec::new();
+        if !verdict.opens {
+            let table = self.table(run).with(&gate, Some(definition.digest()), &verdict);
+            notes.push(table.denied(&stop, self.recorder)?);
+        }
+        self.tell(Command::Judge { gate, verdict, stop }, notes)
     }
 
     fn undo(&self, run: &RunState, step: String) -> Result<(), EngineError> {

@@ -1,16 +1,18 @@
 //! The loop: what follows, doing it, recording it.
 
-use carnet_ledger::{EventType, Object, RefusalClass};
+use carnet_ledger::Object;
 use carnet_model::Code;
 use carnet_model::gate::{Evaluation, Verdict};
 use carnet_model::plan::{PhaseName, StepName};
 
+use super::notes;
 use super::process_of::node_name;
 use super::recorder::Note;
 use crate::error::{EngineError, StepError};
 use crate::gate;
 use crate::process::{Command, GateVerdict, Next, RunState, StepResult, StepStatus, Stop, next};
-use crate::step::{self, Context, Done, number};
+use crate::refusal::gate_class;
+use crate::step::{self, Context, Done};
 
 /// Goes on until nothing is left to do, or a person must act.
 pub(super) fn drive(cx: &Context<'_>) -> Result<(), EngineError> {
@@ -19,7 +21,7 @@ pub(super) fn drive(cx: &Context<'_>) -> Result<(), EngineError> {
         match next(&run) {
             Next::Enter(phase) => tell(cx, Command::Enter(phase), Vec::new())?,
             Next::Leave(phase) => {
-                let notes = leaving(&run, &phase);
+                let notes = notes::left(cx, &run, &phase)?;
                 tell(cx, Command::Leave(phase), notes)?;
             }
             Next::Judge(gate) => judge(cx, &run, gate)?,
@@ -135,7 +137,8 @@ fn judge(cx: &Context<'_>, run: &RunState, node: String) -> Result<(), EngineErr
         remedy: evaluation.judgement.remedy.clone().unwrap_or_default(),
         observation,
     };
-    tell(cx, Command::Judge { gate: node, verdict, stop }, Vec::new())
+    let notes = notes::judged(cx, run, phase, &node, &verdict, &stop)?;
+    tell(cx, Command::Judge { gate: node, verdict, stop }, notes)
 }
 
 pub(super) fn reason(evaluation: &Evaluation) -> String {
@@ -149,16 +152,7 @@ pub(super) fn reason(evaluation: &Evaluation) -> String {
 
 pub(super) fn closed(node: &str, evaluation: &Evaluation) -> Stop {
     let code = evaluation.code().unwrap_or(Code::GATE_CLOSED);
-    let class = match evaluation.judgement.verdict {
-        Verdict::Error => RefusalClass::DependencyUnavailableFailClosed,
-        Verdict::Pass | Verdict::Fail | Verdict::NoData | Verdict::Stale | Verdict::NotRun => {
-            if node.ends_with("/losses") {
-                RefusalClass::PolicyDenied
-            } else {
-                RefusalClass::EvidencePreconditionFailed
-            }
-        }
-    };
+    let class = gate_class(node, evaluation.judgement.verdict.name());
     Stop {
         class,
         code: code.name().to_owned(),
@@ -166,34 +160,4 @@ pub(super) fn closed(node: &str, evaluation: &Evaluation) -> Stop {
         reason: reason(evaluation),
         remedy: evaluation.judgement.remedy.clone().unwrap_or_default(),
     }
-}
-
-/// Reports that a phase is over: its rule is that all of its gates are open.
-fn leaving(run: &RunState, phase: &str) -> Vec<Note> {
-    if run.dry_run {
-        return Vec::new();
-    }
-    let prefix = format!("{phase}/");
-    let open = run
-        .process
-        .nodes()
-        .filter_map(|(_, node)| run.gate(node.name()).filter(|_| node.name().starts_with(&prefix)));
-    let gates: Vec<_> = open.filter_map(|gate| gate.last.as_ref()).collect();
-    let mut notes = Vec::new();
-    if !gates.is_empty() {
-        let damaged = gates.iter().map(|verdict| verdict.damaged).sum();
-        let note = Note::done(EventType::PolicyEvaluate, "leave_phase")
-            .about(phase)
-            .with("rule", "every gate of the phase is open".into())
-            .with("gates", number(gates.len() as u64))
-            .with("damaged_copies_refused", number(damaged));
-        notes.push(note);
-    }
-    let event_type = match phase {
-        "verify" => EventType::KnowledgeSnapshotReady,
-        "validate" => EventType::MigrationValidate,
-        _ => return notes,
-    };
-    notes.push(Note::done(event_type, "leave_phase").about(phase));
-    notes
 }

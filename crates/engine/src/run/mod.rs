@@ -1,7 +1,9 @@
 //! Running a plan: one loop asks the core what follows, does it, and records it.
 
 mod copy;
+mod declared;
 mod drive;
+pub(crate) mod notes;
 mod process_of;
 pub(crate) mod recorder;
 mod report;
@@ -11,8 +13,8 @@ use std::sync::Arc;
 
 use carnet_bundle::{SnapshotTime, Work};
 use carnet_connect::Progress;
-use carnet_ledger::{Digest, Event, EventType, EvidenceProfile, HashProfile, SigningKey};
-use carnet_model::plan::{self, Plan};
+use carnet_ledger::{Digest, Event, SigningKey};
+use carnet_model::plan::Plan;
 
 pub use copy::{CopyJob, CopyReport};
 pub use report::{CollectionReport, GateReport, PhaseReport, Report, StopReport, SwitchReport};
@@ -22,8 +24,8 @@ use crate::fault::Faults;
 use crate::journal::{Journal, LogProfile, LogReader};
 use crate::process::{Command, Ending, Refused, State, Status};
 use crate::source::{Clock, IdSource};
-use crate::step::{Context, Parts, StoreOpener, number};
-use recorder::{Envelope, Note, Recorder};
+use crate::step::{Context, Parts, StoreOpener};
+use recorder::{Envelope, Note, Recorder, put_json};
 
 /// Runs plans in one state directory.
 pub struct Engine {
@@ -85,6 +87,13 @@ impl Engine {
             self.open(profile(request.plan), request.signer.clone())?
         };
         let (recorder, resumed) = self.recorder(request, journal, state)?;
+        let migration = &request.plan.document().migration;
+        let mut notes: Vec<Note> = notes::verified(&recorder).into_iter().collect();
+        if resumed {
+            notes.push(notes::authority(migration.as_str(), "resume"));
+        } else {
+            notes.extend(notes::start(&recorder, request.plan)?);
+        }
         let command = Command::Run {
             run: self.ids.next_id().to_string(),
             plan: request.plan.digest(),
@@ -92,8 +101,7 @@ impl Engine {
             process: process_of::process_of(request.plan),
             again: false,
         };
-        let notes = if resumed { Vec::new() } else { vec![authority(request.plan)] };
-        match recorder.command(command, notes, self.clock.as_ref()) {
+        match self.ask(request, &recorder, "run", command, notes) {
             Ok(()) => {}
             Err(EngineError::Refused(Refused::Done)) => {
                 return self.report(request, &recorder, true);
@@ -111,16 +119,38 @@ impl Engine {
             return Err(EngineError::NoRun(self.state.clone()));
         }
         let (journal, state) = self.open(profile(request.plan), request.signer.clone())?;
-        if let Some(run) = &state.run
-            && run.plan != request.plan.digest()
-        {
-            let (started, now) = (run.plan, request.plan.digest());
-            return Err(Refused::PlanChanged { started, now }.into());
-        }
         let (recorder, _) = self.recorder(request, journal, state)?;
-        recorder.command(Command::Rollback, Vec::new(), self.clock.as_ref())?;
+        let migration = &request.plan.document().migration;
+        let mut notes: Vec<Note> = notes::verified(&recorder).into_iter().collect();
+        notes.push(notes::authority(migration.as_str(), "rollback"));
+        let command = Command::Rollback { plan: request.plan.digest() };
+        self.ask(request, &recorder, "rollback", command, notes)?;
         drive::drive(&self.context(request, &recorder))?;
         self.report(request, &recorder, false)
+    }
+
+    /// Gives a person's command to the core. A refusal is recorded where it falls; that a run is
+    /// done already is no refusal of running it.
+    fn ask(
+        &self,
+        request: &RunRequest<'_>,
+        recorder: &Recorder,
+        asked: &'static str,
+        command: Command,
+        notes: Vec<Note>,
+    ) -> Result<(), EngineError> {
+        let error = match recorder.command(command, notes, self.clock.as_ref()) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        if let EngineError::Refused(refused) = &error
+            && *refused != Refused::Done
+        {
+            let id = self.ids.next_id().to_string();
+            let note = notes::refused(refused, error.code(), asked, request.plan);
+            recorder.outside_of_runs(&id, note)?;
+        }
+        Err(error)
     }
 
     /// The journal, and what its events add up to.
@@ -143,14 +173,8 @@ impl Engine {
         journal: Journal,
         state: State,
     ) -> Result<(Recorder, bool), EngineError> {
-        let plan_object = journal.put(request.plan.canonical().as_bytes())?;
-        journal.put(policy(request.plan).as_bytes())?;
-        journal.put(AUTHORITY)?;
-        let envelope = envelope(request.plan, &self.actor, plan_object);
-        let resumed = state.run.as_ref().is_some_and(|run| match run.status {
-            Status::Running(_) | Status::Waiting(_) => true,
-            Status::Ended(_) => false,
-        });
+        let envelope = envelope(request.plan, &self.actor, &journal)?;
+        let resumed = unfinished(&state);
         Ok((Recorder::new(journal, state, envelope), resumed))
     }
 
@@ -207,57 +231,29 @@ pub fn status(state: &Path) -> Result<Report, EngineError> {
 
 fn profile(plan: &Plan) -> LogProfile {
     let evidence = &plan.document().evidence;
-    LogProfile {
-        hash: match evidence.hash_profile {
-            plan::HashProfile::EcsHashV1 => HashProfile::EcsHashV1,
-            plan::HashProfile::Rfc8785 => HashProfile::Rfc8785Sha256V1,
-        },
-        evidence: Some(match evidence.profile {
-            plan::EvidenceProfile::Baseline => EvidenceProfile::Baseline,
-            plan::EvidenceProfile::Admissible => EvidenceProfile::Admissible,
-        }),
-    }
+    LogProfile { hash: evidence.hash_profile.into(), evidence: Some(evidence.profile.into()) }
 }
 
-/// The rules and thresholds in force: the definitions of all gates.
-fn policy(plan: &Plan) -> String {
-    let mut text = String::new();
-    for phase in plan.phases() {
-        for gate in &phase.gates {
-            for part in [phase.name.name(), " ", gate.gate().id(), " "] {
-                text.push_str(part);
-            }
-            text.push_str(&gate.digest().to_string());
-            text.push('\n');
-        }
-    }
-    text
-}
-
-/// Who may approve: a plan of this version names nobody.
-const AUTHORITY: &[u8] = br#"{"approvers":[]}"#;
-
-fn envelope(plan: &Plan, actor: &str, plan_object: Digest) -> Envelope {
+/// What all events of this plan's run say, with the objects that they name.
+fn envelope(plan: &Plan, actor: &str, journal: &Journal) -> Result<Envelope, EngineError> {
     let document = plan.document();
     let governance = document.governance.as_ref();
-    let said = |label: Option<&plan::Label>| label.map(ToString::to_string);
-    Envelope {
+    Ok(Envelope {
         actor: actor.to_owned(),
         tenant: document.evidence.tenant.to_string(),
-        plan_object,
-        authority: Digest::of(AUTHORITY),
-        policy: Digest::of(policy(plan).as_bytes()),
-        jurisdiction: said(governance.and_then(|it| it.jurisdiction.as_ref())),
-        classification: said(governance.and_then(|it| it.classification.as_ref())),
-    }
+        plan_object: journal.put(plan.canonical().as_bytes())?,
+        authority: put_json(journal, &declared::authority(Some(document.owner.as_str())))?,
+        policy: put_json(journal, &declared::rules(plan))?,
+        jurisdiction: governance.and_then(|it| it.jurisdiction.as_ref()).map(ToString::to_string),
+        classification: governance
+            .and_then(|it| it.classification.as_ref())
+            .map(ToString::to_string),
+    })
 }
 
-/// The decision that the run may start: the plan names nobody who must approve it.
-fn authority(plan: &Plan) -> Note {
-    Note::done(EventType::AuthorityCheck, "start")
-        .about(plan.document().migration.to_string())
-        .with("approvers", number(0))
-        .with("rule", "the plan names no approvers: who can write the state may run it".into())
+/// Whether there is a run to go on with.
+fn unfinished(state: &State) -> bool {
+    state.run.as_ref().is_some_and(|run| ending(run.status).is_none())
 }
 
 /// How the run ended, where it did.

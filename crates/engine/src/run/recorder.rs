@@ -4,7 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use carnet_ledger::{
-    ActorDetails, ActorKind, Digest, Event, EventDraft, EventType, Object, Outcome, Value,
+    ActorDetails, ActorKind, Digest, Event, EventBody, EventDraft, Object, Outcome, Refusal, Value,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,27 +38,30 @@ pub(crate) struct Envelope {
 /// A report beside the facts: it changes no state.
 #[derive(Debug, Clone)]
 pub(crate) struct Note {
-    pub(crate) event_type: EventType,
-    pub(crate) outcome: Outcome,
-    pub(crate) action: &'static str,
-    pub(crate) resource: Option<String>,
-    pub(crate) pointer: Option<Digest>,
-    pub(crate) context: Object,
-    pub(crate) fields: Object,
+    body: EventBody,
+    outcome: Outcome,
+    action: &'static str,
+    resource: Option<String>,
+    pointer: Option<Digest>,
+    context: Object,
 }
 
 impl Note {
     /// A report that something was done.
-    pub(crate) fn done(event_type: EventType, action: &'static str) -> Self {
+    pub(crate) fn done(body: EventBody, action: &'static str) -> Self {
         Self {
-            event_type,
+            body,
             outcome: Outcome::Accepted,
             action,
             resource: None,
             pointer: None,
             context: Object::new(),
-            fields: Object::new(),
         }
+    }
+
+    /// A report that something was refused.
+    pub(crate) fn refused(body: EventBody, action: &'static str, refusal: Refusal) -> Self {
+        Self { outcome: Outcome::Refused(refusal), ..Self::done(body, action) }
     }
 
     pub(crate) fn about(mut self, resource: impl Into<String>) -> Self {
@@ -96,6 +99,18 @@ pub(crate) fn fold(state: &mut State, event: &Event) -> Result<(), EngineError> 
     Ok(())
 }
 
+/// Stores a value as an object of the evidence, in canonical form.
+pub(crate) fn put_json(journal: &Journal, value: &impl Serialize) -> Result<Digest, StepError> {
+    let text = serde_json::to_vec(value).map_err(|error| {
+        StepError::new(carnet_model::Code::BUG, format!("cannot write an object: {error}"))
+    })?;
+    match Value::parse(&text, usize::MAX) {
+        Ok(value) => Ok(journal.put_value(&value)?),
+        // Floats and large integers have no canonical form; the text itself is kept.
+        Err(_) => Ok(journal.put(&text)?),
+    }
+}
+
 impl Recorder {
     pub(crate) fn new(journal: Journal, state: State, envelope: Envelope) -> Self {
         Self { envelope, inner: Mutex::new(Inner { journal, state }) }
@@ -115,6 +130,16 @@ impl Recorder {
         let mut inner = self.inner();
         let facts = decide(&inner.state, command, clock.now())?;
         self.append(&mut inner, &facts, notes)
+    }
+
+    /// Records what belongs to no run: a command that was refused. `id` is what the events of this
+    /// attempt share.
+    pub(crate) fn outside_of_runs(&self, id: &str, note: Note) -> Result<(), EngineError> {
+        let draft = self.note_draft(note, id);
+        let inner = self.inner();
+        inner.journal.append(vec![draft])?;
+        inner.journal.checkpoint()?;
+        Ok(())
     }
 
     /// Records a part of a step's work.
@@ -145,10 +170,15 @@ impl Recorder {
         });
         let run = started.or_else(|| inner.state.run.as_ref().map(|run| run.id.clone()));
         let run = run.unwrap_or_default();
-        let mut drafts: Vec<_> = facts.iter().map(|fact| self.fact_draft(fact, &run)).collect();
+        let Some((first, rest)) = facts.split_first() else { return Ok(()) };
+        // The notes are on the first fact; the others are what follows from it.
+        let beside = notes.len();
+        let mut drafts = vec![self.fact_draft(first, &run)];
         drafts.extend(notes.into_iter().map(|note| self.note_draft(note, &run)));
+        drafts.extend(rest.iter().map(|fact| self.fact_draft(fact, &run)));
         let events = inner.journal.append(drafts)?;
-        for (event, fact) in events.iter().zip(facts) {
+        let of_facts = events.iter().take(1).chain(events.iter().skip(1 + beside));
+        for (event, fact) in of_facts.zip(facts) {
             apply(&mut inner.state, fact, event.occurred_at)?;
         }
         // Where a phase or a run ends, or waits for a person, somebody may look.
@@ -164,13 +194,12 @@ impl Recorder {
     fn fact_draft(&self, fact: &Fact, run: &str) -> EventDraft {
         let written = write_fact(fact);
         let note = Note {
-            event_type: written.event_type,
+            body: written.body,
             outcome: written.outcome,
             action: written.action,
             resource: written.resource_id,
             pointer: written.pointer,
             context: written.context,
-            fields: Object::new(),
         };
         self.note_draft(note, run)
     }
@@ -178,7 +207,7 @@ impl Recorder {
     fn note_draft(&self, note: Note, run: &str) -> EventDraft {
         let envelope = &self.envelope;
         EventDraft {
-            event_type: note.event_type,
+            event_type: note.body.event_type(),
             actor: envelope.actor.clone(),
             actor_details: Some(ActorDetails {
                 id: envelope.actor.clone(),
@@ -198,7 +227,7 @@ impl Recorder {
             jurisdiction: envelope.jurisdiction.clone(),
             classification: envelope.classification.clone(),
             context: note.context,
-            fields: note.fields,
+            fields: note.body.fields(),
         }
     }
 
@@ -229,15 +258,7 @@ impl Recorder {
 
     /// Stores a value as an object, in canonical form.
     pub(crate) fn put_json(&self, value: &impl Serialize) -> Result<Digest, StepError> {
-        let wrong = |error: &dyn std::fmt::Display| {
-            StepError::new(carnet_model::Code::BUG, format!("cannot write an object: {error}"))
-        };
-        let text = serde_json::to_vec(value).map_err(|error| wrong(&error))?;
-        match Value::parse(&text, usize::MAX) {
-            Ok(value) => Ok(self.inner().journal.put_value(&value)?),
-            // Floats and large integers have no canonical form; the text itself is kept.
-            Err(_) => Ok(self.put(&text)?),
-        }
+        put_json(&self.inner().journal, value)
     }
 
     /// Reads a value from an object.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use carnet_ledger::{Digest, EventType, Object, Value};
+use carnet_ledger::{Digest, EventBody, Object, Value};
 use carnet_model::Code;
 
 use super::context::{Context, Done, digest_of};
@@ -66,7 +66,7 @@ pub(super) fn switch(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepErro
         .ok_or_else(|| StepError::new(Code::BUG, "the switch has no new value"))?;
     files::replace(&path(cx), &cx.recorder.private(new)?)?;
     cx.faults.pass("cutover/replaced")?;
-    let note = Note::done(EventType::MigrationCutover, "switch")
+    let note = Note::done(EventBody::MigrationCutover, "switch")
         .about(path(cx).display().to_string())
         .with("key", inputs.get("key").cloned().unwrap_or(Value::Null))
         .with("value", inputs.get("value").cloned().unwrap_or(Value::Null));

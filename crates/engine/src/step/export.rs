@@ -6,14 +6,20 @@ use std::path::Path;
 
 use carnet_bundle::{CollectionDigest, ExportRequest, SnapshotTime, export_view};
 use carnet_connect::Progress;
-use carnet_ledger::{Digest, EventType, Object};
+use carnet_ledger::{Digest, EventBody, Object, Package, SnapshotBody};
 use carnet_model::{Code, CollectionName, StoreUrl};
 use serde::{Deserialize, Serialize};
 
 use super::context::{Context, Done, flag_of, integer_of, number, text_of};
 use super::files;
 use crate::error::StepError;
+use crate::run::notes::snapshot_of;
 use crate::run::recorder::Note;
+
+use super::look::SourceSeen;
+
+/// The inventory of a snapshot.
+pub(super) const MANIFEST: &str = "manifest.json";
 
 /// What was exported.
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,31 +79,50 @@ pub(super) fn export(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepErro
         Ok(export_view(view, backend, &request, &cx.work)?)
     })?;
     cx.faults.pass("export/written")?;
-    let manifest = files::digest(&exported.path.join("manifest.json"))?;
+    // The manifest is evidence itself: events name it, and whoever checks them can read it.
+    let manifest = files::read(&exported.path.join(MANIFEST))?
+        .ok_or_else(|| StepError::new(Code::BUG, "the snapshot was written without a manifest"))?;
     let seen = ExportSeen {
         bytes: exported.bytes,
         left_behind: beside_the_store(cx, exported.left_behind),
-        manifest: manifest.unwrap_or_else(|| Digest::of(b"")),
+        manifest: cx.recorder.put(&manifest)?,
         collections: exported.collections,
     };
     let details = cx.recorder.put_json(&seen)?;
     let records = exported.manifest.record_count;
-    let note = |event_type, action| {
-        Note::done(event_type, action)
-            .about(exported.manifest.snapshot_id.clone())
-            .pointing(details)
+    let package = Package {
+        manifest: snapshot_of(seen.manifest),
+        integrity_verified: as_seen_before(cx, &seen)?,
+        workload_id: None,
+    };
+    let snapshot_id = exported.manifest.snapshot_id;
+    let snapshot =
+        SnapshotBody { snapshot_id: snapshot_id.clone(), manifest: package.manifest.clone() };
+    let note = |body, action, pointer| {
+        Note::done(body, action)
+            .about(snapshot_id.clone())
+            .pointing(pointer)
             .with("records", number(records))
             .with("bytes", number(exported.bytes))
     };
-    let mut export = note(EventType::MigrationExport, "export");
-    export.fields.insert("artifact_manifest_hash".to_owned(), hash(seen.manifest));
-    export.fields.insert("integrity_verified".to_owned(), true.into());
     Ok(Done::default()
         .fact("details", details)
         .count("records", records)
         .count("bytes", exported.bytes)
-        .note(export)
-        .note(note(EventType::KnowledgeSnapshotExported, "export_snapshot")))
+        .note(note(EventBody::MigrationExport(package), "export", details))
+        .note(note(
+            EventBody::KnowledgeSnapshotExported(snapshot),
+            "export_snapshot",
+            seen.manifest,
+        )))
+}
+
+/// Whether what was exported is what an earlier pass over the source has found: two readings that
+/// do not know of one another. A source that was written to in between gives another root.
+fn as_seen_before(cx: &Context<'_>, exported: &ExportSeen) -> Result<bool, StepError> {
+    let before: SourceSeen = cx.seen("prepare/describe_source")?;
+    let before = before.collections.iter().map(|it| (&it.digest.name, it.digest.root));
+    Ok(before.eq(exported.collections.iter().map(|it| (&it.name, it.root))))
 }
 
 /// Entries of the artifact folder that are neither artifacts nor the source's own files: a FAISS
@@ -112,10 +137,6 @@ fn beside_the_store(cx: &Context<'_>, entries: Vec<String>) -> Vec<String> {
     };
     let keep = |entry: &String| !one_folder || !own.contains(&entry.trim_end_matches('/'));
     entries.into_iter().filter(keep).collect()
-}
-
-pub(super) fn hash(digest: Digest) -> carnet_ledger::Value {
-    format!("sha256:{digest}").into()
 }
 
 fn governance(cx: &Context<'_>) -> BTreeMap<String, String> {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use carnet_bundle::{ManifestCollection, verify_snapshot};
 use carnet_ledger::Digest;
-use carnet_model::CollectionName;
 use carnet_model::gate::checksums::File;
+use carnet_model::{Code, CollectionName};
 use serde::{Deserialize, Serialize};
 
 use super::context::{Context, Done};
+use super::export::{ExportSeen, MANIFEST};
 use super::files;
 use crate::error::StepError;
 
@@ -61,6 +62,13 @@ pub(super) fn rehash(cx: &Context<'_>) -> Result<Done, StepError> {
         let first = verification.first_difference().unwrap_or("the snapshot was not compared");
         return Err(StepError::new(code, format!("{}: {first}", arrived.display()))
             .remedy("export it again"));
+    }
+    let exported: ExportSeen = cx.seen("export/export_snapshot")?;
+    let manifest_arrived = files.iter().find(|file| file.path == MANIFEST).and_then(|it| it.found);
+    if as_listed && manifest_arrived != Some(exported.manifest) {
+        let what = format!("{} is not the snapshot that was exported", arrived.display());
+        return Err(StepError::new(Code::SNAPSHOT_DAMAGED, what)
+            .remedy("move it away, and run the plan again"));
     }
     let manifest = verification.manifest;
     let seen = ArrivedSeen {

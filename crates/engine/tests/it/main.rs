@@ -5,6 +5,7 @@
 mod checkpoints;
 mod copy;
 mod crash;
+mod evidence;
 mod faults;
 mod journal;
 mod run;

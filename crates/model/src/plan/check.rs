@@ -22,6 +22,7 @@ const ARTIFACT_FOLDERS: [&str; 6] = ["bpmn", "prompts", "patterns", "examples", 
 /// All findings, errors and warnings.
 pub(super) fn check(document: &Document, tree: &Tree) -> Vec<Diagnostic> {
     let mut check = Check { document, tree, findings: Vec::new() };
+    check.evidence();
     check.stores();
     check.passwords();
     check.switch_value();
@@ -58,6 +59,18 @@ impl Check<'_> {
 
     fn target_url(&self) -> &StoreUrl {
         self.document.target.knowledge.store.url()
+    }
+
+    /// Some profiles take one way of hashing alone.
+    fn evidence(&mut self) {
+        let evidence = &self.document.evidence;
+        let profile = carnet_ledger::EvidenceProfile::from(evidence.profile);
+        let hash = carnet_ledger::HashProfile::from(evidence.hash_profile);
+        if let Some(wanted) = profile.hash_profile().filter(|wanted| *wanted != hash) {
+            let message = format!("{profile} asks for events that are hashed by {wanted}");
+            let at = self.tree.at(&["evidence", "hash_profile"]);
+            self.conflict(at, message, &format!("write {wanted}, or take the key out"));
+        }
     }
 
     fn stores(&mut self) {

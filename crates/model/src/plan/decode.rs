@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use carnet_ledger::{Family, families_missing};
+
 use super::diagnostic::{Diagnostic, Span};
 use super::document::{
     Cutover, Decommission, Document, Evidence, EvidenceProfile, Format, Governance, HashProfile,
@@ -100,13 +102,9 @@ fn governance(reader: &mut Reader, at: &Entry) -> Option<Governance> {
 fn evidence(reader: &mut Reader, at: Option<&Entry>, owner: Option<&Label>) -> Option<Evidence> {
     let fields = at.and_then(|at| mapping(reader, at, "`evidence`", keys::EVIDENCE));
     let get = |key| fields.as_ref().and_then(|fields| fields.get(key));
-    let profiles = [
-        ("ecs-evidence-baseline", EvidenceProfile::Baseline),
-        ("ecs-evidence-admissible", EvidenceProfile::Admissible),
-    ];
     let hashes =
         [("ecs-hash-v1", HashProfile::EcsHashV1), ("rfc8785-sha256-v1", HashProfile::Rfc8785)];
-    let profile = get("profile").and_then(|at| reader.word(at, &profiles));
+    let profile = get("profile").and_then(|at| evidence_profile(reader, at));
     let hash_profile = get("hash_profile").and_then(|at| reader.word(at, &hashes));
     let tenant = get("tenant").and_then(|at| reader.written(at));
     Some(Evidence {
@@ -114,6 +112,29 @@ fn evidence(reader: &mut Reader, at: Option<&Entry>, owner: Option<&Label>) -> O
         tenant: tenant.or_else(|| owner.cloned())?,
         hash_profile: hash_profile.unwrap_or_default(),
     })
+}
+
+/// A profile that no process of this build can meet is refused with what would be missing.
+fn evidence_profile(reader: &mut Reader, at: &Entry) -> Option<EvidenceProfile> {
+    let demanding = carnet_ledger::EvidenceProfile::RegulatedMl;
+    if !matches!(&at.node.value, Value::Text(text) if text == demanding.name()) {
+        let profiles = [
+            ("ecs-evidence-baseline", EvidenceProfile::Baseline),
+            ("ecs-evidence-admissible", EvidenceProfile::Admissible),
+            ("ecs-evidence-ncp", EvidenceProfile::Ncp),
+        ];
+        return reader.word(at, &profiles);
+    }
+    let written = Process::KnowledgeV1.families().iter().copied().collect();
+    let missing = families_missing(demanding, &written).into_iter().map(Family::name);
+    let missing = missing.collect::<Vec<_>>().join(" and ");
+    reader.push(Diagnostic::error(
+        Code::PLAN_UNSUPPORTED,
+        at.node.span,
+        format!("{demanding} asks for evidence of {missing}, which knowledge/v1 does not write"),
+        "write ecs-evidence-admissible or ecs-evidence-ncp",
+    ));
+    None
 }
 
 fn process(reader: &mut Reader, at: &Entry) -> Option<Process> {

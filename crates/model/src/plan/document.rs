@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use carnet_ledger::Family;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +78,17 @@ pub enum Process {
     KnowledgeV1,
 }
 
+impl Process {
+    /// The families of evidence that a run of it and an export write.
+    pub const fn families(self) -> &'static [Family] {
+        match self {
+            Self::KnowledgeV1 => {
+                &[Family::Auth, Family::Pol, Family::Evid, Family::Exit, Family::Dep]
+            }
+        }
+    }
+}
+
 /// What the organisation says about the data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -96,7 +108,7 @@ pub struct Governance {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Evidence {
-    /// Which fields each event must have.
+    /// What the evidence must hold: fields of each event, families of events, the chain.
     #[schemars(default)]
     pub profile: EvidenceProfile,
     /// The tenant that stands in each event; the owner if nothing is said.
@@ -107,7 +119,7 @@ pub struct Evidence {
     pub hash_profile: HashProfile,
 }
 
-/// Which fields each event must have.
+/// What the evidence must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub enum EvidenceProfile {
@@ -115,9 +127,12 @@ pub enum EvidenceProfile {
     #[default]
     #[serde(rename = "ecs-evidence-baseline")]
     Baseline,
-    /// The envelope and the hash chain.
+    /// The envelope, the hash chain, and a declared way out.
     #[serde(rename = "ecs-evidence-admissible")]
     Admissible,
+    /// The envelope, the dependencies, and each artifact by its digest.
+    #[serde(rename = "ecs-evidence-ncp")]
+    Ncp,
 }
 
 /// How events are hashed.
@@ -147,6 +162,7 @@ impl From<EvidenceProfile> for carnet_ledger::EvidenceProfile {
         match profile {
             EvidenceProfile::Baseline => Self::Baseline,
             EvidenceProfile::Admissible => Self::Admissible,
+            EvidenceProfile::Ncp => Self::Ncp,
         }
     }
 }

@@ -97,6 +97,8 @@ const MISTAKES: &[Mistake] = &[
     mistake(FULL, "tenant: lab", "tenant: lab, signer: keys/op", &[("plan.unsupported", 5, 60)], "take the key out"),
     mistake(FULL, "P365D", "365 days", &[("plan.value", 4, 70)], "P365D"),
     mistake(FULL, "admissible", "admissable", &[("plan.value", 5, 22)], "did you mean ecs-evidence-admissible?"),
+    mistake(FULL, "ecs-evidence-admissible", "ecs-evidence-regulated-ml", &[("plan.unsupported", 5, 22)], "write ecs-evidence-admissible or ecs-evidence-ncp"),
+    mistake(FULL, "admissible, tenant: lab, hash_profile: ecs-hash-v1", "ncp, hash_profile: rfc8785-sha256-v1", &[("plan.conflict", 5, 54)], "write ecs-hash-v1"),
     mistake(FULL, "queries: 20", "queries: 0.5", &[("plan.value", 30, 22)], "from 1 to 10000"),
     mistake(FULL, "[index, _columns]", "[0.5]", &[("plan.value", 31, 15)], "\"0.5\""),
     mistake(FULL, "flag: lab/pause_ingestion", "flag: 1.5", &[("plan.value", 28, 18)], "put it in quotes"),
@@ -422,4 +424,21 @@ fn large_hostile_plans_are_answered_soon() {
         let (took, start) = (began.elapsed(), text.get(..20));
         assert!(took.as_secs() < 20, "{start:?} took {took:?}");
     }
+}
+
+#[test]
+fn a_profile_is_taken_if_the_process_can_meet_it_and_refused_with_what_is_missing() {
+    for profile in ["ecs-evidence-baseline", "ecs-evidence-admissible", "ecs-evidence-ncp"] {
+        let text = FULL.replace("ecs-evidence-admissible", profile);
+        let (plan, _) = Plan::open("plan.yaml", &text).unwrap();
+        let document = plan.document();
+        let taken = carnet_ledger::EvidenceProfile::from(document.evidence.profile);
+        assert_eq!(taken.name(), profile);
+        let written = document.process.families().iter().copied().collect();
+        assert_eq!(carnet_ledger::families_missing(taken, &written), []);
+    }
+    let text = FULL.replace("ecs-evidence-admissible", "ecs-evidence-regulated-ml");
+    let rejected = Plan::open("plan.yaml", &text).unwrap_err();
+    let said = &rejected.diagnostics.first().unwrap().message;
+    assert!(said.contains("EXEC and SUP"), "{said}");
 }

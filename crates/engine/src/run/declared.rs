@@ -1,0 +1,205 @@
+//! What a plan declares before anything is done, as objects of the evidence: the rules, who has
+//! authority, the way out, and what it all depends on. Nothing in them is looked up: they say what
+//! the plan says.
+
+use carnet_bundle::ARTIFACT_KINDS;
+use carnet_model::gate::Definition;
+use carnet_model::plan::{Document, PhaseName, Plan};
+use serde_json::{Value, json};
+
+/// The id of the way out that a plan declares: the plan itself.
+pub(super) fn exit_plan_id(plan: &Plan) -> String {
+    format!("sha256:{}", plan.digest())
+}
+
+/// The rules and thresholds in force: the definitions of all gates, in order.
+pub(super) fn rules(plan: &Plan) -> Value {
+    let phases = plan.phases().iter();
+    let gates =
+        phases.flat_map(|phase| phase.gates.iter().map(move |gate| (phase.name.name(), gate)));
+    json!({ "rules": gates.map(|(phase, gate)| rule(phase, gate)).collect::<Vec<_>>() })
+}
+
+/// One gate of a phase, with what it demands.
+pub(super) fn rule(phase: &str, gate: &Definition) -> Value {
+    json!({
+        "phase": phase,
+        "gate": gate.gate().id(),
+        "definition": gate,
+        "digest": gate.digest(),
+    })
+}
+
+/// Who may approve, and who answers for it, where the plan says it. A plan of this version names no
+/// approvers.
+pub(super) fn authority(owner: Option<&str>) -> Value {
+    json!({ "approvers": [], "owner": owner, "rule": START_RULE })
+}
+
+/// The rule by which a run may start.
+pub(super) const START_RULE: &str =
+    "the plan names no approvers: who can write the state directory may run it";
+
+/// The way out of the source: what moves, in which formats, by which phases, and how each is taken
+/// back.
+pub(super) fn exit_path(plan: &Plan) -> Value {
+    let document = plan.document();
+    let (source, target) = (&document.source, &document.target);
+    let phases = plan.phases().iter().map(|phase| {
+        let steps = phase.steps.iter().map(|step| {
+            json!({
+                "step": step.name.name(),
+                "changes": step.name.mutates(),
+                "does": step.does,
+                "undo": step.undo,
+            })
+        });
+        let gates = phase.gates.iter().map(|gate| gate.gate().id());
+        json!({
+            "phase": phase.name.name(),
+            "steps": steps.collect::<Vec<_>>(),
+            "gates": gates.collect::<Vec<_>>(),
+        })
+    });
+    let steps = plan.phases().iter().flat_map(|phase| &phase.steps);
+    let irreversible = steps.filter(|step| step.name.mutates() && step.undo.is_none());
+    json!({
+        "exit_plan_id": exit_plan_id(plan),
+        "migration": document.migration,
+        "owner": document.owner,
+        "from": {
+            "environment": source.name,
+            "store": source.knowledge.store,
+            "artifacts": source.knowledge.artifacts,
+        },
+        "to": {
+            "environment": target.name,
+            "store": target.knowledge.store,
+            "artifacts": target.knowledge.artifacts,
+        },
+        "moves": moves(document),
+        "losses_accepted": document.accept_loss,
+        "phases": phases.collect::<Vec<_>>(),
+        "point_of_no_return": PhaseName::Cutover.name(),
+        "irreversible_steps": irreversible.map(|step| step.name.name()).collect::<Vec<_>>(),
+    })
+}
+
+/// What leaves the source, and in which formats.
+fn moves(document: &Document) -> Vec<Value> {
+    let knowledge = &document.source.knowledge;
+    let collections = match &knowledge.collections {
+        Some(stated) => json!(stated.keys().collect::<Vec<_>>()),
+        None => json!("all"),
+    };
+    let mut moves = vec![
+        json!({
+            "what": "records",
+            "collections": collections,
+            "format": "Apache Parquet",
+            "files": ["embeddings.parquet", "digests.parquet"],
+            "columns_left_behind": knowledge.drop,
+        }),
+        json!({ "what": "contracts, counts and roots", "format": "JSON", "files": ["manifest.json"] }),
+        json!({ "what": "checksums", "format": "sha256sum", "files": ["checksums.sha256"] }),
+    ];
+    if artifacts_travel(document) {
+        moves.push(json!({
+            "what": "artifacts",
+            "format": "files, byte for byte",
+            "files": ARTIFACT_KINDS,
+        }));
+    }
+    moves
+}
+
+fn artifacts_travel(document: &Document) -> bool {
+    let (source, target) = (&document.source.knowledge, &document.target.knowledge);
+    source.artifacts.is_some() && target.artifacts.is_some()
+}
+
+/// The kinds of store that a plan can name as its target.
+const TARGETS: [&str; 3] = ["faiss", "sqlite", "postgres"];
+
+/// The systems and formats that the migration depends on, and whether something else could take
+/// the place of each.
+pub(super) fn dependencies(plan: &Plan) -> Value {
+    let document = plan.document();
+    json!({
+        "service_id": document.migration,
+        "plan": exit_plan_id(plan),
+        "depends_on": depends_on(document),
+    })
+}
+
+fn depends_on(document: &Document) -> Vec<Value> {
+    let (source, target) = (&document.source.knowledge, &document.target.knowledge);
+    let mut found = vec![
+        node(
+            "source_store",
+            &json!({ "store": source.store, "kind": source.store.url().kind() }),
+            &[PhaseName::Prepare, PhaseName::Quiesce, PhaseName::Export, PhaseName::Validate],
+            Err("the records are there"),
+        ),
+        node(
+            "target_store",
+            &json!({ "store": target.store, "kind": target.store.url().kind() }),
+            &[PhaseName::Prepare, PhaseName::Import, PhaseName::Validate],
+            Ok(&TARGETS),
+        ),
+        node(
+            "snapshot_formats",
+            &json!({ "formats": ["Apache Parquet", "JSON", "sha256sum"] }),
+            &[PhaseName::Export, PhaseName::Verify, PhaseName::Import],
+            Ok(&["any reader of these published formats"]),
+        ),
+    ];
+    if let Some(quiesce) = &document.quiesce {
+        let phases = [PhaseName::Quiesce, PhaseName::Cutover];
+        let why = "the writers of the source look at this file";
+        found.push(node("pause_flag", &json!({ "file": quiesce.flag }), &phases, Err(why)));
+    }
+    if let Some(transfer) = &document.transfer {
+        let phases = [PhaseName::Transfer, PhaseName::Verify, PhaseName::Import];
+        let what = json!({ "folder": transfer.inbox });
+        found.push(node("transfer_inbox", &what, &phases, Ok(&["any folder on the target side"])));
+    }
+    if let Some(cutover) = &document.cutover {
+        let what = json!({ "file": cutover.switch.env_file, "variable": cutover.switch.key });
+        let why = "the readers take the address of their store from this variable";
+        found.push(node("switch", &what, &[PhaseName::Cutover], Err(why)));
+    }
+    if let Some(decommission) = &document.decommission {
+        let what = json!({ "folder": decommission.archive });
+        found.push(node("archive", &what, &[PhaseName::Decommission], Ok(&["any folder"])));
+    }
+    for (name, stated) in source.collections.iter().flatten() {
+        if let Some(model) = &stated.embedding_model {
+            let what = json!({ "collection": name, "model": model });
+            let why = "vectors of another model cannot be searched together with these";
+            found.push(node("embedding_model", &what, &[], Err(why)));
+        }
+    }
+    found
+}
+
+/// One dependency: what it is, the phases that need it (none: only the service itself does), and
+/// what could take its place, or why nothing can.
+fn node(
+    id: &str,
+    what: &Value,
+    needed_in: &[PhaseName],
+    substitutes: Result<&[&str], &str>,
+) -> Value {
+    let needed_in: Vec<_> = needed_in.iter().map(|phase| phase.name()).collect();
+    let mut node = json!({ "id": id, "is": what, "needed_in": needed_in });
+    let (substitutable, key, value) = match substitutes {
+        Ok(others) => (true, "substitutes", json!(others)),
+        Err(why) => (false, "because", json!(why)),
+    };
+    if let Some(members) = node.as_object_mut() {
+        members.insert("substitutable".to_owned(), substitutable.into());
+        members.insert(key.to_owned(), value);
+    }
+    node
+}
