@@ -68,6 +68,7 @@ pages![
     "run.not_found",
     "run.not_reversible",
     "run.unknown",
+    "key.retired",
     "evidence.damaged",
 ];
 
