@@ -70,6 +70,9 @@ pages![
     "run.unknown",
     "key.retired",
     "evidence.damaged",
+    "evidence.exists",
+    "evidence.profile",
+    "evidence.unsigned",
 ];
 
 /// The page of a code.

@@ -12,8 +12,8 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::checksums::is_relative;
 use crate::error::BundleError;
-use crate::export::rename_new;
-use crate::files::{list_tree, sync_dir};
+use crate::files::{list_tree, parent_of, sync_dir};
+use crate::new_folder::rename_new;
 
 /// The kind of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,8 +58,8 @@ fn refused(archive: &Path, what: impl Into<String>) -> BundleError {
     BundleError::Archive { path: archive.to_owned(), what: what.into() }
 }
 
-/// Packs a snapshot directory into a new file. Entries are sorted, and times, owners and modes are
-/// fixed: the same snapshot gives the same bytes. The file has its name only when it is whole.
+/// Packs a directory into a new file. Entries are sorted, and times, owners and modes are fixed: the
+/// same directory gives the same bytes. The file has its name only when it is whole.
 pub fn pack(dir: &Path, kind: ArchiveKind, out: &Path) -> Result<(), BundleError> {
     let folder = dir.file_name().and_then(|name| name.to_str());
     let folder = folder.ok_or_else(|| BundleError::Request {
@@ -92,10 +92,6 @@ pub fn pack(dir: &Path, kind: ArchiveKind, out: &Path) -> Result<(), BundleError
         }
     })?;
     sync_dir(parent)
-}
-
-fn parent_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn pack_tar<W: Write>(dir: &Path, folder: &str, files: &[(String, u64)], out: W) -> io::Result<W> {

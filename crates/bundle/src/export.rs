@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 use carnet_connect::{IdRange, RecordStream, StoreError, StoreSnapshot, VectorRepository};
 use carnet_model::{CollectionContract, CollectionName};
-use rustix::fs::{CWD, FlockOperation, RenameFlags};
 
 use crate::artifacts::{copy_artifacts, count_artifacts, find_artifacts};
 use crate::checksums::{CHECKSUMS, write_checksums};
 use crate::collection::CollectionDigest;
 use crate::encode::{Places, write_collection};
 use crate::error::BundleError;
-use crate::files::{FileSum, hash_file, list_tree, sync_dir, write_file};
+use crate::files::{FileSum, hash_file, write_file};
 use crate::manifest::{
     DIGESTS, EMBEDDINGS, INDEX, MANIFEST, METADATA, Manifest, ManifestCollection, SCHEMA_VERSION,
     TREE, collection_path,
 };
+use crate::new_folder::NewFolder;
 use crate::record::RECORD_DIGEST;
 use crate::time::SnapshotTime;
 use crate::work::Work;
@@ -89,77 +89,10 @@ pub fn export_view(
     if path.symlink_metadata().is_ok() {
         return Err(BundleError::Exists { path });
     }
-    let partial = Partial::make(&path)?;
-    let exported = write_parts(view, backend, request, &partial.path, work)?;
-    partial.publish(&path, request.parent)?;
+    let folder = NewFolder::make(&path)?;
+    let exported = write_parts(view, backend, request, folder.path(), work)?;
+    folder.publish()?;
     Ok(Exported { path, ..exported })
-}
-
-/// The unfinished folder, locked while this process writes it, removed when the export fails.
-struct Partial {
-    path: PathBuf,
-    published: bool,
-    _lock: File,
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if !self.published {
-            // What cannot be removed now is removed by the next export of that moment.
-            let _ = fs::remove_dir_all(&self.path);
-        }
-    }
-}
-
-impl Partial {
-    /// Makes an empty folder; what an export that was cut off left there is removed.
-    fn make(whole: &Path) -> Result<Self, BundleError> {
-        let mut name = whole.as_os_str().to_owned();
-        name.push(".partial");
-        let path = PathBuf::from(name);
-        if let Ok(left) = File::open(&path) {
-            lock(&left, &path)?;
-            fs::remove_dir_all(&path).map_err(|error| BundleError::io("remove", &path, error))?;
-        }
-        fs::create_dir(&path).map_err(|error| {
-            if error.kind() == std::io::ErrorKind::AlreadyExists {
-                BundleError::Busy { path: path.clone() }
-            } else {
-                BundleError::io("make", &path, error)
-            }
-        })?;
-        let dir = File::open(&path).map_err(|error| BundleError::io("open", &path, error))?;
-        lock(&dir, &path)?;
-        Ok(Self { path, published: false, _lock: dir })
-    }
-
-    fn publish(mut self, whole: &Path, parent: &Path) -> Result<(), BundleError> {
-        for dir in list_tree(&self.path)?.dirs.iter().rev() {
-            sync_dir(&self.path.join(dir))?;
-        }
-        rename_new(&self.path, whole)?;
-        self.published = true;
-        sync_dir(parent)
-    }
-}
-
-fn lock(dir: &File, path: &Path) -> Result<(), BundleError> {
-    rustix::fs::flock(dir, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| BundleError::Busy { path: path.to_owned() })
-}
-
-/// Renames without replacing.
-pub(crate) fn rename_new(from: &Path, to: &Path) -> Result<(), BundleError> {
-    use rustix::io::Errno;
-    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Ok(()) => Ok(()),
-        Err(Errno::EXIST) => Err(BundleError::Exists { path: to.to_owned() }),
-        // Some file systems cannot promise it: then a check before the rename must do.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if to.symlink_metadata().is_err() => {
-            fs::rename(from, to).map_err(|error| BundleError::io("rename", from, error))
-        }
-        Err(error) => Err(BundleError::io("rename", from, error.into())),
-    }
 }
 
 fn write_parts(

@@ -24,7 +24,7 @@ pub struct FileSum {
 }
 
 /// A new file whose bytes are hashed as they are written.
-pub(crate) struct HashedFile {
+pub struct HashedFile {
     file: BufWriter<File>,
     hasher: Hasher,
     bytes: u64,
@@ -32,14 +32,14 @@ pub(crate) struct HashedFile {
 
 impl HashedFile {
     /// Makes the file; one that exists is an error.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+    pub fn create(path: &Path) -> io::Result<Self> {
         let file = File::options().write(true).create_new(true).open(path)?;
         let file = BufWriter::with_capacity(BUFFER_BYTES, file);
         Ok(Self { file, hasher: Hasher::new(), bytes: 0 })
     }
 
     /// Makes it durable and gives its sum.
-    pub(crate) fn finish(mut self) -> io::Result<FileSum> {
+    pub fn finish(mut self) -> io::Result<FileSum> {
         self.file.flush()?;
         self.file.get_ref().sync_all()?;
         Ok(FileSum { bytes: self.bytes, sha256: self.hasher.finish() })
@@ -67,6 +67,11 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<FileSum, BundleErr
         file.finish()
     };
     write().map_err(|error| BundleError::io("write", path, error))
+}
+
+/// The folder that holds a path.
+pub(crate) fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Makes a directory's entries durable.

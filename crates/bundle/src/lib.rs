@@ -21,6 +21,7 @@ mod import;
 mod install;
 mod leaves;
 mod manifest;
+mod new_folder;
 mod ordered;
 mod record;
 mod snapshot_store;
@@ -40,7 +41,7 @@ pub use diff::{CollectionDiff, DiffReport, Difference, DifferenceKind, diff, dif
 pub use difference::FieldDifference;
 pub use error::BundleError;
 pub use export::{ExportRequest, Exported, IndexWriter, export_snapshot, export_view};
-pub use files::FileSum;
+pub use files::{FileSum, HashedFile};
 pub use import::{
     AcceptedLoss, CollectionPlan, Expected, ImportCounts, ImportJournal, ImportPlan, ImportRequest,
     Imported, MemoryJournal, NoJournal, RangePlan, VerifiedCollection, VerifiedImport, plan_import,
@@ -49,6 +50,7 @@ pub use import::{
 pub use install::{ArtifactCounts, ArtifactInstall};
 pub use leaves::{RangeDigest, RangeLeaves, digest_range, root_of_ranges};
 pub use manifest::{MANIFEST, Manifest, ManifestCollection, SCHEMA_VERSION, TREE};
+pub use new_folder::NewFolder;
 pub use record::{RECORD_DIGEST, record_digest};
 pub use snapshot_store::SnapshotStore;
 pub use time::SnapshotTime;

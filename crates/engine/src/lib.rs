@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod evidence;
 mod fault;
 mod gate;
 mod journal;
@@ -14,6 +15,7 @@ mod source;
 mod step;
 
 pub use error::{EngineError, StepError};
+pub use evidence::{EvidenceError, EvidenceRequest, ExportedEvidence, Receipt};
 pub use fault::Faults;
 pub use journal::{Journal, JournalError, LogEnd, LogMade, LogProfile, LogReader, TreeDamage};
 pub use process::{

@@ -200,6 +200,12 @@ codes! {
     KEY_RETIRED = "key.retired", Refused;
     /// The evidence log is damaged.
     EVIDENCE_DAMAGED = "evidence.damaged", Malformed;
+    /// The place for an export of evidence is taken.
+    EVIDENCE_EXISTS = "evidence.exists", Refused;
+    /// The evidence lacks what its profile demands.
+    EVIDENCE_PROFILE = "evidence.profile", Refused;
+    /// No signed checkpoint covers the event.
+    EVIDENCE_UNSIGNED = "evidence.unsigned", Incomplete;
 }
 
 #[cfg(test)]

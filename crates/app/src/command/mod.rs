@@ -5,6 +5,7 @@ mod completions;
 mod copy;
 mod diff;
 mod digest;
+mod evidence;
 mod explain;
 mod init;
 mod plan;
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     Run(run::Run),
     Status(status::Status),
     Rollback(rollback::Rollback),
+    Evidence(evidence::Evidence),
     Copy(copy::Copy),
     Snapshot(snapshot::Snapshot),
     Diff(diff::Diff),
@@ -88,6 +90,7 @@ pub(crate) fn run(cli: &Cli, environment: &Environment, screen: &Screen) -> Resu
         Command::Run(command) => command.run(&setting),
         Command::Status(command) => command.run(&setting),
         Command::Rollback(command) => command.run(&setting),
+        Command::Evidence(command) => command.run(&setting),
         Command::Copy(command) => command.run(&setting),
         Command::Snapshot(command) => command.run(&setting),
         Command::Diff(command) => command.run(&setting),

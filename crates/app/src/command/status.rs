@@ -36,9 +36,7 @@ impl Status {
 /// All runs, a line each.
 fn list(setting: &Setting<'_>) -> Result<Exit, Failure> {
     let mut reports = Vec::new();
-    let state = &setting.global.state;
-    let copies = folders(&state.join("copies"))?;
-    for folder in folders(state)?.into_iter().chain(copies) {
+    for folder in state_folders(&setting.global.state)? {
         match status(&folder) {
             Ok(report) => reports.push(report),
             Err(EngineError::NoRun(_)) => {}
@@ -55,6 +53,12 @@ fn list(setting: &Setting<'_>) -> Result<Exit, Failure> {
     }
     setting.screen.show(&reports, |reports| lines(reports))?;
     Ok(Exit::Done)
+}
+
+/// The state directories of all runs, copies last.
+pub(super) fn state_folders(state: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let copies = folders(&state.join("copies"))?;
+    Ok(folders(state)?.into_iter().chain(copies).collect())
 }
 
 fn folders(state: &Path) -> Result<Vec<PathBuf>, Failure> {

@@ -29,11 +29,11 @@ use recorder::{Envelope, Note, Recorder, put_json};
 
 /// Runs plans in one state directory.
 pub struct Engine {
-    state: PathBuf,
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn IdSource>,
-    actor: String,
-    faults: Faults,
+    pub(crate) state: PathBuf,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) actor: String,
+    pub(crate) faults: Faults,
 }
 
 /// What is run, and with what.

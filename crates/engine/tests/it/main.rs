@@ -6,6 +6,7 @@ mod checkpoints;
 mod copy;
 mod crash;
 mod evidence;
+mod evidence_bundle;
 mod faults;
 mod journal;
 mod run;
