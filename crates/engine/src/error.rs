@@ -42,7 +42,7 @@ impl EngineError {
             Self::Journal(error) => error.code(),
             Self::Fact(_) | Self::Illegal(_) => Code::EVIDENCE_DAMAGED,
             Self::Refused(refused) => match refused {
-                Refused::PlanChanged { .. } => Code::PLAN_CHANGED,
+                Refused::PlanChanged { .. } | Refused::OtherLog { .. } => Code::PLAN_CHANGED,
                 Refused::NoRun => Code::RUN_NOT_FOUND,
                 Refused::Done | Refused::NothingToRollBack => Code::RUN_NOT_REVERSIBLE,
                 Refused::Unsettled => Code::RUN_UNKNOWN,
@@ -61,6 +61,11 @@ impl EngineError {
             Self::Refused(Refused::PlanChanged { .. }) => Some(
                 "restore the plan and run it, or take the run back with `carnet rollback`; \
                  then run the changed plan"
+                    .to_owned(),
+            ),
+            Self::Refused(Refused::OtherLog { .. }) => Some(
+                "put `evidence` in the plan back as it was, or give the plan a state directory of \
+                 its own with --state"
                     .to_owned(),
             ),
             Self::Refused(Refused::Unsettled) => {

@@ -92,6 +92,15 @@ pub enum Refused {
         /// The digest of the plan of now.
         now: Digest,
     },
+    /// The log was made for another evidence profile, or another way of hashing, than the plan asks
+    /// for. A log keeps its own.
+    #[error("the evidence log was made for {log}, and the plan asks for {plan}")]
+    OtherLog {
+        /// What the log was made for.
+        log: String,
+        /// What the plan asks for.
+        plan: String,
+    },
     /// The run of this plan is done.
     #[error("the run is done")]
     Done,

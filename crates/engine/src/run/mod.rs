@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use carnet_bundle::{SnapshotTime, Work};
 use carnet_connect::Progress;
-use carnet_ledger::{Digest, Event, SigningKey};
+use carnet_ledger::{Digest, Event, EvidenceProfile, HashProfile, SigningKey};
 use carnet_model::plan::Plan;
 
 pub use copy::{CopyJob, CopyReport};
@@ -87,6 +87,11 @@ impl Engine {
             self.open(profile(request.plan), request.signer.clone())?
         };
         let (recorder, resumed) = self.recorder(request, journal, state)?;
+        if !request.dry_run
+            && let Err(error) = self.check_log(request.plan)
+        {
+            return Err(self.refuse(request, &recorder, "run", error));
+        }
         let migration = &request.plan.document().migration;
         let mut notes: Vec<Note> = notes::verified(&recorder).into_iter().collect();
         if resumed {
@@ -139,18 +144,28 @@ impl Engine {
         command: Command,
         notes: Vec<Note>,
     ) -> Result<(), EngineError> {
-        let error = match recorder.command(command, notes, self.clock.as_ref()) {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        if let EngineError::Refused(refused) = &error
-            && *refused != Refused::Done
-        {
-            let id = self.ids.next_id().to_string();
-            let note = notes::refused(refused, error.code(), asked, request.plan);
-            recorder.outside_of_runs(&id, note)?;
+        let done = recorder.command(command, notes, self.clock.as_ref());
+        done.map_err(|error| self.refuse(request, recorder, asked, error))
+    }
+
+    /// Records a refusal; gives the error to end with.
+    fn refuse(
+        &self,
+        request: &RunRequest<'_>,
+        recorder: &Recorder,
+        asked: &'static str,
+        error: EngineError,
+    ) -> EngineError {
+        let EngineError::Refused(refused) = &error else { return error };
+        if *refused == Refused::Done {
+            return error;
         }
-        Err(error)
+        let id = self.ids.next_id().to_string();
+        let note = notes::refused(refused, error.code(), asked, request.plan);
+        match recorder.outside_of_runs(&id, note) {
+            Ok(()) => error,
+            Err(unkept) => unkept,
+        }
     }
 
     /// The journal, and what its events add up to.
@@ -164,6 +179,21 @@ impl Engine {
         let fold = &mut |event: &Event| recorder::fold(&mut state, event);
         let journal = Journal::open(&self.state, profile, signer, clock, ids, fold)?;
         Ok((journal, state))
+    }
+
+    /// A log keeps the profile that it was made with: a plan that asks for another one is refused,
+    /// since its promise could not be kept.
+    fn check_log(&self, plan: &Plan) -> Result<(), EngineError> {
+        let Some(log) = LogReader::open(&self.state)? else { return Ok(()) };
+        let (made, asked) = (log.made(), profile(plan));
+        let told = |evidence: &str, hash: HashProfile| format!("{evidence} with {hash}");
+        let held = told(made.evidence_profile.name(), made.hash_profile);
+        let wanted = asked.evidence.map_or("", EvidenceProfile::name);
+        let wanted = told(wanted, asked.hash);
+        if held == wanted {
+            return Ok(());
+        }
+        Err(Refused::OtherLog { log: held, plan: wanted }.into())
     }
 
     /// A recorder for this plan, and whether there is a run to go on with.

@@ -60,8 +60,9 @@ pub(super) fn start(recorder: &Recorder, plan: &Plan) -> Result<Vec<Note>, StepE
     ])
 }
 
-/// A command that was refused before anything was done. A plan that is not the one of the run was
-/// given no authority; the rest is a matter of what must come first.
+/// A command that was refused before anything was done. A plan that is not the one of the run, or
+/// not one that the log was made for, was given no authority; the rest is a matter of what must
+/// come first.
 pub(super) fn refused(refused: &Refused, code: Code, asked: &'static str, plan: &Plan) -> Note {
     let refusal = Refusal {
         class: refusal_class(code),
@@ -75,6 +76,7 @@ pub(super) fn refused(refused: &Refused, code: Code, asked: &'static str, plan: 
         Refused::PlanChanged { started, now } => note(EventBody::AuthorityRefusal)
             .with("plan_started", (*started).into())
             .with("plan_now", (*now).into()),
+        Refused::OtherLog { .. } => note(EventBody::AuthorityRefusal),
         Refused::Done
         | Refused::NoRun
         | Refused::NothingToRollBack

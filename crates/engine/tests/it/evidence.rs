@@ -314,6 +314,23 @@ fn a_command_that_may_not_be_given_is_refused_in_the_log() {
 }
 
 #[test]
+fn a_log_keeps_the_profile_that_it_was_made_with() {
+    let mut yard = Yard::new();
+    yard.run("before/import/place_artifacts:1:fail").unwrap();
+    yard.plan = yard_under(EvidenceProfile::Admissible).plan;
+    let refused = yard.run("").unwrap_err();
+    assert_eq!(refused.code(), carnet_model::Code::PLAN_CHANGED);
+    assert!(refused.remedy().unwrap().contains("--state"));
+    let events = hold(&yard);
+    let (last, class) = (events.len() - 1, RefusalClass::AuthorityMissingOrInvalid);
+    assert_eq!(
+        refusals(events.get(last..).unwrap()),
+        [(EventType::AuthorityRefusal, class, "plan.changed", "yard")]
+    );
+    assert_eq!(events[last].evidence_profile, EvidenceProfile::Baseline);
+}
+
+#[test]
 fn a_step_whose_outcome_is_not_known_refuses_the_rollback_in_the_log() {
     let yard = Yard::new();
     yard.run("before/import/place_artifacts:1:crash").unwrap_err();
