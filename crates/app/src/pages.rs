@@ -71,7 +71,10 @@ pages![
     "key.retired",
     "evidence.damaged",
     "evidence.exists",
+    "evidence.incomplete",
+    "evidence.malformed",
     "evidence.profile",
+    "evidence.refused",
     "evidence.unsigned",
 ];
 

@@ -54,7 +54,7 @@ impl Default for ArchiveLimits {
 const BUFFER_BYTES: usize = 256 << 10;
 const PATH_BYTES_MAX: usize = 4_096;
 
-fn refused(archive: &Path, what: impl Into<String>) -> BundleError {
+pub(crate) fn refused(archive: &Path, what: impl Into<String>) -> BundleError {
     BundleError::Archive { path: archive.to_owned(), what: what.into() }
 }
 
@@ -194,42 +194,32 @@ pub fn unpack(archive: &Path, dest: &Path, limits: &ArchiveLimits) -> Result<Pat
     Ok(whole)
 }
 
-/// Takes entries one by one and refuses what must not be written.
-struct Sink<'a> {
+/// The paths of an archive, each checked before it is believed.
+pub(crate) struct Paths<'a> {
     archive: &'a Path,
-    dest: &'a Path,
-    limits: ArchiveLimits,
-    folder: Option<String>,
+    /// How many more entries may come.
+    entries: u64,
     /// Files and directories so far, in lower case.
     files: BTreeSet<String>,
     dirs: BTreeSet<String>,
 }
 
-impl<'a> Sink<'a> {
-    fn new(archive: &'a Path, dest: &'a Path, limits: ArchiveLimits) -> Self {
-        let (folder, files, dirs) = (None, BTreeSet::new(), BTreeSet::new());
-        Self { archive, dest, limits, folder, files, dirs }
+impl<'a> Paths<'a> {
+    pub(crate) fn new(archive: &'a Path, entries: u64) -> Self {
+        Self { archive, entries, files: BTreeSet::new(), dirs: BTreeSet::new() }
     }
 
-    fn refused(&self, what: impl Into<String>) -> BundleError {
-        refused(self.archive, what)
-    }
-
-    /// Checks a path and gives where it goes.
-    fn place(&mut self, path: &[u8], is_dir: bool) -> Result<PathBuf, BundleError> {
-        let shown = || String::from_utf8_lossy(path).chars().take(120).collect::<String>();
-        let wrong = |what: &str| refused(self.archive, format!("entry {:?} {what}", shown()));
+    /// Gives the path, without the slash at the end of a directory.
+    pub(crate) fn check<'p>(
+        &mut self,
+        path: &'p [u8],
+        is_dir: bool,
+    ) -> Result<&'p str, BundleError> {
+        let wrong = |what: &str| wrong_entry(self.archive, path, what);
         let text = std::str::from_utf8(path).map_err(|_| wrong("has a name that is not UTF-8"))?;
         let text = if is_dir { text.strip_suffix('/').unwrap_or(text) } else { text };
         if !is_relative(text) || text.len() > PATH_BYTES_MAX || text.contains('\0') {
             return Err(wrong("has a path that leads elsewhere"));
-        }
-        let (folder, rest) = text.split_once('/').unwrap_or((text, ""));
-        if rest.is_empty() && !is_dir {
-            return Err(wrong("is not in the snapshot's folder"));
-        }
-        if self.folder.get_or_insert_with(|| folder.to_owned()) != folder {
-            return Err(wrong("is in a second folder"));
         }
         let lower = text.to_lowercase();
         let mut parents = lower.match_indices('/').map(|(at, _)| lower.get(..at));
@@ -249,8 +239,48 @@ impl<'a> Sink<'a> {
         if is_dir {
             self.dirs.insert(lower.clone());
         }
-        let taken = self.limits.entries.checked_sub(1);
-        self.limits.entries = taken.ok_or_else(|| self.refused("holds too many entries"))?;
+        let taken = self.entries.checked_sub(1);
+        self.entries = taken.ok_or_else(|| refused(self.archive, "holds too many entries"))?;
+        Ok(text)
+    }
+}
+
+fn wrong_entry(archive: &Path, path: &[u8], what: &str) -> BundleError {
+    let shown: String = String::from_utf8_lossy(path).chars().take(120).collect();
+    refused(archive, format!("entry {shown:?} {what}"))
+}
+
+/// Takes entries one by one and refuses what must not be written.
+struct Sink<'a> {
+    archive: &'a Path,
+    dest: &'a Path,
+    /// How many more bytes may come.
+    bytes: u64,
+    folder: Option<String>,
+    paths: Paths<'a>,
+}
+
+impl<'a> Sink<'a> {
+    fn new(archive: &'a Path, dest: &'a Path, limits: ArchiveLimits) -> Self {
+        let paths = Paths::new(archive, limits.entries);
+        Self { archive, dest, bytes: limits.bytes, folder: None, paths }
+    }
+
+    fn refused(&self, what: impl Into<String>) -> BundleError {
+        refused(self.archive, what)
+    }
+
+    /// Checks a path and gives where it goes.
+    fn place(&mut self, path: &[u8], is_dir: bool) -> Result<PathBuf, BundleError> {
+        let text = self.paths.check(path, is_dir)?;
+        let wrong = |what: &str| wrong_entry(self.archive, path, what);
+        let (folder, rest) = text.split_once('/').unwrap_or((text, ""));
+        if rest.is_empty() && !is_dir {
+            return Err(wrong("is not in the snapshot's folder"));
+        }
+        if self.folder.get_or_insert_with(|| folder.to_owned()) != folder {
+            return Err(wrong("is in a second folder"));
+        }
         Ok(self.dest.join(text))
     }
 
@@ -261,8 +291,8 @@ impl<'a> Sink<'a> {
 
     fn file(&mut self, path: &[u8], bytes: u64, content: impl Read) -> Result<(), BundleError> {
         let place = self.place(path, false)?;
-        let left = self.limits.bytes.checked_sub(bytes);
-        self.limits.bytes = left.ok_or_else(|| {
+        let left = self.bytes.checked_sub(bytes);
+        self.bytes = left.ok_or_else(|| {
             self.refused("gives out more bytes than it has, or than the limit allows")
         })?;
         let parent = parent_of(&place);

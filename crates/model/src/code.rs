@@ -206,6 +206,12 @@ codes! {
     EVIDENCE_PROFILE = "evidence.profile", Refused;
     /// No signed checkpoint covers the event.
     EVIDENCE_UNSIGNED = "evidence.unsigned", Incomplete;
+    /// A check of evidence failed.
+    EVIDENCE_REFUSED = "evidence.refused", Refused;
+    /// A document of the evidence cannot be read in its form.
+    EVIDENCE_MALFORMED = "evidence.malformed", Malformed;
+    /// Not all that was demanded of evidence could be checked.
+    EVIDENCE_INCOMPLETE = "evidence.incomplete", Incomplete;
 }
 
 #[cfg(test)]

@@ -77,12 +77,12 @@ fn limits_hold() {
     }
 }
 
-enum Entry<'e> {
+pub(crate) enum Entry<'e> {
     File(&'e str),
     Link(&'e str),
 }
 
-fn tar_of(entries: &[Entry<'_>]) -> Vec<u8> {
+pub(crate) fn tar_of(entries: &[Entry<'_>]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for entry in entries {
         let mut header = tar::Header::new_gnu();
@@ -108,7 +108,7 @@ fn tar_of(entries: &[Entry<'_>]) -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
-fn zip_of(entries: &[Entry<'_>], method: zip::CompressionMethod) -> Vec<u8> {
+pub(crate) fn zip_of(entries: &[Entry<'_>], method: zip::CompressionMethod) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default().compression_method(method);
     for entry in entries {

@@ -87,14 +87,14 @@ impl<'a> Line<'a> {
     /// Reads the one form that a line has.
     fn parse(line: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(line).ok()?;
-        let (bytes, rest) = text.strip_prefix(r#"{"bytes":"#)?.split_once(r#","offset":"#)?;
-        let (offset, rest) = rest.split_once(r#","pack":""#)?;
-        let (pack, rest) = rest.split_once(r#"","sha256":""#)?;
+        let (bytes, rest) = text.strip_prefix(r#"{"bytes":"#)?.split_once(',')?;
+        let (offset, rest) = rest.strip_prefix(r#""offset":"#)?.split_once(',')?;
+        let (pack, rest) = rest.strip_prefix(r#""pack":""#)?.split_once('"')?;
         Some(Self {
             bytes: log_number(bytes)?,
             offset: log_number(offset)?,
             pack,
-            sha256: rest.strip_suffix(r#""}"#)?.parse().ok()?,
+            sha256: rest.strip_prefix(r#","sha256":""#)?.strip_suffix(r#""}"#)?.parse().ok()?,
         })
     }
 }

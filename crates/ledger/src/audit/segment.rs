@@ -67,7 +67,8 @@ pub(super) fn plain_digest(text: &str) -> Option<Digest> {
 
 /// The digest at the end of a reference such as `eosc://evidence/sha256:<hex>`.
 pub(super) fn digest_of_ref(text: &str) -> Option<Digest> {
-    text.rsplit_once("sha256:")?.1.parse().ok()
+    let (before, digits) = text.split_at_checked(text.len().checked_sub(64)?)?;
+    if before.ends_with("sha256:") { digits.parse().ok() } else { None }
 }
 
 /// Reads the document and hands its entries on in order. Nobody may want to hear them any more: the

@@ -4,6 +4,7 @@ mod receipt;
 mod show;
 mod source;
 mod told;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,7 @@ pub(crate) struct Evidence {
 enum What {
     Show(show::Show),
     Receipt(receipt::Receipt),
+    Verify(verify::Verify),
 }
 
 impl Evidence {
@@ -33,6 +35,7 @@ impl Evidence {
         match &self.what {
             What::Show(command) => command.run(setting),
             What::Receipt(command) => command.run(setting),
+            What::Verify(command) => command.run(setting),
         }
     }
 }
