@@ -7,9 +7,9 @@ use carnet_connect::StoreError;
 use carnet_engine::EngineError;
 use carnet_model::plan::mask;
 use carnet_model::{Code, StoreUrlError};
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use crate::findings::Findings;
+use crate::findings::{FindingView, Findings};
 
 /// A failure as people and programs get to see it. No password is in it: the texts are masked when
 /// it is made.
@@ -86,11 +86,6 @@ impl Failure {
         }
     }
 
-    /// A failure of a store, with the store's name.
-    pub(crate) fn at(label: &str, error: StoreError) -> Self {
-        Self::from(error).place(label)
-    }
-
     /// Adds the causes of an error.
     pub(crate) fn causes(mut self, first: Option<&(dyn Error + 'static)>) -> Self {
         let mut next = first;
@@ -142,24 +137,42 @@ impl Failure {
     }
 
     /// The same for programs.
-    pub(crate) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> impl Serialize {
         let first_line = self.what.lines().next().unwrap_or_default();
         let message =
             if self.framed { first_line.trim_start_matches("error: ") } else { &self.what };
-        let mut error = json!({
-            "code": self.code.name(),
-            "exit": self.code.exit() as u8,
-            "message": message,
-            "causes": self.causes,
-            "where": self.place,
-            "changed": self.changed,
-            "remedy": self.remedy,
-        });
-        if let (Some(findings), Some(error)) = (&self.findings, error.as_object_mut()) {
-            error.insert("findings".to_owned(), findings.json());
+        Document {
+            error: ErrorView {
+                code: self.code.name(),
+                exit: self.code.exit() as u8,
+                message,
+                causes: &self.causes,
+                place: self.place.as_deref(),
+                changed: self.changed.as_deref(),
+                remedy: self.remedy.as_deref(),
+                findings: self.findings.as_ref().map(Findings::views),
+            },
         }
-        json!({ "error": error })
     }
+}
+
+#[derive(Serialize)]
+struct Document<'f> {
+    error: ErrorView<'f>,
+}
+
+#[derive(Serialize)]
+struct ErrorView<'f> {
+    code: &'static str,
+    exit: u8,
+    message: &'f str,
+    causes: &'f [String],
+    #[serde(rename = "where")]
+    place: Option<&'f str>,
+    changed: Option<&'f str>,
+    remedy: Option<&'f str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    findings: Option<Vec<FindingView<'f>>>,
 }
 
 impl From<StoreError> for Failure {
@@ -192,6 +205,7 @@ mod tests {
             failure.causes,
             ["cannot connect", "postgres://me:******@h/d did not answer", "x"]
         );
-        assert_eq!(failure.json()["error"]["exit"], 6);
+        let shown = serde_json::to_value(failure.json()).unwrap();
+        assert_eq!(shown["error"]["exit"], 6);
     }
 }

@@ -1,8 +1,8 @@
 //! The findings of `check`, shown with the line and the value.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
-use carnet_model::plan::{Diagnostic, Severity, Span, mask};
-use serde_json::{Value, json};
+use carnet_model::plan::{Diagnostic, Masked, Severity, Span};
+use serde::Serialize;
 
 use crate::sheet::{WIDTH, wrap};
 
@@ -11,14 +11,27 @@ use crate::sheet::{WIDTH, wrap};
 pub(crate) struct Findings {
     /// The file as the person named it.
     pub(crate) file: String,
-    /// The text; passwords are masked when it is made.
-    text: String,
+    /// The text without passwords; the findings point into the one that was read.
+    text: Masked,
     found: Vec<Diagnostic>,
+}
+
+/// One finding, for programs.
+#[derive(Serialize)]
+pub(crate) struct FindingView<'f> {
+    file: &'f str,
+    line: usize,
+    column: usize,
+    code: &'static str,
+    severity: Severity,
+    message: &'f str,
+    value: Option<&'f str>,
+    remedy: &'f str,
 }
 
 impl Findings {
     pub(crate) fn new(file: &str, text: &str, found: Vec<Diagnostic>) -> Self {
-        Self { file: file.to_owned(), text: mask(text), found }
+        Self { file: file.to_owned(), text: Masked::of(text), found }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -26,22 +39,18 @@ impl Findings {
     }
 
     /// Each finding with its place, for programs.
-    pub(crate) fn json(&self) -> Value {
-        self.found
-            .iter()
-            .map(|found| {
-                json!({
-                    "file": self.file,
-                    "line": found.span.line,
-                    "column": found.span.column,
-                    "code": found.code.name(),
-                    "severity": found.severity,
-                    "message": found.message,
-                    "value": found.value,
-                    "remedy": found.remedy,
-                })
-            })
-            .collect()
+    pub(crate) fn views(&self) -> Vec<FindingView<'_>> {
+        let views = self.found.iter().map(|found| FindingView {
+            file: &self.file,
+            line: found.span.line,
+            column: found.span.column,
+            code: found.code.name(),
+            severity: found.severity,
+            message: &found.message,
+            value: found.value.as_deref(),
+            remedy: &found.remedy,
+        });
+        views.collect()
     }
 
     /// Each finding with its line, for people.
@@ -64,7 +73,7 @@ impl Findings {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let mut snippet = Snippet::source(self.text.as_str())
+        let mut snippet = Snippet::source(self.text.text.as_str())
             .path(self.file.as_str())
             .annotation(AnnotationKind::Primary.span(self.within(found.span)));
         if let Some((span, what)) = &found.related {
@@ -80,7 +89,8 @@ impl Findings {
 
     /// A span that lies in the text, on borders of characters, whatever was given.
     fn within(&self, span: Span) -> std::ops::Range<usize> {
-        let floor = |at: usize| self.text.floor_char_boundary(at.min(self.text.len()));
+        let text = &self.text.text;
+        let floor = |at| text.floor_char_boundary(self.text.place(at).min(text.len()));
         floor(span.start)..floor(span.end).max(floor(span.start))
     }
 }

@@ -95,7 +95,11 @@ impl Screen {
 
     /// Shows a failure and gives its exit status.
     pub(crate) fn fail(&self, failure: &Failure) -> Exit {
-        let text = if self.json { failure.json().to_string() } else { self.failure_text(failure) };
+        let text = if self.json {
+            serde_json::to_string(&failure.json()).unwrap_or_default()
+        } else {
+            self.failure_text(failure)
+        };
         Self::to_stderr(&format!("{}\n", text.trim_end()));
         failure.code.exit()
     }

@@ -6,10 +6,10 @@ use carnet_ledger::Digest;
 use carnet_model::Exit;
 use clap::Args;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::Setting;
 use crate::failure::Failure;
+use crate::findings::FindingView;
 use crate::plan_file::PlanFile;
 
 /// Read a plan and say what is wrong with it; nothing else is touched.
@@ -20,10 +20,10 @@ pub(crate) struct Check {
 }
 
 #[derive(Serialize)]
-struct Checked {
+struct Checked<'f> {
     migration: String,
     plan_digest: Digest,
-    warnings: Value,
+    warnings: Vec<FindingView<'f>>,
 }
 
 impl Check {
@@ -32,7 +32,7 @@ impl Check {
         let checked = Checked {
             migration: file.plan.document().migration.to_string(),
             plan_digest: file.plan.digest(),
-            warnings: file.warnings.json(),
+            warnings: file.warnings.views(),
         };
         setting.warn(&file.warnings);
         setting.screen.show(&checked, |checked| {

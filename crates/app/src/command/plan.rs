@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::Setting;
 use crate::failure::Failure;
+use crate::findings::FindingView;
 use crate::plan_file::PlanFile;
 use crate::sheet::Sheet;
 
@@ -25,7 +26,7 @@ pub(crate) struct Plan {
 }
 
 #[derive(Serialize)]
-struct View {
+struct View<'f> {
     migration: String,
     plan_digest: Digest,
     source: String,
@@ -33,7 +34,7 @@ struct View {
     mode: &'static str,
     document: Value,
     phases: Vec<PhaseView>,
-    warnings: Value,
+    warnings: Vec<FindingView<'f>>,
 }
 
 #[derive(Serialize)]
@@ -62,7 +63,7 @@ impl Plan {
     }
 }
 
-fn view(file: &PlanFile) -> Result<View, Failure> {
+fn view(file: &PlanFile) -> Result<View<'_>, Failure> {
     let plan: &Compiled = &file.plan;
     let document = plan.document();
     let digests = plan.phase_digests().iter().map(|(_, digest)| *digest);
@@ -75,7 +76,7 @@ fn view(file: &PlanFile) -> Result<View, Failure> {
         document: serde_json::from_str(&plan.canonical())
             .map_err(|error| Failure::from_error(&error, carnet_model::Code::BUG))?,
         phases: plan.phases().iter().zip(digests).map(phase_view).collect(),
-        warnings: file.warnings.json(),
+        warnings: file.warnings.views(),
     })
 }
 
@@ -117,7 +118,7 @@ fn demands(gate: &Definition) -> String {
     }
 }
 
-fn text(view: &View) -> String {
+fn text(view: &View<'_>) -> String {
     let mut sheet = Sheet::default();
     sheet.line(format_args!("plan {}", view.migration));
     sheet.field("  digest", 8, &view.plan_digest.to_string());

@@ -1,6 +1,6 @@
 //! `carnet schema`.
 
-use carnet_model::Exit;
+use carnet_model::{Code, Exit};
 use clap::Args;
 
 use super::Setting;
@@ -13,7 +13,9 @@ pub(crate) struct Schema {}
 
 impl Schema {
     pub(super) fn run(_setting: &Setting<'_>) -> Result<Exit, Failure> {
-        Screen::document(&carnet_model::plan::schema())?;
+        let text = carnet_model::plan::schema_text()
+            .map_err(|error| Failure::from_error(&error, Code::BUG))?;
+        Screen::data(&format!("{text}\n"))?;
         Ok(Exit::Done)
     }
 }

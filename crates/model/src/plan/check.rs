@@ -4,7 +4,7 @@
 
 use super::diagnostic::{Diagnostic, Span};
 use super::document::{Document, ImportMode, Layout};
-use super::mask::mask;
+use super::mask::Masked;
 use super::nearest::nearest;
 use super::place::Place;
 use super::tree::Tree;
@@ -115,7 +115,7 @@ impl Check<'_> {
     /// What is switched to is recorded in the evidence as it is written.
     fn switch_value(&mut self) {
         let Some(cutover) = &self.document.cutover else { return };
-        if mask(&cutover.switch.value) != cutover.switch.value {
+        if Masked::of(&cutover.switch.value).hides() {
             self.findings.push(Diagnostic::error(
                 Code::PLAN_PASSWORD,
                 self.tree.at(&["cutover", "switch", "value"]),

@@ -96,3 +96,33 @@ pub(super) const CUTOVER: &[Key] = &[
 ];
 pub(super) const SWITCH: &[Key] = &[must("env_file"), must("key"), may("value")];
 pub(super) const DECOMMISSION: &[Key] = &[must("archive")];
+
+/// All tables.
+const ALL: [&[Key]; 17] = [
+    DOCUMENT,
+    GOVERNANCE,
+    EVIDENCE,
+    SIDE,
+    SOURCE_KNOWLEDGE,
+    TARGET_KNOWLEDGE,
+    STATED,
+    EMBEDDING_MODEL,
+    INDEX,
+    COLUMNS,
+    IMPORT,
+    QUIESCE,
+    TRANSFER,
+    VALIDATE,
+    CUTOVER,
+    SWITCH,
+    DECOMMISSION,
+];
+
+/// The table with exactly these keys, but for those of a later build; empty if there is none.
+pub(super) fn table_of(names: &[&str]) -> &'static [Key] {
+    let fits = |table: &&[Key]| {
+        let mut known = table.iter().filter(|key| !matches!(key.need, Need::Later(_)));
+        known.clone().count() == names.len() && known.all(|key| names.contains(&key.name))
+    };
+    ALL.into_iter().find(fits).unwrap_or_default()
+}

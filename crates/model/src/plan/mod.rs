@@ -25,10 +25,10 @@ pub use document::{
     Import, ImportMode, Layout, Process, Quiesce, Source, SourceKnowledge, Stated, Switch, Target,
     TargetKnowledge, Transfer, Validate,
 };
-pub use mask::mask;
+pub use mask::{Masked, mask};
 pub use open::Rejected;
 pub use phase::{Phase, PhaseName, SCHEMA_VERSIONS, Step, StepName};
-pub use schema::schema;
+pub use schema::{schema, schema_text};
 pub use written::{
     ColumnName, Label, MigrationName, NotWritten, Period, VariableName, WrittenPath, WrittenStore,
 };

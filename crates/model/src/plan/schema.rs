@@ -3,9 +3,11 @@
 
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{Schema, generate::SchemaSettings};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::document::Document;
+use super::keys;
 
 /// The JSON Schema (draft 2020-12) of `carnet: v1`.
 pub fn schema() -> Value {
@@ -13,6 +15,75 @@ pub fn schema() -> Value {
     let mut schema = generator.into_root_schema_for::<Document>();
     NoNull.transform(&mut schema);
     schema.to_value()
+}
+
+/// The same as text, two spaces to a level, in the order in which a person reads it: what a value is
+/// for, then what it must be, then its keys in the order of the plan.
+pub fn schema_text() -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(&Ordered { schema: &schema(), names: false })
+}
+
+/// The keywords in that order. One that is not listed comes last.
+const KEYWORDS: [&str; 23] = [
+    "$schema",
+    "title",
+    "description",
+    "$ref",
+    "type",
+    "const",
+    "format",
+    "pattern",
+    "minLength",
+    "maxLength",
+    "minimum",
+    "maximum",
+    "oneOf",
+    "uniqueItems",
+    "items",
+    "default",
+    "minProperties",
+    "propertyNames",
+    "properties",
+    "required",
+    "additionalProperties",
+    "$defs",
+    "$comment",
+];
+
+/// A part of a schema that is written in that order.
+struct Ordered<'s> {
+    schema: &'s Value,
+    /// Whether the members are keys of a plan, or names of definitions, and no keywords.
+    names: bool,
+}
+
+impl Serialize for Ordered<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let inner = |schema| Ordered { schema, names: false };
+        match self.schema {
+            Value::Array(items) => serializer.collect_seq(items.iter().map(inner)),
+            Value::Object(members) => {
+                let mut members: Vec<_> = members.iter().collect();
+                if self.names {
+                    let names: Vec<_> = members.iter().map(|(name, _)| name.as_str()).collect();
+                    let table = keys::table_of(&names);
+                    let place = |name: &str| table.iter().position(|key| key.name == name);
+                    members.sort_by_key(|(name, _)| place(name));
+                } else {
+                    let place = |name: &str| KEYWORDS.iter().position(|keyword| *keyword == name);
+                    members.sort_by_key(|(name, _)| place(name).unwrap_or(KEYWORDS.len()));
+                }
+                let members = members.into_iter().map(|(name, schema)| {
+                    let names = !self.names && ["properties", "$defs"].contains(&name.as_str());
+                    (name, Ordered { schema, names })
+                });
+                serializer.collect_map(members)
+            }
+            plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+                plain.serialize(serializer)
+            }
+        }
+    }
 }
 
 /// An optional key is one that may be left out; `key: null` is refused by the reader. The
@@ -52,7 +123,7 @@ impl Transform for NoNull {
 mod tests {
     use serde_json::json;
 
-    use super::super::keys::{self, Key, Need};
+    use super::super::keys::{Key, Need};
     use super::super::open::read;
     use super::super::yaml::{self, Node};
     use super::*;
@@ -246,6 +317,31 @@ decommission: {archive: a}
         text && ["'0.1'", "postgres://h/d", "K"].contains(&word)
             // Shared with other formats, whose schema does not limit the text.
             || other == "''" && word == "flat"
+    }
+
+    #[test]
+    fn the_text_is_the_schema_in_the_order_of_the_plan() {
+        let text = schema_text().unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), schema());
+        let mut at = 0;
+        let order =
+            ["$schema", "title", "carnet", "migration", "owner", "source", "cutover", "$defs"];
+        for key in order {
+            let found = text[at..].find(&format!("\"{key}\": "));
+            at += found.unwrap_or_else(|| panic!("{key} does not follow"));
+        }
+        let names =
+            |value: &Value| value.as_object().map(|it| it.keys().cloned().collect::<Vec<_>>());
+        for (name, definition) in schema()["$defs"].as_object().unwrap() {
+            if let Some(properties) = names(&definition["properties"]) {
+                let properties: Vec<_> = properties.iter().map(String::as_str).collect();
+                let table = keys::table_of(&properties);
+                assert!(!table.is_empty(), "{name}");
+            }
+            for keyword in names(definition).unwrap() {
+                assert!(KEYWORDS.contains(&keyword.as_str()), "{name}: {keyword}");
+            }
+        }
     }
 
     #[test]
