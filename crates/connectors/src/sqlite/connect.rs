@@ -327,7 +327,7 @@ fn utf8_only(connection: &Connection, shown: &str) -> Result<(), StoreError> {
 
 /// The page size of a new file. A row stays on one page up to about a quarter of it, and one that
 /// does not takes a whole further page: so vectors of many dimensions want the largest pages.
-fn page_size(dimensions: u32) -> u32 {
+pub(super) fn page_size(dimensions: u32) -> u32 {
     if dimensions <= 1_536 { 32_768 } else { 65_536 }
 }
 

@@ -54,6 +54,11 @@ pub(super) fn is_busy(source: &rusqlite::Error) -> bool {
     matches!(source.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
+/// Whether there was no room.
+pub(super) fn is_full(error: &StoreError) -> bool {
+    error.code() == Code::DISK_FULL
+}
+
 /// Whether the statement broke a key or another rule of the table.
 pub(super) fn is_constraint(source: &rusqlite::Error) -> bool {
     source.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 
 use super::SqliteStore;
 use super::failure::{failed, is_constraint};
+use super::room::Room;
 use super::rows::write_row;
 use super::schema::{self, COLUMNS, Table};
 use super::view::{condition, scan_alone};
@@ -20,6 +21,7 @@ pub(super) struct SqliteLoad<'s> {
     store: &'s SqliteStore,
     request: LoadRequest,
     staging: String,
+    room: Room,
 }
 
 /// Where a range goes.
@@ -43,6 +45,7 @@ impl<'s> SqliteLoad<'s> {
             store,
             request: request.clone(),
             staging: schema::staging_name(&contract.name, &request.token),
+            room: Room::of(&store.place, &request.token, contract.dimensions),
         };
         store.place.check_writable()?;
         if !store.place.exists()? {
@@ -103,6 +106,7 @@ impl<'s> SqliteLoad<'s> {
     ) -> Result<u64, StoreError> {
         let mut batch = received(batches)?;
         self.store.write(self.contract().dimensions, |connection| {
+            self.room.keep()?;
             let transaction = begin(connection)?;
             let target = self.prepare(&transaction, range)?;
             let table = match target {
@@ -340,7 +344,7 @@ impl Load for SqliteLoad<'_> {
 
     fn commit(&self, progress: &dyn Progress) -> Result<(), StoreError> {
         if !self.store.place.exists()? {
-            return Ok(());
+            return self.room.give_back();
         }
         let name = &self.contract().name;
         let _job = progress.job(&format!("publish {name}"), "steps", Some(1));
@@ -364,10 +368,12 @@ impl Load for SqliteLoad<'_> {
             self.forget(&transaction)?;
             transaction.commit().map_err(cannot)
         })?;
-        self.store.settle()
+        self.store.settle()?;
+        self.room.give_back()
     }
 
     fn abandon(&self) -> Result<Vec<String>, StoreError> {
+        self.room.give_back()?;
         if !self.store.place.exists()? {
             return Ok(Vec::new());
         }
@@ -382,7 +388,7 @@ impl Load for SqliteLoad<'_> {
             transaction.commit().map_err(cannot)?;
             Ok(records)
         })?;
-        self.store.settle()?;
+        self.store.settle_what_was_taken()?;
         let name = &self.contract().name;
         let shown = self.store.place.shown();
         Ok(left

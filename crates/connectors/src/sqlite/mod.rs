@@ -1,10 +1,11 @@
 //! `sqlite:FILE`: the embedded store. Ordinary tables, one per collection, that any SQLite reads.
 //! Reading order: `connect` opens files, `schema` says what the tables look like, `rows` is one
-//! record, `view` reads, `load` writes, `search` finds.
+//! record, `view` reads, `load` writes (`room` is kept for taking it back), `search` finds.
 
 mod connect;
 mod failure;
 mod load;
+mod room;
 mod rows;
 mod schema;
 mod search;
@@ -23,7 +24,7 @@ use carnet_model::{Code, CollectionName, Metric};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use connect::Place;
-use failure::{failed, is_busy};
+use failure::{failed, is_busy, is_full};
 use load::SqliteLoad;
 use schema::Table;
 use view::SqliteView;
@@ -59,6 +60,7 @@ impl SqliteStore {
                 write: WriteCapability::Ranges,
                 read: ReadConsistency::Snapshot,
                 metrics: vec![Metric::L2, Metric::Cosine, Metric::InnerProduct],
+                cosine_of_unit_length: false,
                 indexes: vec!["flat"],
                 dimensions_max: 65_535,
                 indexed_dimensions_max: Vec::new(),
@@ -139,6 +141,27 @@ impl SqliteStore {
             settle()
                 .map_err(|source| failed(format!("cannot settle {}", self.place.shown()), source))
         })
+    }
+
+    /// The same after something was taken away. It is gone from the log on: on a full disk the
+    /// rest waits for the next writer. A file that holds no table any more gives back its room,
+    /// for which the log needs a page or two.
+    fn settle_what_was_taken(&self) -> Result<(), StoreError> {
+        let emptied = self.write(0, |connection| {
+            let empty = || -> rusqlite::Result<()> {
+                connection.busy_timeout(Duration::ZERO)?;
+                let tables: i64 =
+                    connection
+                        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+                let emptied = if tables == 0 { connection.execute_batch("VACUUM") } else { Ok(()) };
+                connection.busy_timeout(self.place.wait)?;
+                emptied.or_else(|source| if is_busy(&source) { Ok(()) } else { Err(source) })
+            };
+            empty()
+                .map_err(|source| failed(format!("cannot settle {}", self.place.shown()), source))
+        });
+        let settled = emptied.and_then(|()| self.settle());
+        settled.or_else(|error| if is_full(&error) { Ok(()) } else { Err(error) })
     }
 
     fn borders(
@@ -274,7 +297,7 @@ impl VectorRepository for SqliteStore {
             transaction.commit().map_err(cannot)?;
             Ok(existed || declared)
         })?;
-        self.settle()?;
+        self.settle_what_was_taken()?;
         Ok(existed)
     }
 }

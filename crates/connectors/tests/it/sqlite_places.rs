@@ -89,6 +89,62 @@ fn a_full_disk_keeps_what_was_there() {
     assert_eq!(ids(store.snapshot().unwrap().as_ref()).len(), 50);
 }
 
+/// Range after range until the disk is full.
+fn load_until_full(load: &dyn Load, records: &Records) {
+    let borders = (500..records.len()).step_by(500);
+    let borders = borders.filter_map(|row| records.get(row)).map(|record| record.id.to_owned());
+    for (part, range) in IdRange::split_at(borders).iter().enumerate() {
+        let part = records.slice(part * 500, 500).unwrap();
+        if let Err(error) = load.load_range(range, &mut batches(vec![part])) {
+            assert_eq!(error.code(), Code::DISK_FULL, "{error}");
+            return;
+        }
+    }
+    panic!("the disk is too large for this test");
+}
+
+#[test]
+fn a_load_that_fills_the_disk_is_taken_back_without_room() {
+    // The borders of ranges and pages fall elsewhere each time.
+    for size in ["1m", "1100k", "1500k", "2m", "3m"] {
+        let Some(place) = Mounted::new(&format!("size={size}")) else { return };
+        let store = SqliteStore::new(place.file());
+        let load = begin(&store, LoadMode::Replace).unwrap();
+        let records = sample_records(60_000).unwrap();
+        load_until_full(load.as_ref(), &records);
+        assert_eq!(load.abandon().unwrap(), Vec::<String>::new(), "{size}");
+        assert!(!store.drop_collection(&CollectionName::standard()).unwrap());
+        assert!(store.snapshot().unwrap().collections().unwrap().is_empty());
+        // What it took is free again.
+        let few = records.slice(0, 100).unwrap();
+        load.load_range(&IdRange::all(), &mut batches(vec![few])).unwrap();
+        load.commit(&NoProgress).unwrap();
+        assert_eq!(ids(store.snapshot().unwrap().as_ref()).len(), 100, "{size}");
+        let mut beside = std::fs::read_dir(place.0.path()).unwrap();
+        let kept = |it: std::io::Result<std::fs::DirEntry>| {
+            it.unwrap().file_name().to_string_lossy().contains("carnet-room")
+        };
+        assert!(!beside.any(kept), "{size}");
+    }
+}
+
+#[test]
+fn a_full_disk_keeps_the_other_collections() {
+    for size in ["1400k", "1500k", "1700k", "2m", "3m"] {
+        let Some(place) = Mounted::new(&format!("size={size}")) else { return };
+        let records = sample_records(60_000).unwrap();
+        let store = fill(&place.file(), &records.slice(0, 500).unwrap(), Metric::L2);
+        let mut other = request(8, Metric::L2, LoadMode::Replace);
+        other.contract.name = CollectionName::new("other").unwrap();
+        let load = store.begin_load(&other).unwrap();
+        load_until_full(load.as_ref(), &records);
+        assert_eq!(load.abandon().unwrap(), Vec::<String>::new(), "{size}");
+        let view = store.snapshot().unwrap();
+        assert_eq!(view.collections().unwrap(), [CollectionName::standard()], "{size}");
+        assert_eq!(ids(view.as_ref()).len(), 500, "{size}");
+    }
+}
+
 #[test]
 fn a_file_that_another_process_locks_is_busy() {
     let directory = tempfile::tempdir().unwrap();
