@@ -217,6 +217,7 @@ mod tests {
             only_value: None,
             access: Access::Index,
             unique: true,
+            keyed: true,
         }
     }
 

@@ -19,7 +19,7 @@ use super::error::{failed, is_undefined};
 use super::index;
 use super::scan::{FREELY, IN_ORDER, Pool, one, stream};
 use super::sql::{ident, in_range, literal};
-use super::table::{Access, Table, missing, rows, text};
+use super::table::{Access, Table, check_extension, missing, rows, text};
 
 /// A collection as this moment has it.
 pub(super) struct Opened {
@@ -115,7 +115,11 @@ impl Snapshot {
             client.batch_execute("ROLLBACK").map_err(|e| failed("cannot look for tables", e))?;
         };
         let mut opened = BTreeMap::new();
+        if found.is_empty() {
+            check_extension(&mut client, connector.place())?;
+        }
         for (name, table) in &found {
+            table.check_key(&options.layout)?;
             let contract = contract_of(&mut client, name, table, stored.get(name))?;
             let addresses = Mutex::default();
             let one = Opened { table: table.clone(), contract, addresses };
@@ -143,6 +147,7 @@ impl Snapshot {
         // A table that the URL does not name may still be asked for by name.
         let mut client = self.coordinator();
         let table = Table::find(&mut client, name, &self.options)?.ok_or_else(|| missing(name))?;
+        table.check_key(&self.options.layout)?;
         let contract = contract_of(&mut client, name, &table, self.stored.get(name))?;
         let held = Arc::new(Opened { table, contract, addresses: Mutex::default() });
         opened.insert(name.clone(), Arc::clone(&held));

@@ -18,7 +18,7 @@ use super::replace::ReplaceLoad;
 use super::scan::FREELY;
 use super::snapshot::{Snapshot, check_name, contract_of};
 use super::sql::{ident, literal};
-use super::table::{Table, missing, rows, text};
+use super::table::{Table, check_extension, missing};
 use super::upsert::{Target, UpsertLoad};
 use super::wire::RowReader;
 
@@ -47,6 +47,7 @@ impl PostgresStore {
                 write: WriteCapability::Ranges,
                 read: ReadConsistency::Snapshot,
                 metrics: vec![Metric::L2, Metric::InnerProduct, Metric::Cosine],
+                cosine_of_unit_length: false,
                 indexes: vec!["flat", "hnsw", "ivf_flat"],
                 dimensions_max: 16_000,
                 indexed_dimensions_max: vec![
@@ -70,20 +71,10 @@ impl PostgresStore {
         begin_reading(&mut client, None)?;
         let stored = contracts::read(&mut client)?;
         let table = Table::find(&mut client, name, &self.options)?.ok_or_else(|| missing(name))?;
+        table.check_key(&self.options.layout)?;
         let contract = contract_of(&mut client, name, &table, stored.get(name))?;
         Ok((client, table, contract))
     }
-}
-
-/// Refuses a server without pgvector before anything else fails for want of it.
-fn check_extension(client: &mut Client, place: &str) -> Result<(), StoreError> {
-    let found = rows(client, "SELECT to_regtype('vector')")
-        .map_err(|error| failed(format!("cannot look at {place}"), error))?;
-    if found.first().is_some_and(|row| !text(row, 0).is_empty()) {
-        return Ok(());
-    }
-    Err(StoreError::new(Code::STORE_UNSUPPORTED, format!("{place} has no type vector"))
-        .remedy("run CREATE EXTENSION vector in this database, and check the search_path"))
 }
 
 /// A list of texts as an array.

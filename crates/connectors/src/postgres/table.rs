@@ -28,6 +28,8 @@ pub(super) struct Column {
     pub(super) name: String,
     /// The type's own name (`int8`, `vector`); that of the base type for a domain.
     pub(super) type_name: String,
+    /// The type as SQL writes it (`bigint`, `real[]`, `vector(3)`), for people.
+    pub(super) shown: String,
     /// `pg_type.typtype`.
     pub(super) type_kind: String,
     /// For an array: the name and kind of its elements' type.
@@ -83,6 +85,8 @@ pub(super) struct Table {
     pub(super) access: Access,
     /// Whether the ids are unique by an index, which upserts need.
     pub(super) unique: bool,
+    /// Whether the ids are declared unique, also by a constraint that is checked late.
+    pub(super) keyed: bool,
 }
 
 /// Runs statements without parameters and gives the rows, all values as text.
@@ -105,6 +109,17 @@ pub(super) fn text(row: &SimpleQueryRow, index: usize) -> &str {
 pub(super) fn missing(name: &CollectionName) -> StoreError {
     StoreError::new(Code::STORE_NOT_FOUND, format!("there is no collection {name}"))
         .remedy("name its table with ?table= in the store URL, and check the search_path")
+}
+
+/// Refuses a database without pgvector before anything else fails for want of it.
+pub(super) fn check_extension(client: &mut Client, place: &str) -> Result<(), StoreError> {
+    let found = rows(client, "SELECT to_regtype('vector')")
+        .map_err(|error| failed(format!("cannot look at {place}"), error))?;
+    if found.first().is_some_and(|row| !text(row, 0).is_empty()) {
+        return Ok(());
+    }
+    Err(StoreError::new(Code::STORE_UNSUPPORTED, format!("{place} has no type vector"))
+        .remedy("run CREATE EXTENSION vector in this database, and check the search_path"))
 }
 
 impl Table {
@@ -133,6 +148,31 @@ impl Table {
         let mut table = relation.into_table(columns, collection, options)?;
         table.find_access(client).map_err(look)?;
         Ok(Some(table))
+    }
+
+    /// Refuses a table in which nothing keeps two rows from having one id (`table.no_key`). Views
+    /// and foreign tables can declare nothing, and `LlamaIndex` does not: there an id that stands
+    /// twice is noticed when it is read.
+    pub(super) fn check_key(&self, layout: &TableLayout) -> Result<(), StoreError> {
+        let can_declare = matches!(self.kind, 'r' | 'p');
+        if self.keyed || !can_declare || *layout == TableLayout::LlamaIndex {
+            return Ok(());
+        }
+        Err(self.no_key())
+    }
+
+    /// What is said of a table without a key.
+    pub(super) fn no_key(&self) -> StoreError {
+        let (place, column) = (self.place(), &self.parts.id.name);
+        StoreError::new(
+            Code::TABLE_NO_KEY,
+            format!("column {column} of {place} has no primary key or unique index"),
+        )
+        .remedy(format!(
+            "declare the ids unique: CREATE UNIQUE INDEX ON {} ({})",
+            self.sql(),
+            ident(column)
+        ))
     }
 
     /// The table's name in statements.
@@ -212,7 +252,7 @@ impl Table {
 
     fn find_access(&mut self, client: &mut Client) -> Result<(), postgres::Error> {
         let sql = format!(
-            "SELECT i.indisunique AND i.indimmediate, \
+            "SELECT i.indisunique AND i.indimmediate, i.indisunique, \
                     i.indcollation[0] = 'pg_catalog.\"C\"'::regcollation \
                       AND m.amname = 'btree' AND o.opcname IN ('text_ops', 'varchar_ops') \
              FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam \
@@ -226,7 +266,8 @@ impl Table {
         let mut ordered = false;
         for row in rows(client, &sql)? {
             self.unique |= text(&row, 0) == "t";
-            ordered |= text(&row, 1) == "t";
+            self.keyed |= text(&row, 1) == "t";
+            ordered |= text(&row, 2) == "t";
         }
         let utf8 = rows(client, "SELECT current_setting('server_encoding')")?
             .first()
@@ -284,7 +325,8 @@ fn columns(client: &mut Client, oid: u32) -> Result<Vec<Column>, postgres::Error
     let sql = format!(
         "SELECT a.attname, COALESCE(b.typname, t.typname), COALESCE(b.typtype, t.typtype), \
                 CASE WHEN t.typcategory = 'A' THEN e.typname END, e.typtype, a.atttypmod, \
-                a.attgenerated <> '' OR a.attidentity = 'a', pg_get_expr(d.adbin, d.adrelid) \
+                a.attgenerated <> '' OR a.attidentity = 'a', pg_get_expr(d.adbin, d.adrelid), \
+                format_type(a.atttypid, a.atttypmod) \
          FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
          LEFT JOIN pg_type b ON b.oid = t.typbasetype AND t.typtype = 'd' \
          LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A' \
@@ -302,6 +344,7 @@ fn columns(client: &mut Client, oid: u32) -> Result<Vec<Column>, postgres::Error
             modifier: text(row, 5).parse().unwrap_or(-1),
             generated: text(row, 6) == "t",
             default: row.try_get(7).ok().flatten().map(str::to_owned),
+            shown: text(row, 8).to_owned(),
         })
         .collect())
 }
@@ -339,6 +382,16 @@ const ID_TYPES: &[&str] = &["text", "varchar", "int2", "int4", "int8", "uuid"];
 const VECTOR_TYPES: &[&str] = &["vector", "halfvec"];
 const INTEGER_TYPES: &[&str] = &["int2", "int4", "int8"];
 const TIME_TYPES: &[&str] = &["timestamptz", "int8"];
+
+/// The name of a type in SQL, where the type has another one of its own.
+fn as_sql_writes(type_name: &str) -> &str {
+    match type_name {
+        "int2" => "smallint",
+        "int4" => "integer",
+        "int8" => "bigint",
+        other => other,
+    }
+}
 
 impl Relation {
     fn into_table(
@@ -384,6 +437,7 @@ impl Relation {
             only_value: collection.map(|uuid| (COLLECTION_ID.to_owned(), uuid)),
             access: if self.has_children { Access::Sorted } else { Access::Addresses },
             unique: false,
+            keyed: false,
         })
     }
 }
@@ -416,7 +470,7 @@ fn carried_columns(
                 Code::TABLE_UNMAPPED,
                 format!(
                     "column {name} of {place} has the type {}, which cannot be carried",
-                    column.type_name
+                    column.shown
                 ),
             )
             .remedy(format!("name {name} under `drop` to leave it behind")));
@@ -443,9 +497,10 @@ fn pick(
     if types.contains(&column.type_name.as_str()) && column.element.is_none() {
         return Ok(column.clone());
     }
+    let types: Vec<_> = types.iter().copied().map(as_sql_writes).collect();
     let what = format!(
         "column {name} of {place} has the type {}; the {part} needs {}",
-        column.type_name,
+        column.shown,
         types.join(", ")
     );
     let unsupported = part == "vector" && matches!(column.type_name.as_str(), "sparsevec" | "bit");

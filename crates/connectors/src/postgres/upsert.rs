@@ -54,12 +54,7 @@ impl Target {
         }
         let delete_first = !table.unique && *layout == TableLayout::LlamaIndex;
         if !table.unique && !delete_first {
-            let column = &table.parts.id.name;
-            return Err(StoreError::new(
-                Code::TABLE_NO_KEY,
-                format!("column {column} of {place} has no primary key or unique index"),
-            )
-            .remedy("make a unique index on it, then run again"));
+            return Err(table.no_key());
         }
         Ok(Self { table, dimensions, delete_first })
     }

@@ -215,6 +215,10 @@ fn a_server_without_the_extension_or_the_right_to_write_is_named() {
         };
         assert_eq!(error.code(), Code::STORE_UNSUPPORTED, "{error}");
         assert!(error.remedy_text().unwrap().contains("CREATE EXTENSION vector"));
+        // Already a look at it says so: a target is looked at before its source is read.
+        let Err(error) = store.snapshot() else { panic!("opened without pgvector") };
+        assert_eq!(error.code(), Code::STORE_UNSUPPORTED, "{error}");
+        assert!(error.remedy_text().unwrap().contains("CREATE EXTENSION vector"));
     }
 }
 

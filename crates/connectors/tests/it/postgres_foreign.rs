@@ -308,24 +308,44 @@ fn half_precision_widens_exactly_and_narrows_only_when_it_is_exact() {
 
 /// What makes a table unusable, and the code and the word that say so.
 const BAD: &[(&str, Code, &str)] = &[
+    ("id text, embedding vector(1)", Code::TABLE_NO_KEY, "column id of table public.docs"),
     (
-        "id text, embedding vector(1)); INSERT INTO docs VALUES ('a','[1]'), ('a','[2]'",
-        Code::RECORD_DUPLICATE,
-        "\"a\"",
+        "id text, part int, embedding vector(1), PRIMARY KEY (id, part)",
+        Code::TABLE_NO_KEY,
+        "column id of table public.docs",
     ),
     (
-        "id text, embedding vector(1)); INSERT INTO docs VALUES (NULL,'[1]'",
+        "id text, embedding vector(1)); CREATE UNIQUE INDEX ON docs (id) WHERE id > 'b'; SELECT (1",
+        Code::TABLE_NO_KEY,
+        "column id of table public.docs",
+    ),
+    (
+        "id text UNIQUE, embedding vector(1)); INSERT INTO docs VALUES (NULL,'[1]'",
         Code::RECORD_ID,
         "no id",
     ),
-    ("id text, embedding vector(1)); INSERT INTO docs VALUES ('','[1]'", Code::RECORD_ID, "docs"),
+    (
+        "id text UNIQUE, embedding vector(1)); INSERT INTO docs VALUES ('','[1]'",
+        Code::RECORD_ID,
+        "docs",
+    ),
     (
         "id text PRIMARY KEY, embedding vector(1)); INSERT INTO docs VALUES ('x1', NULL",
         Code::RECORD_VECTOR,
         "x1",
     ),
     ("id text PRIMARY KEY, other vector(1)", Code::TABLE_COLUMN, "embedding"),
-    ("id text PRIMARY KEY, embedding text", Code::TABLE_COLUMN, "embedding"),
+    (
+        "id text PRIMARY KEY, embedding text",
+        Code::TABLE_COLUMN,
+        "type text; the vector needs vector",
+    ),
+    ("id text PRIMARY KEY, embedding real[]", Code::TABLE_COLUMN, "the type real[]; the vector"),
+    (
+        "id numeric(5) PRIMARY KEY, embedding vector(1)",
+        Code::TABLE_COLUMN,
+        "type numeric(5,0); the id needs text, varchar, smallint, integer, bigint, uuid",
+    ),
     ("id date PRIMARY KEY, embedding vector(1)", Code::TABLE_COLUMN, "id"),
     ("id text PRIMARY KEY, embedding sparsevec(9)", Code::STORE_UNSUPPORTED, "sparsevec"),
     ("id text PRIMARY KEY, embedding bit(9)", Code::STORE_UNSUPPORTED, "bit"),
@@ -373,23 +393,53 @@ fn what_is_not_a_record_is_refused_with_its_name() {
 }
 
 #[test]
-fn a_table_without_a_key_is_read_when_its_ids_are_unique_and_never_upserted() {
-    let database = Database::new(SERVERS[0]);
+fn a_table_is_read_only_if_its_ids_are_declared_unique() {
+    for server in SERVERS {
+        let database = Database::new(server);
+        database.run(
+            "CREATE TABLE docs (id text, embedding vector(1)); \
+                      INSERT INTO docs VALUES ('b','[1]'), ('a','[2]')",
+        );
+        let store = database.store("docs", &OpenOptions::default());
+        let read = || content(store.as_ref(), "docs");
+        let error = read().unwrap_err();
+        assert_eq!(error.code(), Code::TABLE_NO_KEY, "{error}");
+        let remedy = error.remedy_text().unwrap().split_once(": ").unwrap().1.to_owned();
+        assert_eq!(store.fetch(&name("docs"), &["a"]).unwrap_err().code(), Code::TABLE_NO_KEY);
+        let error = upsert(store.as_ref(), "docs", &[record("c", &[1.0], "{}")]).unwrap_err();
+        assert_eq!(error.code(), Code::TABLE_NO_KEY);
+        let request = LoadRequest {
+            contract: CollectionContract::unknown(name("docs"), 1),
+            mode: LoadMode::Upsert,
+            token: "one".into(),
+        };
+        let Err(error) = store.begin_load(&request) else { panic!("begun") };
+        assert_eq!(error.code(), Code::TABLE_NO_KEY);
+        // A constraint that is checked at the end of a transaction is a key, too.
+        let deferred = "ADD CONSTRAINT late UNIQUE (id) DEFERRABLE";
+        database.run(&format!("ALTER TABLE docs {deferred}"));
+        assert_eq!(read().unwrap().len(), 2);
+        // And so is what the remedy says.
+        database.run("ALTER TABLE docs DROP CONSTRAINT late");
+        database.run(&remedy);
+        assert_eq!(read().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn a_view_can_declare_no_key_and_its_ids_are_checked_as_they_are_read() {
+    let database = Database::new(SERVERS[1]);
     database.run(
-        "CREATE TABLE docs (id text, embedding vector(1)); \
-                  INSERT INTO docs VALUES ('b','[1]'), ('a','[2]')",
+        "CREATE TABLE docs (n int PRIMARY KEY, id text, embedding vector(1)); \
+                  INSERT INTO docs VALUES (1,'b','[1]'), (2,'a','[2]'); \
+                  CREATE VIEW seen AS SELECT id, embedding FROM docs",
     );
-    let store = database.store("docs", &OpenOptions::default());
-    assert_eq!(content(store.as_ref(), "docs").unwrap().len(), 2);
-    let error = upsert(store.as_ref(), "docs", &[record("c", &[1.0], "{}")]).unwrap_err();
-    assert_eq!(error.code(), Code::TABLE_NO_KEY);
-    let request = LoadRequest {
-        contract: CollectionContract::unknown(name("docs"), 1),
-        mode: LoadMode::Upsert,
-        token: "one".into(),
-    };
-    let Err(error) = store.begin_load(&request) else { panic!("begun") };
-    assert_eq!(error.code(), Code::TABLE_NO_KEY);
+    let store = database.store("seen", &OpenOptions::default());
+    assert_eq!(content(store.as_ref(), "seen").unwrap().len(), 2);
+    database.run("INSERT INTO docs VALUES (3,'a','[2]')");
+    let error = content(store.as_ref(), "seen").unwrap_err();
+    assert_eq!(error.code(), Code::RECORD_DUPLICATE, "{error}");
+    assert!(error.to_string().contains("\"a\""), "{error}");
 }
 
 #[test]
