@@ -312,11 +312,9 @@ def snapshot_faults(folder):
     kit.carnet("snapshot", "verify", good, exit=0)
     files = sorted(str(p.relative_to(good)) for p in good.rglob("*") if p.is_file())
     kit.want(len(files) >= 9, f"only {files}")
-    listed = [file for file in files if file != "checksums.sha256"]
     cases = []
     for file in files:
-        # A wrong digest in the list, and a file that is not as listed, are the same difference.
-        names = [file] if file in listed else [file, *listed]
+        names = [file]
         cases.append((f"a bit is flipped in {file}", names, lambda s, f=file: flip_bit(s / f)))
         cases.append((f"{file} is cut short", names, lambda s, f=file: truncate(s / f)))
         cases.append((f"{file} is missing", [file], lambda s, f=file: (s / f).unlink()))

@@ -38,6 +38,13 @@ impl Digest {
         let read = Base64::decode(text, &mut bytes).ok()?.len();
         (read == bytes.len()).then_some(Self(bytes))
     }
+
+    /// Whether the other differs in so few bits that it is this one, damaged: the digests of two
+    /// different texts differ in about 128 bits, and in fewer than 32 by no chance.
+    pub fn is_damaged_copy(&self, other: &Self) -> bool {
+        let bits = self.0.iter().zip(other.0).map(|(one, two)| (one ^ two).count_ones());
+        self != other && bits.sum::<u32>() < 32
+    }
 }
 
 /// Bytes in lowercase hex: `DIGITS` is twice their number.
@@ -138,6 +145,20 @@ impl<'de> Deserialize<'de> for Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_damaged_copy_is_near_and_no_other_digest_is() {
+        let digest = Digest::of(b"a");
+        let mut bytes = *digest.as_bytes();
+        for (bit, byte) in [(1, 0), (0x80, 31), (0xff, 7), (0x0f, 8)] {
+            bytes[byte] ^= bit;
+            assert!(digest.is_damaged_copy(&Digest(bytes)), "{byte}");
+        }
+        assert!(!digest.is_damaged_copy(&digest));
+        for other in 0..1_000u32 {
+            assert!(!digest.is_damaged_copy(&Digest::of(&other.to_le_bytes())), "{other}");
+        }
+    }
 
     #[test]
     fn text_round_trips_and_anything_else_is_refused() {

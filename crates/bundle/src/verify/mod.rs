@@ -33,10 +33,10 @@ pub fn verify_snapshot(dir: &Path, work: &Work<'_>) -> Result<Verification, Bund
     let mut checks = Checks::default();
     let listed = read_list(dir, &mut checks);
     let tree = list_tree(dir);
-    same_files(&mut checks, listed.as_ref(), &tree);
     let manifest = Manifest::read(dir);
     let tables = manifest.as_ref().ok().map(|manifest| open_tables(dir, manifest));
     let seen = look(dir, tree.as_ref().ok(), tables.as_deref().unwrap_or_default(), work)?;
+    same_files(&mut checks, listed.as_ref(), &tree, &seen.sums);
     same_sums(&mut checks, listed.as_ref(), &seen.sums);
     let manifest = match manifest {
         Ok(manifest) => {
@@ -155,6 +155,7 @@ fn same_files(
     checks: &mut Checks,
     listed: Option<&BTreeMap<String, Digest>>,
     tree: &Result<Tree, BundleError>,
+    sums: &BTreeMap<String, Result<FileSum, BundleError>>,
 ) {
     let (Some(listed), Ok(tree)) = (listed, tree) else {
         if let Err(error) = tree {
@@ -163,8 +164,16 @@ fn same_files(
         return;
     };
     let there: BTreeSet<&str> = tree.files.iter().map(|(path, _)| path.as_str()).collect();
-    if let Some(missing) = listed.keys().find(|path| !there.contains(path.as_str())) {
-        return checks.fail("files", Code::SNAPSHOT_DAMAGED, format!("{missing:?} is missing"));
+    if let Some((missing, digest)) = listed.iter().find(|(path, _)| !there.contains(path.as_str()))
+    {
+        // A file with these bytes that is not listed: then its name in the list is wrong.
+        let held = |sum: &Result<FileSum, _>| sum.as_ref().is_ok_and(|sum| sum.sha256 == *digest);
+        let other = sums.iter().find(|(path, sum)| !listed.contains_key(*path) && held(sum));
+        let what = match other {
+            Some((path, _)) => format!("{CHECKSUMS} has {missing:?} for the name of {path:?}"),
+            None => format!("{missing:?} is missing"),
+        };
+        return checks.fail("files", Code::SNAPSHOT_DAMAGED, what);
     }
     let known = |path: &str| path == CHECKSUMS || listed.contains_key(path);
     if let Some(other) = there.iter().find(|path| !known(path)) {
@@ -190,6 +199,11 @@ fn same_sums(
     for (path, digest) in listed {
         let wrong = match sums.get(path) {
             Some(Ok(sum)) if sum.sha256 == *digest => continue,
+            Some(Ok(sum)) if sum.sha256.is_damaged_copy(digest) => format!(
+                "{CHECKSUMS} is damaged: its line of {path:?} says {digest}, which is {} but for a \
+                 few bits",
+                sum.sha256
+            ),
             Some(Ok(sum)) => format!("{path:?} has SHA-256 {}, listed is {digest}", sum.sha256),
             Some(Err(error)) => content::with_causes(error),
             None => format!("{path:?} could not be hashed"),

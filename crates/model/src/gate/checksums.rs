@@ -41,6 +41,9 @@ impl Rule {
         for File { path, listed, found } in &facts.files {
             let reason = match (listed, found) {
                 (Some(listed), Some(found)) if listed == found => continue,
+                (Some(listed), Some(found)) if found.is_damaged_copy(listed) => {
+                    format!("the list of checksums is damaged in its line of {path}")
+                }
                 (Some(_), Some(_)) => format!("{path} has other bytes than are listed"),
                 (Some(_), None) => format!("{path} is listed and missing"),
                 (None, Some(_)) => format!("{path} is there and not listed"),
