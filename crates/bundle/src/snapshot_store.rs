@@ -35,6 +35,7 @@ impl SnapshotStore {
                 write: WriteCapability::None,
                 read: ReadConsistency::Snapshot,
                 metrics: vec![Metric::L2, Metric::InnerProduct, Metric::Cosine],
+                unit_length_only: Vec::new(),
                 indexes: vec!["flat"],
                 dimensions_max: u32::try_from(i32::MAX).unwrap_or(0),
                 indexed_dimensions_max: Vec::new(),

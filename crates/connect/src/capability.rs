@@ -1,6 +1,6 @@
 //! What a store can hold and do, as values that are read before anything is copied.
 
-use carnet_model::{CollectionContract, Metric};
+use carnet_model::{CollectionContract, Metric, Normalisation};
 use serde::{Deserialize, Serialize};
 
 /// How a store is written.
@@ -34,6 +34,8 @@ pub struct Capabilities {
     pub read: ReadConsistency,
     /// The metrics that exact search supports.
     pub metrics: Vec<Metric>,
+    /// Those of them that only vectors declared to have unit length can be searched by.
+    pub unit_length_only: Vec<Metric>,
     /// The kinds of search index that can be declared; the first is the default.
     pub indexes: Vec<&'static str>,
     /// The longest vector.
@@ -95,6 +97,27 @@ pub struct Loss {
 }
 
 impl Capabilities {
+    /// Why the metric cannot be kept, and what to do about it.
+    fn metric_lost(&self, contract: &CollectionContract) -> Option<(String, &'static str)> {
+        let metric = contract.metric?;
+        if !self.metrics.contains(&metric) {
+            return Some((
+                format!("the metric {metric} is not supported"),
+                "choose a target that supports it; a metric is never rewritten",
+            ));
+        }
+        let unit = contract.normalisation == Some(Normalisation::UnitLength);
+        (self.unit_length_only.contains(&metric) && !unit).then(|| {
+            (
+                format!(
+                    "the metric {metric}, of vectors that are not declared to have unit length"
+                ),
+                "state `normalisation: unit_length` if they have it: cosine is then stored as \
+                 inner product; otherwise choose another target",
+            )
+        })
+    }
+
     /// What this target would lose of a collection. Empty: nothing.
     pub fn losses(&self, contract: &CollectionContract, facts: &ContentFacts) -> Vec<Loss> {
         let mut losses = Vec::new();
@@ -109,13 +132,8 @@ impl Capabilities {
                 "choose another target",
             );
         }
-        if let Some(metric) = contract.metric.filter(|metric| !self.metrics.contains(metric)) {
-            lost(
-                "metric",
-                false,
-                format!("the metric {metric} is not supported"),
-                "choose a target that supports it; a metric is never rewritten",
-            );
+        if let Some((what, remedy)) = self.metric_lost(contract) {
+            lost("metric", false, what, remedy);
         }
         if facts.id_bytes_max > self.id_bytes_max {
             lost(
@@ -176,6 +194,7 @@ mod tests {
             write: WriteCapability::Ranges,
             read: ReadConsistency::Snapshot,
             metrics: vec![Metric::L2],
+            unit_length_only: Vec::new(),
             indexes: vec!["flat"],
             dimensions_max: 4,
             indexed_dimensions_max: vec![("flat", 3)],
@@ -203,6 +222,23 @@ mod tests {
             names,
             ["dimensions", "metric", "id_length", "nul_in_text", "non_finite", "index"]
         );
+        let unit = Capabilities {
+            metrics: vec![Metric::Cosine],
+            unit_length_only: vec![Metric::Cosine],
+            ..narrow()
+        };
+        let metric = |contract: &CollectionContract| {
+            let losses = unit.losses(contract, &ContentFacts::default());
+            losses.iter().any(|loss| loss.name == "metric" && !loss.waivable)
+        };
+        for (normalisation, lost) in [
+            (None, true),
+            (Some(Normalisation::None), true),
+            (Some(Normalisation::UnitLength), false),
+        ] {
+            contract.normalisation = normalisation;
+            assert_eq!(metric(&contract), lost, "{normalisation:?}");
+        }
         contract.dimensions = 4;
         contract.index = Some(IndexSpec { kind: "flat".into(), parameters: [].into() });
         let losses = narrow().losses(&contract, &ContentFacts::default());

@@ -64,6 +64,7 @@ impl Default for MemoryStore {
                 write: WriteCapability::WholeCollection,
                 read: ReadConsistency::Snapshot,
                 metrics: vec![Metric::L2, Metric::InnerProduct, Metric::Cosine],
+                unit_length_only: Vec::new(),
                 indexes: vec!["flat"],
                 dimensions_max: 65_535,
                 indexed_dimensions_max: Vec::new(),

@@ -42,6 +42,7 @@ impl FaissStore {
                 write: WriteCapability::WholeCollection,
                 read: ReadConsistency::ChangeDetected,
                 metrics: vec![Metric::L2, Metric::InnerProduct, Metric::Cosine],
+                unit_length_only: vec![Metric::Cosine],
                 indexes: vec!["flat"],
                 dimensions_max: super::format::MAX_DIMENSIONS,
                 indexed_dimensions_max: Vec::new(),

@@ -47,7 +47,7 @@ impl PostgresStore {
                 write: WriteCapability::Ranges,
                 read: ReadConsistency::Snapshot,
                 metrics: vec![Metric::L2, Metric::InnerProduct, Metric::Cosine],
-                cosine_of_unit_length: false,
+                unit_length_only: Vec::new(),
                 indexes: vec!["flat", "hnsw", "ivf_flat"],
                 dimensions_max: 16_000,
                 indexed_dimensions_max: vec![

@@ -60,7 +60,7 @@ impl SqliteStore {
                 write: WriteCapability::Ranges,
                 read: ReadConsistency::Snapshot,
                 metrics: vec![Metric::L2, Metric::Cosine, Metric::InnerProduct],
-                cosine_of_unit_length: false,
+                unit_length_only: Vec::new(),
                 indexes: vec!["flat"],
                 dimensions_max: 65_535,
                 indexed_dimensions_max: Vec::new(),
