@@ -297,6 +297,7 @@ impl<'j> Sink<'j> {
             several => concat_batches(&Records::schema(self.dimensions), several).map_err(wrong)?,
         };
         self.blocks.push(block);
+        self.append_done()?;
         if self.blocks.len() * BLOCK_ROWS == GROUP_ROWS { self.end_group() } else { Ok(()) }
     }
 
@@ -308,10 +309,16 @@ impl<'j> Sink<'j> {
         self.sent += 1;
         // Waits until a thread is free: groups that are read and not encoded cost the most memory.
         let sent = self.jobs.send(group);
+        self.append_done()?;
+        sent.map_err(|_| StoreError::new(Code::BUG, "the encoders have stopped").into())
+    }
+
+    /// Writes what is encoded by now: an encoded group that waits costs as much as one to encode.
+    fn append_done(&mut self) -> Result<(), BundleError> {
         while let Ok(result) = self.results.try_recv() {
             self.append(result?)?;
         }
-        sent.map_err(|_| StoreError::new(Code::BUG, "the encoders have stopped").into())
+        Ok(())
     }
 
     fn append(&mut self, encoded: Encoded) -> Result<(), BundleError> {
