@@ -15,6 +15,7 @@ mod environment;
 mod failure;
 mod faiss_index;
 mod findings;
+mod named;
 mod outside;
 mod pages;
 mod plan_file;

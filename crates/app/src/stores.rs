@@ -1,5 +1,6 @@
 //! The stores of a command line: from what was typed to what can be read.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use carnet_bundle::{BundleError, SnapshotStore};
@@ -16,6 +17,7 @@ use serde::Serialize;
 use crate::aim::aim;
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::named::Named;
 
 /// How the tables of a PostgreSQL store are laid out that others made.
 #[derive(Debug, Clone, Default, Args)]
@@ -209,7 +211,8 @@ pub(crate) fn open_any(
             open(url, options).map_err(Failure::from)
         }
     };
-    opened.map_err(|failure| failure.while_doing(format!("cannot open {url}")))
+    let failed = |failure: Failure| failure.while_doing(format!("cannot open {url}"));
+    opened.map(Named::store).map_err(failed)
 }
 
 fn snapshot(folder: &Path) -> Result<Box<dyn VectorRepository>, Failure> {
@@ -224,7 +227,7 @@ pub(crate) fn open_target(
 ) -> Result<Box<dyn VectorRepository>, Failure> {
     let options = Tables::default().options(environment)?;
     open(url, &options)
-        .and_then(|target| aim(target, url, collections))
+        .and_then(|target| aim(Named::store(target), url, collections))
         .map_err(|error| Failure::from(error).while_doing(format!("cannot write to {url}")))
 }
 
@@ -233,9 +236,9 @@ pub(crate) fn open_for_engine(
     url: &StoreUrl,
     options: &OpenOptions,
 ) -> Result<Box<dyn VectorRepository>, StoreError> {
-    let StoreUrl::Snapshot(folder) = url else { return open(url, options) };
+    let StoreUrl::Snapshot(folder) = url else { return open(url, options).map(Named::store) };
     match SnapshotStore::open(folder) {
-        Ok(store) => Ok(Box::new(store)),
+        Ok(store) => Ok(Named::store(Box::new(store))),
         Err(BundleError::Store(error)) => Err(error),
         Err(error) => {
             let made = StoreError::new(error.code(), error.to_string());
@@ -245,6 +248,26 @@ pub(crate) fn open_for_engine(
             })
         }
     }
+}
+
+/// The columns of each collection that travel in the metadata under `_columns`.
+pub(crate) type Carried = BTreeMap<String, Vec<String>>;
+
+/// Which columns of a view's collections travel in the metadata, where any do.
+pub(crate) fn carried_columns(view: &dyn StoreSnapshot) -> Result<Carried, Failure> {
+    let mut carried = Carried::new();
+    for name in view.collections()? {
+        let columns = view.describe(&name)?.carried_columns;
+        if !columns.is_empty() {
+            carried.insert(name.to_string(), columns);
+        }
+    }
+    Ok(carried)
+}
+
+/// The same for people.
+pub(crate) fn in_the_metadata(columns: &[String]) -> String {
+    format!("in the metadata, as `_columns`: {}", columns.join(", "))
 }
 
 /// A store that does not exist yet has no collections. For a command that reads, that is a

@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 
+use carnet_model::StoreUrl;
+
 use crate::error::BundleError;
 use crate::files::{FileSum, HashedFile, list_tree};
 use crate::work::Work;
@@ -49,6 +51,31 @@ pub(crate) fn find_artifacts(root: &Path) -> Result<Artifacts, BundleError> {
     found.files.sort_unstable();
     found.left_behind.sort_unstable();
     Ok(found)
+}
+
+/// What a FAISS store keeps in its folder.
+const FAISS_OWN: [&str; 5] =
+    ["collection.json", "collections", "index.faiss", "metadata.parquet", "metadata.sqlite"];
+
+/// Of the entries of an artifact folder that did not travel those that are not the store's own: its
+/// files may lie in the same folder, and they are moved as records.
+#[must_use]
+pub fn beside_the_store(folder: &Path, store: &StoreUrl, entries: Vec<String>) -> Vec<String> {
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = match store {
+        StoreUrl::Faiss(path) | StoreUrl::Sqlite(path) | StoreUrl::Snapshot(path) => real(path),
+        StoreUrl::Postgres(_) => return entries,
+    };
+    let Ok(within) = path.strip_prefix(real(folder)) else { return entries };
+    let own: Vec<String> = match within.components().next() {
+        None => FAISS_OWN.map(str::to_owned).into(),
+        Some(first) => {
+            let first = first.as_os_str().to_string_lossy();
+            // SQLite keeps its log and its locks in files beside it.
+            ["", "-journal", "-shm", "-wal"].map(|ending| format!("{first}{ending}")).into()
+        }
+    };
+    entries.into_iter().filter(|entry| !own.contains(entry)).collect()
 }
 
 /// How many files there are of each kind, every kind named.
@@ -104,5 +131,34 @@ pub(crate) fn copy_file(
         }
         target.write_all(buffer.get(..n).unwrap_or_default()).map_err(writing)?;
         done(n as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stores_own_files_are_not_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let lab = folder.path().join("lab");
+        fs::create_dir_all(lab.join("store")).unwrap();
+        let entries = ["index.faiss", "kb.db", "kb.db-wal", "metadata.parquet", "notes", "store"];
+        let beside = |store: String| {
+            let store = StoreUrl::parse(&store).unwrap();
+            beside_the_store(&lab, &store, entries.map(str::to_owned).into())
+        };
+        let (lab, without) = (lab.display(), |own: &[&str]| {
+            let rest = entries.into_iter().filter(|entry| !own.contains(entry));
+            rest.map(str::to_owned).collect::<Vec<_>>()
+        });
+        let faiss = without(&["index.faiss", "metadata.parquet"]);
+        for written in [format!("faiss:{lab}"), format!("faiss:{lab}/store/..")] {
+            assert_eq!(beside(written), faiss);
+        }
+        assert_eq!(beside(format!("faiss:{lab}/store")), without(&["store"]));
+        assert_eq!(beside(format!("sqlite:{lab}/kb.db")), without(&["kb.db", "kb.db-wal"]));
+        assert_eq!(beside(format!("faiss:{lab}/../other")), entries);
+        assert_eq!(beside("postgres://h/lab".to_owned()), entries);
     }
 }

@@ -33,7 +33,7 @@ mod verify;
 mod work;
 
 pub use archive::{ArchiveKind, ArchiveLimits, SnapshotPlace, pack, unpack};
-pub use artifacts::ARTIFACT_KINDS;
+pub use artifacts::{ARTIFACT_KINDS, beside_the_store};
 pub use carnet_model::plan::ImportMode;
 pub use collection::{CollectionDigest, digest_collection, digest_store};
 pub use copy::{Copied, CopyRequest, copy};

@@ -42,7 +42,9 @@ impl EngineError {
             Self::Journal(error) => error.code(),
             Self::Fact(_) | Self::Illegal(_) => Code::EVIDENCE_DAMAGED,
             Self::Refused(refused) => match refused {
-                Refused::PlanChanged { .. } | Refused::OtherLog { .. } => Code::PLAN_CHANGED,
+                Refused::PlanChanged { .. }
+                | Refused::DoneUnderAnother { .. }
+                | Refused::OtherLog { .. } => Code::PLAN_CHANGED,
                 Refused::NoRun => Code::RUN_NOT_FOUND,
                 Refused::Done | Refused::NothingToRollBack => Code::RUN_NOT_REVERSIBLE,
                 Refused::Unsettled => Code::RUN_UNKNOWN,
@@ -66,6 +68,12 @@ impl EngineError {
             Self::Refused(Refused::OtherLog { .. }) => Some(
                 "put `evidence` in the plan back as it was, or give the plan a state directory of \
                  its own with --state"
+                    .to_owned(),
+            ),
+            Self::Refused(Refused::DoneUnderAnother { .. }) => Some(
+                "its evidence stays as it is: give the changed plan another name under \
+                 `migration`, or another folder with --state; to take the run back, restore its \
+                 plan"
                     .to_owned(),
             ),
             Self::Refused(Refused::Unsettled) => {

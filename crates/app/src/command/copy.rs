@@ -7,13 +7,13 @@ use carnet_bundle::ImportMode;
 use carnet_connect::VectorRepository;
 use carnet_engine::CopyJob;
 use carnet_ledger::Digest;
-use carnet_model::{Code, CollectionContract, Exit};
+use carnet_model::{Code, CollectionContract, Exit, StoreUrl};
 use clap::{Args, ValueEnum};
 
 use super::Setting;
 use crate::cli::TypedStore;
 use crate::failure::Failure;
-use crate::stores::{Declared, Tables, nothing_there, open_any, open_target};
+use crate::stores::{Declared, Tables, carried_columns, nothing_there, open_any, open_target};
 use crate::view::copy::CopyView;
 
 /// Copy a store into another without a plan, read the target back, and compare.
@@ -79,15 +79,18 @@ impl Copy {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
         let options = self.tables.options(setting.environment)?;
         let source = open_any(&self.a.url()?, &options)?;
-        let (names, contracts) = {
+        let (names, contracts, carried) = {
             let view = source.snapshot()?;
-            (view.collections()?, self.declared.contracts(view.as_ref())?)
+            let view = view.as_ref();
+            (view.collections()?, self.declared.contracts(view)?, carried_columns(view)?)
         };
         if names.is_empty() {
             return Err(nothing_there(source.label()));
         }
-        let target = open_target(&self.b.url()?, setting.environment, &names)?;
-        let view = copy(setting, source.as_ref(), target.as_ref(), &contracts, &self.how)?;
+        let to = self.b.url()?;
+        let target = open_target(&to, setting.environment, &names)?;
+        let target = (target.as_ref(), &to);
+        let view = copy(setting, source.as_ref(), target, &contracts, &self.how)?.carrying(carried);
         setting.screen.show(&view, CopyView::text)?;
         view.failure().map_or(Ok(Exit::Done), Err)
     }
@@ -97,7 +100,7 @@ impl Copy {
 pub(super) fn copy(
     setting: &Setting<'_>,
     source: &dyn VectorRepository,
-    target: &dyn VectorRepository,
+    (target, url): (&dyn VectorRepository, &StoreUrl),
     contracts: &[CollectionContract],
     how: &How,
 ) -> Result<CopyView, Failure> {
@@ -113,6 +116,10 @@ pub(super) fn copy(
     let job = CopyJob {
         source,
         target,
+        target_folder: match url {
+            StoreUrl::Faiss(folder) => Some(folder.as_path()),
+            StoreUrl::Sqlite(_) | StoreUrl::Postgres(_) | StoreUrl::Snapshot(_) => None,
+        },
         contracts,
         collections: None,
         mode,

@@ -58,15 +58,15 @@ impl Diff {
     }
 }
 
-/// Compares two stores, each with the name that the person gave it, and shows what differs.
+/// Compares two stores, each with the name that the person gave it, and shows what differs. Their
+/// failures bear these names already.
 pub(super) fn compare(
     setting: &Setting<'_>,
     [(name_a, a), (name_b, b)]: [(&str, &dyn VectorRepository); 2],
     declared: &Declared,
     shown: &Shown,
 ) -> Result<Exit, Failure> {
-    let view_a = a.snapshot().map_err(|error| Failure::at(name_a, error))?;
-    let view_b = b.snapshot().map_err(|error| Failure::at(name_b, error))?;
+    let (view_a, view_b) = (a.snapshot()?, b.snapshot()?);
     for (label, view) in [(name_a, &view_a), (name_b, &view_b)] {
         if view.collections()?.is_empty() {
             return Err(nothing_there(label));

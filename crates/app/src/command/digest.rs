@@ -11,7 +11,9 @@ use crate::amount;
 use crate::cli::TypedStore;
 use crate::failure::Failure;
 use crate::sheet::Sheet;
-use crate::stores::{Declared, Tables, nothing_there, open_any};
+use crate::stores::{
+    Carried, Declared, Tables, carried_columns, in_the_metadata, nothing_there, open_any,
+};
 
 /// Read every record of a store and print the root of each collection.
 ///
@@ -42,6 +44,9 @@ pub(super) struct CollectionView {
     root: Digest,
     contract_digest: Digest,
     contract: CollectionContract,
+    /// Columns that are part of the metadata, under `_columns`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    carried_columns: Vec<String>,
 }
 
 impl DigestStore {
@@ -50,15 +55,17 @@ impl DigestStore {
         let view = store.snapshot()?;
         let progress = setting.progress();
         let contracts = self.declared.contracts(view.as_ref())?;
+        let carried = carried_columns(view.as_ref())?;
         let view = DeclaredView::new(view.as_ref(), &contracts);
-        let digests = digest_store(&view, &setting.work(progress.as_ref()))?;
+        let digests = digest_store(&view, &setting.work(progress.as_ref()))
+            .map_err(|error| Failure::from(error).place(store.label()))?;
         drop(progress);
         if digests.is_empty() {
             return Err(nothing_there(store.label()));
         }
         let view = View {
             store: store.label().to_owned(),
-            collections: digests.into_iter().map(CollectionView::new).collect(),
+            collections: CollectionView::all(digests, carried),
         };
         setting.screen.show(&view, |view| {
             let mut sheet = Sheet::default();
@@ -72,7 +79,15 @@ impl DigestStore {
 }
 
 impl CollectionView {
-    pub(super) fn new(digest: CollectionDigest) -> Self {
+    pub(super) fn all(digests: Vec<CollectionDigest>, mut carried: Carried) -> Vec<Self> {
+        let mut view = |digest: CollectionDigest| {
+            let columns = carried.remove(digest.name.as_str()).unwrap_or_default();
+            Self::new(digest, columns)
+        };
+        digests.into_iter().map(&mut view).collect()
+    }
+
+    fn new(digest: CollectionDigest, carried_columns: Vec<String>) -> Self {
         Self {
             name: digest.name.to_string(),
             records: digest.records,
@@ -80,6 +95,7 @@ impl CollectionView {
             root: digest.root,
             contract_digest: digest.contract_digest,
             contract: digest.contract,
+            carried_columns,
         }
     }
 
@@ -89,6 +105,9 @@ impl CollectionView {
         sheet.field("  root", 10, &self.root.to_string());
         sheet.field("  contract", 10, &self.contract_digest.to_string());
         sheet.field("", 10, &declared(&self.contract));
+        if !self.carried_columns.is_empty() {
+            sheet.field("  carried", 10, &in_the_metadata(&self.carried_columns));
+        }
     }
 }
 

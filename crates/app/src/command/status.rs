@@ -10,11 +10,12 @@ use super::Setting;
 use crate::failure::Failure;
 use crate::plan_file::PlanFile;
 use crate::sheet::Sheet;
-use crate::view::run::RunView;
+use crate::view::run::{RunView, process};
 
 /// Show where a run stands: its phases, gates with their reasons, and what can be done now.
 ///
-/// The evidence is verified on the way; nothing is changed. Status 5: it waits for a person.
+/// The evidence is verified on the way; nothing is changed. A run that no process works on any more
+/// was cut off. Status 5: it waits for a person.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     /// The plan file; without one, all runs in the state folder are listed.
@@ -82,7 +83,11 @@ fn lines(reports: &[Report]) -> String {
     sheet.line(format_args!("{:<12}  {:<24}  migration", "status", "started"));
     for report in reports {
         let (name, started) = (&report.migration, &report.started);
-        let status = report.status.replace('_', " ");
+        let status = match report.at_work {
+            Some(false) => "cut off".to_owned(),
+            Some(true) | None => report.status.replace('_', " "),
+        };
+        let name = format!("{name}{}", process(report));
         sheet.line(format_args!("{status:<12}  {started:<24}  {name}"));
     }
     sheet.text()

@@ -9,6 +9,7 @@ use super::parts::{said, stopped, write_collections};
 use crate::amount;
 use crate::failure::Failure;
 use crate::sheet::Sheet;
+use crate::stores::{Carried, in_the_metadata};
 
 /// A copy as it is shown.
 #[derive(Serialize)]
@@ -36,6 +37,9 @@ struct Copied {
     contract_digest: Option<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<ImportCounts>,
+    /// Columns of the source that arrived in the metadata, under `_columns`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    carried_columns: Vec<String>,
 }
 
 const LABEL: usize = 12;
@@ -60,11 +64,20 @@ impl CopyView {
                     .map(|found| found.contract_digest)
                     .next(),
                 counts: plan.next().map(|plan| plan.counts),
+                carried_columns: Vec::new(),
             }
         });
         let collections = collections.collect();
         let (source, target) = (source.to_owned(), target.to_owned());
         Self { source, target, mode, equal, collections, artifacts: None, run: report }
+    }
+
+    /// With the source's columns that travel in the metadata.
+    pub(crate) fn carrying(mut self, mut carried: Carried) -> Self {
+        for one in &mut self.collections {
+            one.carried_columns = carried.remove(&one.name).unwrap_or_default();
+        }
+        self
     }
 
     /// What stopped the copy; `None` if all is there and equal.
@@ -81,6 +94,9 @@ impl CopyView {
             if let Some(counts) = one.counts {
                 let name = if self.collections.len() > 1 { one.name.as_str() } else { "records" };
                 sheet.field(name, LABEL, &in_words(counts));
+            }
+            if !one.carried_columns.is_empty() {
+                sheet.field("carried", LABEL, &in_the_metadata(&one.carried_columns));
             }
         }
         if let Some(counts) = self.artifacts {

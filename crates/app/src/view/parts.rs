@@ -1,7 +1,7 @@
 //! Parts that the views of runs and of copies share.
 
 use carnet_engine::{CollectionReport, GateReport, Report};
-use carnet_model::Code;
+use carnet_model::{Code, Exit};
 
 use crate::amount;
 use crate::failure::Failure;
@@ -14,7 +14,13 @@ pub(super) fn stopped(report: &Report, what: &str) -> Failure {
     };
     let waits = report.waits_for.is_some();
     let why = report.code().unwrap_or(Code::BUG);
-    let (code, how) = if waits { (Code::RUN_UNKNOWN, "waits at") } else { (why, "stopped at") };
+    // Taking back may want what the work itself wanted: room, or a system that answers.
+    let for_a_system = report.stop.is_some() && why.exit() == Exit::Unreachable;
+    let (code, how) = match (waits, for_a_system) {
+        (true, true) => (why, "waits on its way back at"),
+        (true, false) => (Code::RUN_UNKNOWN, "waits at"),
+        (false, _) => (why, "stopped at"),
+    };
     let failure = Failure::new(code, format!("the {what} {how} {}", stop.subject))
         .because(&stop.reason)
         .changed(changed(report, what));
@@ -32,7 +38,7 @@ fn changed(report: &Report, what: &str) -> String {
         return "nothing was changed: it was a dry run".to_owned();
     }
     let standing = if report.waits_for.is_some() && report.stop.is_some() {
-        "not all that was done could be undone; the same command tries it again".to_owned()
+        "not all that was done could be undone yet; the same command goes on with that".to_owned()
     } else if report.waits_for.is_some() {
         "nobody knows whether this took effect; nothing further was done or undone".to_owned()
     } else if report.standing.is_empty() {

@@ -19,6 +19,13 @@ pub(crate) struct RunView {
     report: Report,
     /// Commands that make sense now.
     next: Vec<String>,
+    #[serde(skip)]
+    plan: String,
+}
+
+/// ` (process 4711)`, where the system says which it is.
+pub(crate) fn process(report: &Report) -> String {
+    report.process.map_or_else(String::new, |number| format!(" (process {number})"))
 }
 
 /// The width of the labels in the first column.
@@ -26,7 +33,7 @@ const LABEL: usize = 12;
 
 impl RunView {
     pub(crate) fn new(report: Report, plan: &Path) -> Self {
-        let plan = plan.display();
+        let plan = plan.display().to_string();
         let mut next = Vec::new();
         match report.status {
             _ if report.dry_run => next.push(format!("carnet run {plan}")),
@@ -37,12 +44,17 @@ impl RunView {
                 }
             }
             "rolled_back" => next.push(format!("carnet status {plan}")),
+            _ if report.at_work == Some(true) => next.push(format!("carnet status {plan}")),
+            "rolling_back" => {
+                next.push(format!("carnet status {plan}"));
+                next.push(format!("carnet rollback {plan}"));
+            }
             _ => {
                 next.push(format!("carnet status {plan}"));
                 next.push(format!("carnet run {plan}"));
             }
         }
-        Self { report, next }
+        Self { report, next, plan }
     }
 
     /// How the command ends: what stopped the run is a failure.
@@ -106,12 +118,23 @@ impl RunView {
             }
             (true, _) => format!("dry run of {name}: {status}; nothing was changed"),
             (false, true) => format!("run of {name}: already done; nothing was changed now"),
-            // A log cannot tell whether the process that writes it still lives.
-            (false, false) if report.ended.is_none() && report.waits_for.is_none() => {
-                format!("run of {name}: {status}, or cut off; then the same command goes on")
-            }
-            (false, false) => format!("run of {name}: {status}"),
+            (false, false) => match report.at_work {
+                None => format!("run of {name}: {status}"),
+                Some(true) => format!("run of {name}: {status}{}", process(report)),
+                Some(false) if status == "running" => {
+                    format!("run of {name}: cut off; {} goes on", self.going_on())
+                }
+                Some(false) => {
+                    format!("run of {name}: cut off while {status}; {} goes on", self.going_on())
+                }
+            },
         }
+    }
+
+    /// The command that goes on with a run that was cut off.
+    fn going_on(&self) -> String {
+        let verb = if self.report.status == "rolling_back" { "rollback" } else { "run" };
+        format!("`carnet {verb} {}`", self.plan)
     }
 
     fn write_content(&self, sheet: &mut Sheet) {

@@ -101,6 +101,14 @@ pub enum Refused {
         /// What the plan asks for.
         plan: String,
     },
+    /// A run of another plan is done here.
+    #[error("the run that is done was one of another plan")]
+    DoneUnderAnother {
+        /// The digest of the plan that is done.
+        done: Digest,
+        /// The digest of the plan of now.
+        now: Digest,
+    },
     /// The run of this plan is done.
     #[error("the run is done")]
     Done,
@@ -159,17 +167,27 @@ fn begin(state: &State, started: Fact, plan: Digest, again: bool) -> Result<Vec<
         Status::Ended(Ending::Done) | Status::Running(_) | Status::Waiting(_)
             if held.plan != plan =>
         {
-            Err(Refused::PlanChanged { started: held.plan, now: plan })
+            Err(of_another_plan(held, plan))
         }
         Status::Ended(Ending::Done) => Err(Refused::Done),
         Status::Running(_) | Status::Waiting(_) => Ok(vec![Fact::Resumed]),
     }
 }
 
+/// Why a run may not be gone on with, or taken back, under a plan that is not its own.
+fn of_another_plan(run: &RunState, now: Digest) -> Refused {
+    match run.status {
+        Status::Ended(Ending::Done) => Refused::DoneUnderAnother { done: run.plan, now },
+        Status::Ended(_) | Status::Running(_) | Status::Waiting(_) => {
+            Refused::PlanChanged { started: run.plan, now }
+        }
+    }
+}
+
 fn rollback(state: &State, plan: Digest) -> Result<Vec<Fact>, Refused> {
     let run = state.run.as_ref().ok_or(Refused::NoRun)?;
     if run.plan != plan {
-        return Err(Refused::PlanChanged { started: run.plan, now: plan });
+        return Err(of_another_plan(run, plan));
     }
     let facts = match run.status {
         Status::Running(Direction::Rollback) | Status::Waiting(Direction::Rollback) => {

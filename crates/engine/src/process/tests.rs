@@ -239,8 +239,10 @@ fn what_run_means_depends_on_where_the_last_run_stands() {
         again: true,
     };
     assert!(matches!(decide(&done, again, now()).as_deref(), Ok([Fact::Started { .. }])));
+    let past = Refused::DoneUnderAnother { done: plan(), now: Digest::of(b"other") };
+    assert!(past.to_string().contains("is done"), "{past}");
+    assert_eq!(decide(&done, other.clone(), now()), Err(past));
     let changed = Refused::PlanChanged { started: plan(), now: Digest::of(b"other") };
-    assert_eq!(decide(&done, other.clone(), now()), Err(changed.clone()));
     let (waiting, _) = run_in(&world(&[], &["point"], &[]));
     assert_eq!(decide(&waiting, start(), now()), Ok(vec![Fact::Resumed]));
     assert_eq!(decide(&waiting, other.clone(), now()), Err(changed));

@@ -2,6 +2,7 @@
 //! journal, one phase: load, read back, compare.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use carnet_bundle::{
     CollectionDigest, DeclaredView, Expected, ImportMode, ImportPlan, ImportRequest, Imported,
@@ -17,7 +18,7 @@ use super::declared::{authority, rule};
 use super::drive::{closed, reason};
 use super::recorder::{Envelope, Note, Recorder, put_json};
 use super::report::{self, CollectionReport, Report};
-use super::{Engine, notes, unfinished};
+use super::{Engine, has_failed, notes, unfinished, waits_on_the_way_back};
 use crate::error::{EngineError, StepError};
 use crate::journal::LogProfile;
 use crate::process::{
@@ -25,7 +26,7 @@ use crate::process::{
     Undo, next,
 };
 use crate::step::import::{Parts, intent, take_back};
-use crate::step::{digest_of, number};
+use crate::step::{digest_of, making, number, remove_made};
 
 const PHASE: &str = "copy";
 const LOAD: &str = "copy/load_records";
@@ -38,6 +39,8 @@ pub struct CopyJob<'a> {
     pub source: &'a dyn VectorRepository,
     /// The store that is written.
     pub target: &'a dyn VectorRepository,
+    /// The target's folder, where it is one: a copy that is taken back removes it if it was made.
+    pub target_folder: Option<&'a Path>,
     /// Contracts that the owner states for the source.
     pub contracts: &'a [CollectionContract],
     /// The collections; `None` for all.
@@ -131,8 +134,9 @@ fn expected_of(run: &RunState) -> Option<Digest> {
 
 impl Engine {
     /// Copies a store into another without a plan file, reads the target back and compares; or
-    /// goes on with the same copy that was cut off. A copy that is done is made anew. What fails
-    /// before the comparison has passed is taken back.
+    /// goes on with the same copy that was cut off. A copy that is done is made anew, and so is one
+    /// that failed and waited on its way back. What fails before the comparison has passed is taken
+    /// back.
     pub fn copy(&self, job: &CopyJob<'_>) -> Result<CopyReport, EngineError> {
         let (journal, state) = self.open(LogProfile::default(), None)?;
         let description = journal.put_value(&job.description())?;
@@ -145,8 +149,23 @@ impl Engine {
             jurisdiction: None,
             classification: None,
         };
-        let resumed = unfinished(&state);
+        let (resumed, waited) = (unfinished(&state), waits_on_the_way_back(&state));
         let recorder = Recorder::new(journal, state, envelope);
+        let copying = self.go_on_with(job, &recorder, description, resumed)?;
+        if waited && has_failed(&recorder) {
+            return self.go_on_with(job, &recorder, description, false)?.report();
+        }
+        copying.report()
+    }
+
+    /// Begins a copy, or takes up the one that is on its way, and goes to its end.
+    fn go_on_with<'c>(
+        &'c self,
+        job: &'c CopyJob<'c>,
+        recorder: &'c Recorder,
+        description: Digest,
+        resumed: bool,
+    ) -> Result<Copying<'c>, EngineError> {
         let command = Command::Run {
             run: self.ids.next_id().to_string(),
             plan: description,
@@ -155,13 +174,13 @@ impl Engine {
             again: true,
         };
         let action = if resumed { "resume" } else { "start" };
-        let mut notes: Vec<Note> = notes::verified(&recorder).into_iter().collect();
+        let mut notes: Vec<Note> = notes::verified(recorder).into_iter().collect();
         notes.push(notes::authority(job.target.label(), action));
         recorder.command(command, notes, self.clock.as_ref())?;
         let (verified, sources) = (None, BTreeMap::new());
-        let mut copying = Copying { engine: self, job, recorder: &recorder, verified, sources };
+        let mut copying = Copying { engine: self, job, recorder, verified, sources };
         while copying.go_on()? {}
-        copying.report()
+        Ok(copying)
     }
 }
 
@@ -240,7 +259,11 @@ impl Copying<'_> {
         let there = job.target.snapshot()?.collections()?;
         let planned =
             self.with_source(|source| Ok(plan_import(source, job.target, &request, &job.work())?))?;
-        intent(self.recorder, &planned, &there, &[] as &[CollectionDigest])
+        let inputs = intent(self.recorder, &planned, &there, &[] as &[CollectionDigest])?;
+        Ok(match job.target_folder {
+            Some(folder) => making(inputs, folder),
+            None => inputs,
+        })
     }
 
     fn planned(&self, inputs: &Object) -> Result<ImportPlan, StepError> {
@@ -380,6 +403,9 @@ impl Copying<'_> {
         let undone = self
             .planned(&held.inputs)
             .and_then(|planned| take_back(self.job.target, &planned, &held.inputs, &self.parts()));
+        if undone.is_ok() {
+            remove_made(&held.inputs);
+        }
         let result = undone.map_err(|error| error.stop(&step).1);
         self.tell(Command::SettleUndo { step, result }, Vec::new())
     }

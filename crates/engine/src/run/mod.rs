@@ -7,6 +7,7 @@ pub(crate) mod notes;
 mod process_of;
 pub(crate) mod recorder;
 mod report;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub use report::{CollectionReport, GateReport, PhaseReport, Report, StopReport, 
 use crate::error::EngineError;
 use crate::fault::Faults;
 use crate::journal::{Journal, LogProfile, LogReader};
-use crate::process::{Command, Ending, Refused, State, Status};
+use crate::process::{Command, Direction, Ending, Refused, State, Status};
 use crate::source::{Clock, IdSource};
 use crate::step::{Context, Parts, StoreOpener};
 use recorder::{Envelope, Note, Recorder, put_json};
@@ -75,8 +76,9 @@ impl Engine {
         self
     }
 
-    /// Runs a plan, or goes on with the run that was cut off. A plan whose run is done is left as
-    /// it is, and the report says so. What stops a run is in the report; an error means that the
+    /// Runs a plan, or goes on with the run that was cut off. A run that waits on its way back from
+    /// a failure is taken back to the end, and the plan begins anew. A plan whose run is done is left
+    /// as it is, and the report says so. What stops a run is in the report; an error means that the
     /// run could not be recorded, or may not be started.
     pub fn run(&self, request: &RunRequest<'_>) -> Result<Report, EngineError> {
         let (journal, state) = if request.dry_run {
@@ -86,18 +88,41 @@ impl Engine {
         } else {
             self.open(profile(request.plan), request.signer.clone())?
         };
+        let waited = waits_on_the_way_back(&state);
         let (recorder, resumed) = self.recorder(request, journal, state)?;
         if !request.dry_run
             && let Err(error) = self.check_log(request.plan)
         {
             return Err(self.refuse(request, &recorder, "run", error));
         }
+        match self.begin(request, &recorder, resumed) {
+            Ok(()) => {}
+            Err(EngineError::Refused(Refused::Done)) => {
+                return self.report(request, &recorder, true);
+            }
+            Err(error) => return Err(error),
+        }
+        drive::drive(&self.context(request, &recorder))?;
+        if waited && has_failed(&recorder) {
+            self.begin(request, &recorder, false)?;
+            drive::drive(&self.context(request, &recorder))?;
+        }
+        self.report(request, &recorder, false)
+    }
+
+    /// Begins a run, or takes up the one that is on its way.
+    fn begin(
+        &self,
+        request: &RunRequest<'_>,
+        recorder: &Recorder,
+        resumed: bool,
+    ) -> Result<(), EngineError> {
         let migration = &request.plan.document().migration;
-        let mut notes: Vec<Note> = notes::verified(&recorder).into_iter().collect();
+        let mut notes: Vec<Note> = notes::verified(recorder).into_iter().collect();
         if resumed {
             notes.push(notes::authority(migration.as_str(), "resume"));
         } else {
-            notes.extend(notes::start(&recorder, request.plan)?);
+            notes.extend(notes::start(recorder, request.plan)?);
         }
         let command = Command::Run {
             run: self.ids.next_id().to_string(),
@@ -106,15 +131,7 @@ impl Engine {
             process: process_of::process_of(request.plan),
             again: false,
         };
-        match self.ask(request, &recorder, "run", command, notes) {
-            Ok(()) => {}
-            Err(EngineError::Refused(Refused::Done)) => {
-                return self.report(request, &recorder, true);
-            }
-            Err(error) => return Err(error),
-        }
-        drive::drive(&self.context(request, &recorder))?;
-        self.report(request, &recorder, false)
+        self.ask(request, recorder, "run", command, notes)
     }
 
     /// Takes a run back. Before the point of no return everything is undone; behind it the switch
@@ -252,6 +269,11 @@ pub fn status(state: &Path) -> Result<Report, EngineError> {
     let run = folded.run.ok_or_else(none)?;
     let get = |digest: Digest| log.object(digest).ok();
     let mut report = report::of(&run, &get);
+    if let Status::Running(_) = run.status {
+        let writer = writer::writer(state);
+        report.at_work = Some(writer.is_some());
+        report.process = writer.and_then(|writer| writer.process);
+    }
     report.evidence = Some(state.to_owned());
     (report.events, report.last_hash) = (end.events, end.last_hash);
     let plan = plan.and_then(get);
@@ -284,6 +306,17 @@ fn envelope(plan: &Plan, actor: &str, journal: &Journal) -> Result<Envelope, Eng
 /// Whether there is a run to go on with.
 fn unfinished(state: &State) -> bool {
     state.run.as_ref().is_some_and(|run| ending(run.status).is_none())
+}
+
+/// Whether a run that failed waits on its way back, for room or for a system. Who gives the command
+/// again has seen to that: the way is then gone to its end, and the work begins anew.
+fn waits_on_the_way_back(state: &State) -> bool {
+    let waiting = Status::Waiting(Direction::Undo(Ending::Failed));
+    state.run.as_ref().is_some_and(|run| run.status == waiting)
+}
+
+fn has_failed(recorder: &Recorder) -> bool {
+    recorder.run().is_some_and(|run| run.status == Status::Ended(Ending::Failed))
 }
 
 /// How the run ended, where it did.

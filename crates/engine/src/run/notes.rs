@@ -73,7 +73,8 @@ pub(super) fn refused(refused: &Refused, code: Code, asked: &'static str, plan: 
     let subject = refusal.subject.clone();
     let note = |body| Note::refused(body, asked, refusal).about(subject);
     match refused {
-        Refused::PlanChanged { started, now } => note(EventBody::AuthorityRefusal)
+        Refused::PlanChanged { started, now }
+        | Refused::DoneUnderAnother { done: started, now } => note(EventBody::AuthorityRefusal)
             .with("plan_started", (*started).into())
             .with("plan_now", (*now).into()),
         Refused::OtherLog { .. } => note(EventBody::AuthorityRefusal),

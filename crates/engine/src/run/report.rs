@@ -26,6 +26,13 @@ pub struct Report {
     /// `running`, `undoing`, `rolling_back`, `waiting`, `done`, `refused`, `failed`,
     /// `rolled_back`.
     pub status: &'static str,
+    /// Of a run that is not over and waits for nobody, seen from outside: whether a process works on
+    /// it. Without one it was cut off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_work: Option<bool>,
+    /// That process, where the system says which it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<u32>,
     /// Whether it only showed what would happen.
     pub dry_run: bool,
     /// Whether the run was done before this command, which has then done nothing.

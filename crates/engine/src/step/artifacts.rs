@@ -1,7 +1,7 @@
 //! Artifacts: copied out of the snapshot, with what they replaced kept as evidence.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use carnet_ledger::{Digest, Object};
 use carnet_model::Code;
@@ -15,6 +15,9 @@ use crate::error::StepError;
 #[derive(Debug, Serialize, Deserialize)]
 struct Planned {
     files: BTreeMap<String, File>,
+    /// The folders that are made for them, the outermost first.
+    #[serde(default)]
+    folders: BTreeSet<PathBuf>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,8 +29,9 @@ struct File {
 
 pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
     let target = target(cx)?;
-    let mut planned = Planned { files: BTreeMap::new() };
+    let mut planned = Planned { files: BTreeMap::new(), folders: BTreeSet::new() };
     for (path, new) in look::artifact_digests(&cx.arrived()?)? {
+        planned.folders.extend(files::missing_folders(&files::folder_of(&target.join(&path))));
         let old = match files::read(&target.join(&path))? {
             Some(bytes) => Some(cx.recorder.put(&bytes)?),
             None => None,
@@ -68,7 +72,8 @@ pub(super) fn place(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepError
 pub(super) fn unplace(cx: &Context<'_>, inputs: &Object) -> Result<Vec<String>, StepError> {
     let to = target(cx)?;
     let mut left_behind = Vec::new();
-    for (path, file) in planned(cx, inputs)?.files {
+    let planned = planned(cx, inputs)?;
+    for (path, file) in planned.files {
         let place = to.join(&path);
         files::remove(&files::staging(&place))?;
         let held = files::digest(&place)?;
@@ -83,16 +88,9 @@ pub(super) fn unplace(cx: &Context<'_>, inputs: &Object) -> Result<Vec<String>, 
             files::replace(&place, &cx.recorder.object(old)?)?;
         } else {
             files::remove(&place)?;
-            remove_empty(&files::folder_of(&place), &to);
         }
     }
+    // A folder sorts before those within it.
+    files::remove_made(&planned.folders.into_iter().collect::<Vec<_>>());
     Ok(left_behind)
-}
-
-/// Removes folders that are empty now, up to the artifact folder.
-fn remove_empty(folder: &Path, stop: &Path) {
-    let mut folder = folder.to_owned();
-    while folder.starts_with(stop) && folder != stop && std::fs::remove_dir(&folder).is_ok() {
-        folder = files::folder_of(&folder);
-    }
 }

@@ -17,6 +17,7 @@ use crate::fault::Faults;
 use crate::run::recorder::Recorder;
 use crate::source::Clock;
 
+use super::files;
 use super::read_back::Leaves;
 
 /// Which side of a migration a store is on.
@@ -309,4 +310,26 @@ pub(crate) fn integer_of(object: &Object, key: &str) -> Option<i64> {
 /// A member that is true or false; absent is false.
 pub(crate) fn flag_of(object: &Object, key: &str) -> bool {
     matches!(object.get(key), Some(Value::Bool(true)))
+}
+
+/// The key of the folders that a step makes, in its inputs: its undo removes them, and no others.
+const MADE: &str = "makes_folders";
+
+/// The inputs of a step that needs this folder.
+pub(crate) fn making(mut inputs: Object, folder: &Path) -> Object {
+    let made = files::missing_folders(folder);
+    if !made.is_empty() {
+        let made = made.iter().map(|folder| Value::from(folder.display().to_string()));
+        inputs.insert(MADE.to_owned(), Value::List(made.collect()));
+    }
+    inputs
+}
+
+/// Removes the folders that a step has made for itself, as far as nothing else lies in them.
+pub(crate) fn remove_made(inputs: &Object) {
+    let Some(Value::List(made)) = inputs.get(MADE) else { return };
+    let path = |folder: &Value| {
+        if let Value::Text(folder) = folder { Some(PathBuf::from(folder)) } else { None }
+    };
+    files::remove_made(&made.iter().filter_map(path).collect::<Vec<_>>());
 }

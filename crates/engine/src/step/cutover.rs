@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use carnet_ledger::{Digest, EventBody, Object, Value};
 use carnet_model::Code;
 
-use super::context::{Context, Done, digest_of};
+use super::context::{Context, Done, digest_of, making};
 use super::{env_file, files};
 use crate::error::StepError;
 use crate::run::recorder::Note;
@@ -37,13 +37,14 @@ pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
         Some(bytes) => Value::from(cx.recorder.put_private(bytes)?),
         None => Value::Null,
     };
-    Ok(Object::from([
+    let inputs = Object::from([
         ("path".to_owned(), path.display().to_string().into()),
         ("key".to_owned(), switch.key.as_str().into()),
         ("value".to_owned(), switch.value.as_str().into()),
         ("old".to_owned(), kept),
         ("new".to_owned(), cx.recorder.put_private(&new)?.into()),
-    ]))
+    ]);
+    Ok(making(inputs, &files::folder_of(&path)))
 }
 
 pub(super) fn look(cx: &Context<'_>, inputs: &Object) -> Result<Position, StepError> {

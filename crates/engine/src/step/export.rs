@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use carnet_bundle::{CollectionDigest, ExportRequest, SnapshotTime, export_view};
+use carnet_bundle::{CollectionDigest, ExportRequest, SnapshotTime, beside_the_store, export_view};
 use carnet_connect::Progress;
 use carnet_ledger::{Digest, EventBody, Object, Package, SnapshotBody};
-use carnet_model::{Code, CollectionName, StoreUrl};
+use carnet_model::{Code, CollectionName};
 use serde::{Deserialize, Serialize};
 
-use super::context::{Context, Done, flag_of, integer_of, number, text_of};
+use super::context::{Context, Done, flag_of, integer_of, making, number, text_of};
 use super::files;
 use crate::error::StepError;
 use crate::run::notes::snapshot_of;
@@ -41,10 +41,11 @@ pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
     // What names the snapshot is fixed here: a repetition writes the same bytes.
     let seconds = cx.snapshot_time.map_or(Ok(seconds), |_| unix_seconds(&time.utc()))?;
     let seconds = u64::try_from(seconds).unwrap_or(0);
-    Ok(Object::from([
+    let inputs = Object::from([
         ("folder".to_owned(), time.folder().into()),
         ("created".to_owned(), number(seconds)),
-    ]))
+    ]);
+    Ok(making(inputs, &cx.snapshots()))
 }
 
 /// Seconds since 1970 of a time that ends in whole seconds.
@@ -84,7 +85,7 @@ pub(super) fn export(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepErro
         .ok_or_else(|| StepError::new(Code::BUG, "the snapshot was written without a manifest"))?;
     let seen = ExportSeen {
         bytes: exported.bytes,
-        left_behind: beside_the_store(cx, exported.left_behind),
+        left_behind: left_behind(cx, exported.left_behind),
         manifest: cx.recorder.put(&manifest)?,
         collections: exported.collections,
     };
@@ -125,18 +126,10 @@ fn as_seen_before(cx: &Context<'_>, exported: &ExportSeen) -> Result<bool, StepE
     Ok(before.eq(exported.collections.iter().map(|it| (&it.name, it.root))))
 }
 
-/// Entries of the artifact folder that are neither artifacts nor the source's own files: a FAISS
-/// folder may hold both.
-fn beside_the_store(cx: &Context<'_>, entries: Vec<String>) -> Vec<String> {
-    let knowledge = &cx.document().source.knowledge;
-    let own =
-        ["index.faiss", "metadata.parquet", "metadata.sqlite", "collection.json", "collections"];
-    let one_folder = match knowledge.store.within(cx.folder) {
-        StoreUrl::Faiss(folder) => Some(folder) == cx.source_artifacts(),
-        StoreUrl::Sqlite(_) | StoreUrl::Postgres(_) | StoreUrl::Snapshot(_) => false,
-    };
-    let keep = |entry: &String| !one_folder || !own.contains(&entry.trim_end_matches('/'));
-    entries.into_iter().filter(keep).collect()
+/// Entries of the artifact folder that are neither artifacts nor the source's own files.
+fn left_behind(cx: &Context<'_>, entries: Vec<String>) -> Vec<String> {
+    let Some(folder) = cx.source_artifacts() else { return entries };
+    beside_the_store(&folder, &cx.document().source.knowledge.store.within(cx.folder), entries)
 }
 
 fn governance(cx: &Context<'_>) -> BTreeMap<String, String> {
@@ -172,10 +165,11 @@ pub(super) fn copy_inputs(from: &Path, to: &Path) -> Result<Object, StepError> {
         let remedy = "move it away, then run the plan again";
         return Err(StepError::new(Code::SNAPSHOT_EXISTS, what).remedy(remedy));
     }
-    Ok(Object::from([
+    let inputs = Object::from([
         ("to".to_owned(), to.display().to_string().into()),
         ("was_there".to_owned(), was_there.into()),
-    ]))
+    ]);
+    Ok(making(inputs, &files::folder_of(to)))
 }
 
 /// Copies the snapshot file by file. Files that an earlier attempt has copied whole are kept.

@@ -102,6 +102,32 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), StepError> {
     }
 }
 
+/// The folders that would be made with this one: those that are not there, the outermost first.
+pub(crate) fn missing_folders(path: &Path) -> Vec<PathBuf> {
+    let mut missing = Vec::new();
+    let mut folder = path.to_owned();
+    while fs::symlink_metadata(&folder).is_err() {
+        let above = folder_of(&folder);
+        if above == folder {
+            break;
+        }
+        missing.push(std::mem::replace(&mut folder, above));
+    }
+    missing.reverse();
+    missing
+}
+
+/// Removes folders that were made, the innermost first. One in which something else lies stays, and
+/// so do those above it.
+pub(crate) fn remove_made(made: &[PathBuf]) {
+    for folder in made.iter().rev() {
+        if fs::remove_dir(folder).is_ok() {
+            // It is gone; whether its name is gone after a crash is of no consequence.
+            let _ = sync(&folder_of(folder));
+        }
+    }
+}
+
 /// The folder that a path lies in.
 pub(crate) fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
@@ -240,6 +266,23 @@ mod tests {
         assert_eq!(fs::read(&real).unwrap(), b"new");
         assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn folders_that_were_made_go_and_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (there, inner) = (folder.path().join("a"), folder.path().join("a/b/c"));
+        make_folder(&there).unwrap();
+        let made = missing_folders(&inner);
+        assert_eq!(made, [there.join("b"), there.join("b/c")]);
+        assert!(missing_folders(&there).is_empty());
+        make_folder(&inner).unwrap();
+        fs::write(there.join("b/other"), "x").unwrap();
+        remove_made(&made);
+        assert!(!inner.exists() && there.join("b/other").exists());
+        fs::remove_file(there.join("b/other")).unwrap();
+        remove_made(&made);
+        assert!(!there.join("b").exists() && there.is_dir());
     }
 
     #[test]

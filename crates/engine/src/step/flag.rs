@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use carnet_ledger::Object;
 
-use super::context::{Context, Done, flag_of, text_of};
+use super::context::{Context, Done, flag_of, making, text_of};
 use super::files;
 use crate::error::StepError;
 
@@ -23,10 +23,11 @@ pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
     let path = path(cx);
     let held = files::read(&path)?;
     let ours = held.as_deref() == Some(text(cx).as_bytes());
-    Ok(Object::from([
+    let inputs = Object::from([
         ("path".to_owned(), path.display().to_string().into()),
         ("was_there".to_owned(), (held.is_some() && !ours).into()),
-    ]))
+    ]);
+    Ok(making(inputs, &files::folder_of(&path)))
 }
 
 pub(super) fn raise(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepError> {

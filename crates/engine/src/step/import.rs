@@ -8,9 +8,9 @@ use carnet_bundle::{
 };
 use carnet_connect::{LoadRequest, StoreError, VectorRepository};
 use carnet_ledger::{EventBody, Object, Package, Value};
-use carnet_model::{Code, CollectionName, IndexSpec, plan};
+use carnet_model::{Code, CollectionName, IndexSpec, StoreUrl, plan};
 
-use super::context::{Context, Done, digest_of, number, text_of};
+use super::context::{Context, Done, digest_of, making, number, text_of};
 use super::export::ExportSeen;
 use crate::error::{EngineError, StepError};
 use crate::fault::Faults;
@@ -41,7 +41,11 @@ pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
         accept_losses: &losses,
     };
     let planned = plan_import(snapshot.snapshot()?.as_ref(), target, &request, &cx.work)?;
-    intent(cx.recorder, &planned, &there, &exported.collections)
+    let inputs = intent(cx.recorder, &planned, &there, &exported.collections)?;
+    Ok(match cx.document().target.knowledge.store.within(cx.folder) {
+        StoreUrl::Faiss(folder) => making(inputs, &folder),
+        StoreUrl::Sqlite(_) | StoreUrl::Postgres(_) | StoreUrl::Snapshot(_) => inputs,
+    })
 }
 
 /// What is recorded before the first write: the plan of the import, and what each collection of the

@@ -57,6 +57,8 @@ impl TargetSeen {
 }
 
 pub(super) fn describe_source(cx: &Context<'_>) -> Result<Done, StepError> {
+    // A target that does not answer is noticed before the source is read through.
+    cx.target()?.snapshot()?.collections()?;
     let store = cx.source()?.label().to_owned();
     let collections = cx.with_source(|view, contracts| {
         let plain = cx.source()?.snapshot()?;

@@ -17,7 +17,9 @@ mod verify;
 use carnet_ledger::Object;
 use carnet_model::plan::StepName;
 
-pub(crate) use context::{Context, Done, Parts, digest_of, integer_of, number, text_of};
+pub(crate) use context::{
+    Context, Done, Parts, digest_of, integer_of, making, number, remove_made, text_of,
+};
 pub use context::{Role, StoreOpener, StoreRequest};
 pub(crate) use export::ExportSeen;
 pub(crate) use look::artifact_digests;
@@ -66,12 +68,19 @@ pub(crate) fn act(cx: &Context<'_>, step: StepName, inputs: &Object) -> Result<D
     }
 }
 
-/// Takes a step back, whole or half done. Gives what cannot be taken away, in words.
+/// Takes a step back, whole or half done, and the folders that it made for itself. Gives what cannot
+/// be taken away, in words.
 pub(crate) fn undo(
     cx: &Context<'_>,
     step: StepName,
     inputs: &Object,
 ) -> Result<Vec<String>, StepError> {
+    let left_behind = take_back(cx, step, inputs)?;
+    remove_made(inputs);
+    Ok(left_behind)
+}
+
+fn take_back(cx: &Context<'_>, step: StepName, inputs: &Object) -> Result<Vec<String>, StepError> {
     match step {
         StepName::RaiseFlag => flag::lower(cx),
         StepName::LowerFlag => flag::raise(cx, inputs).map(|_| Vec::new()),

@@ -33,6 +33,7 @@ impl Sides {
         engine.copy(&CopyJob {
             source: &self.source,
             target: &self.target,
+            target_folder: None,
             contracts: &[],
             collections: None,
             mode,

@@ -206,8 +206,8 @@ impl Yard {
         self.engine(faults).rollback(&self.request(self.folder.path(), false))
     }
 
-    /// All files outside of the state directory, with their bytes, and the collections of both
-    /// stores.
+    /// All files outside of the state directory, with their bytes, all folders, and the collections
+    /// of both stores.
     pub(crate) fn world(&self) -> Vec<(String, Vec<u8>)> {
         let mut seen = Vec::new();
         let mut waiting = vec![self.folder.path().to_owned()];
@@ -215,11 +215,14 @@ impl Yard {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path == self.state() {
-                } else if path.is_dir() {
+                    continue;
+                }
+                let name = path.strip_prefix(self.folder.path()).unwrap().display();
+                if path.is_dir() {
+                    seen.push((format!("{name}/"), Vec::new()));
                     waiting.push(path);
                 } else {
-                    let name = path.strip_prefix(self.folder.path()).unwrap();
-                    seen.push((name.display().to_string(), std::fs::read(&path).unwrap()));
+                    seen.push((name.to_string(), std::fs::read(&path).unwrap()));
                 }
             }
         }

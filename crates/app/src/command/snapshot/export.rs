@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use carnet_bundle::{
-    ArchiveKind, DeclaredView, ExportRequest, Exported, IndexWriter, export_view, pack,
+    ArchiveKind, DeclaredView, ExportRequest, Exported, IndexWriter, beside_the_store, export_view,
+    pack,
 };
 use carnet_model::Exit;
 use clap::{Args, ValueEnum};
@@ -17,7 +18,7 @@ use crate::command::digest::CollectionView;
 use crate::failure::Failure;
 use crate::faiss_index;
 use crate::sheet::Sheet;
-use crate::stores::{Declared, Tables, nothing_there, open_any};
+use crate::stores::{Carried, Declared, Tables, carried_columns, nothing_there, open_any};
 
 /// Write a snapshot of a store: a folder that `sha256sum -c` and any Parquet reader can check.
 ///
@@ -74,7 +75,8 @@ struct View {
 impl Export {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
         let created = setting.environment.snapshot_time()?;
-        let store = open_any(&self.store.url()?, &self.tables.options(setting.environment)?)?;
+        let url = self.store.url()?;
+        let store = open_any(&url, &self.tables.options(setting.environment)?)?;
         let view = store.snapshot()?;
         if view.collections()?.is_empty() {
             return Err(nothing_there(store.label()));
@@ -82,6 +84,7 @@ impl Export {
         std::fs::create_dir_all(&self.out)
             .map_err(|error| Failure::io(format!("cannot make {}", self.out.display()), error))?;
         let contracts = self.declared.contracts(view.as_ref())?;
+        let carried = carried_columns(view.as_ref())?;
         let index: Option<&IndexWriter<'_>> = match self.index {
             Some(IndexKind::Faiss) => Some(&faiss_index::write),
             None => None,
@@ -98,14 +101,17 @@ impl Export {
         };
         let progress = setting.progress();
         let view = DeclaredView::new(view.as_ref(), &contracts);
-        let exported =
+        let mut exported =
             export_view(&view, store.kind(), &request, &setting.work(progress.as_ref()))?;
         drop(progress);
+        if let Some(folder) = &self.artifacts {
+            exported.left_behind = beside_the_store(folder, &url, exported.left_behind);
+        }
         let place = match self.archive {
             Some(kind) => archive(&exported.path, kind)?,
             None => exported.path.clone(),
         };
-        setting.screen.show(&View::new(store.label(), &place, exported), text)?;
+        setting.screen.show(&View::new(store.label(), &place, exported, carried), text)?;
         Ok(Exit::Done)
     }
 }
@@ -125,14 +131,14 @@ fn archive(folder: &Path, kind: ArchiveWord) -> Result<PathBuf, Failure> {
 }
 
 impl View {
-    fn new(store: &str, place: &Path, exported: Exported) -> Self {
+    fn new(store: &str, place: &Path, exported: Exported, carried: Carried) -> Self {
         Self {
             snapshot: place.display().to_string(),
             store: store.to_owned(),
             bytes: exported.bytes,
             artifacts: exported.manifest.artifacts,
             left_behind: exported.left_behind,
-            collections: exported.collections.into_iter().map(CollectionView::new).collect(),
+            collections: CollectionView::all(exported.collections, carried),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::cli::TypedStore;
 use crate::command::Setting;
 use crate::command::copy::{How, copy};
 use crate::failure::Failure;
+use crate::named::Named;
 use crate::stores::open_target;
 use crate::view::copy::CopyView;
 
@@ -45,8 +46,8 @@ impl Import {
         let target = open_target(&to, setting.environment, &store.collections()?)?;
         let stay: u64 = store.manifest().artifacts.values().sum();
         let label = format!("snapshot:{}", self.snapshot.display());
-        let source = Labelled { label, store };
-        let mut view = copy(setting, &source, target.as_ref(), &[], &self.how)?;
+        let source = Named::store(Box::new(Labelled { label, store }));
+        let mut view = copy(setting, source.as_ref(), (target.as_ref(), &to), &[], &self.how)?;
         if let Some(failure) = view.failure() {
             setting.screen.show(&view, CopyView::text)?;
             return Err(failure);

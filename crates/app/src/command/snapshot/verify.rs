@@ -13,6 +13,7 @@ use crate::command::Setting;
 use crate::command::digest::CollectionView;
 use crate::failure::Failure;
 use crate::sheet::Sheet;
+use crate::stores::Carried;
 
 /// Check every file and every record of a snapshot against what it says about itself.
 ///
@@ -43,7 +44,7 @@ impl Verify {
             snapshot: self.snapshot.display().to_string(),
             ok: verified.is_ok(),
             checks: verified.checks,
-            collections: verified.collections.into_iter().map(CollectionView::new).collect(),
+            collections: CollectionView::all(verified.collections, Carried::new()),
         };
         setting.screen.show(&view, text)?;
         failure.map_or(Ok(Exit::Done), Err)
