@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import struct
 import subprocess
 import time
@@ -210,6 +211,41 @@ def faiss_rows(folder, vectors, rows, target):
     refused("a contract that is no JSON", "copy", url, target, exit=7, code="store.malformed", says=["collection.json"])
 
 
+def sides(folder, good, vectors, rows):
+    """Of two stores the one that is broken is named, also where both have the same files."""
+    broken = write_kind(folder / "broken", "Flat", vectors, rows)
+    rewritten(folder / "broken", lambda all: all[9].update(id=all[7]["id"]))
+    for name, words in {
+        "diff, the first side broken": ("diff", broken, good),
+        "diff, the second side broken": ("diff", good, broken),
+        "copy, the source broken": ("copy", broken, f"faiss:{folder}/never"),
+        "digest of a broken store": ("digest", broken),
+    }.items():
+        refused(name, *words, exit=7, code="record.duplicate", says=[broken])
+    index = folder / "broken" / "index.faiss"
+    index.write_bytes(index.read_bytes()[:-1])
+    for name, words in {"diff, a cut side": ("diff", good, broken), "copy into a cut store": ("copy", good, broken)}.items():
+        refused(name, *words, exit=7, code="faiss.malformed", says=[broken])
+
+
+def target_first(folder, vectors, rows):
+    """What is wrong with the target is noticed before the source is read through."""
+    broken = write_kind(folder / "unread", "Flat", vectors, rows)
+    rewritten(folder / "unread", lambda all: all[9].update(id=all[7]["id"]))
+    nobody = "postgres://postgres@127.0.0.1:1/postgres?table=embeddings"
+    bare = kit.database(16, "bare")
+    kit.sql(bare, "DROP EXTENSION vector")
+    home = folder / "target-first"
+    home.mkdir()
+    for name, target, exit, code, says in [
+        ("a server that is not there", nobody, 6, "store.unreachable", "127.0.0.1"),
+        ("a database without pgvector", f"{bare}?table=embeddings", 3, "store.unsupported", "CREATE EXTENSION vector"),
+    ]:
+        plan = write_plan(home, broken, target)
+        for words in (("copy", broken, target), ("run", plan), ("run", plan, "--dry-run")):
+            refused(f"{name}, before reading ({words[0]})", *words, exit=exit, code=code, says=[says], cwd=home)
+
+
 def table18(name):
     """A table of its own on the newer server; a table is called as its collection."""
     return kit.database(18, name) + "?table=embeddings"
@@ -254,7 +290,8 @@ def odd_ids(folder, vectors, rows):
 
 def tables(folder, url16, target):
     def case(name, statements, exit, code, says, *more):
-        kit.sql(url16, "DROP TABLE IF EXISTS bad CASCADE")
+        kind = kit.sql(url16, "SELECT relkind FROM pg_class WHERE oid = to_regclass('bad')")
+        kit.sql(url16, f"DROP {'VIEW' if kind and kind[0][0] in ('v', b'v') else 'TABLE'} IF EXISTS bad CASCADE")
         kit.sql(url16, statements)
         before = kit.sql(url16, "SELECT count(*) FROM bad")
         with unharmed(target):
@@ -266,14 +303,16 @@ def tables(folder, url16, target):
     plain = made.format("PRIMARY KEY", "vector(3)", "jsonb")
     columns = ("--columns", "id=id,vector=embedding,metadata=metadata")
     no_key = made.format("", "vector(3)", "jsonb") + ";" + values
-    case("a table without key, an id twice", no_key + ";" + values, 7, "record.duplicate", ["id-1", "bad"], *columns)
+    case("a table without key", no_key, 3, "table.no_key", ["column id of table public.bad", "CREATE UNIQUE INDEX"], *columns)
+    twice = no_key.replace("bad", "rows") + ";" + values.replace("bad", "rows") + "; CREATE VIEW bad AS SELECT * FROM rows"
+    case("a view with an id twice", "DROP TABLE IF EXISTS rows CASCADE; " + twice, 7, "record.duplicate", ["id-1", "bad"], *columns)
     without = kit.database(16, "no_key")
     kit.sql(without, "CREATE TABLE embeddings AS SELECT 'x' AS id, format('[%s]', repeat('1,', 15) || '1')::vector(16) AS embedding, '{}'::jsonb AS metadata")
     with unharmed(target, f"{without}?table=embeddings"):
         name = "a target table without key"
         refused(name, "copy", target, f"{without}?table=embeddings", exit=3, code="table.no_key", says=["embeddings"])
     case("a vector column of type text", made.format("PRIMARY KEY", "text", "jsonb"), 3, "table.column", ["embedding", "text"], *columns)
-    case("a vector column of type real[]", made.format("PRIMARY KEY", "real[]", "jsonb"), 3, "table.column", ["embedding", "float4"], *columns)
+    case("a vector column of type real[]", made.format("PRIMARY KEY", "real[]", "jsonb"), 3, "table.column", ["embedding", "real[]"], *columns)
     case("sparse vectors", made.format("PRIMARY KEY", "sparsevec(3)", "jsonb"), 3, "store.unsupported", ["sparsevec"], *columns)
     case("bit vectors", made.format("PRIMARY KEY", "bit(3)", "jsonb"), 3, "store.unsupported", ["bit"], *columns)
     case("a column that is not there", plain, 3, "table.column", ["nowhere"], "--columns", "id=id,vector=nowhere")
@@ -284,6 +323,18 @@ def tables(folder, url16, target):
     kit.sql(url16, "DROP TABLE bad")
     with unharmed(target):
         refused("a table that is not there", "copy", f"{url16}?table=nothing", target, exit=6, code="store.not_found", says=["nothing"])
+
+
+def carried(folder, url16):
+    """Columns that no part of a record stands for are named, once for each collection."""
+    kit.sql(url16, "CREATE TABLE wide (id text PRIMARY KEY, embedding vector(1), note text, rank int)")
+    kit.sql(url16, "INSERT INTO wide VALUES ('a', '[1]', 'x', 1), ('b', '[2]', 'y', 2)")
+    store = f"{url16}?table=wide"
+    for words in (("digest", store), ("copy", store, f"sqlite:{folder}/wide.sqlite")):
+        (seen,) = kit.carnet(*words)["collections"]
+        kit.want(seen["carried_columns"] == ["note", "rank"], f"{words[0]}: {seen}")
+        said = kit.carnet(*words, as_json=False).stdout
+        kit.want(said.count("in the metadata, as `_columns`: note, rank") == 1, f"{words[0]}: {said}")
 
 
 def servers(folder, source, url16, target):
@@ -377,35 +428,95 @@ def disks(folder, source):
             return
     vectors, rows = kit.synthetic(3_000, 64, seed=3)
     big = kit.write_faiss(folder / "full-source", vectors, rows)
-    says = {"sqlite": ["disk is full", "not all that was done could be undone"], "faiss": ["No space left", "was taken back"]}
+    full_targets(folder, source, big)
+    full_snapshots(folder, big)
+    full_runs(folder, big)
+
+
+def more_room(place):
+    subprocess.run(["mount", "-o", "remount,size=64m", place], check=True)
+
+
+def full_targets(folder, source, big):
+    """A copy that finds no room is taken back as a whole; the same command afterwards brings all."""
+    says = {"sqlite": ["disk is full", "was taken back"], "faiss": ["No space left", "was taken back"]}
     for kind, name in [("sqlite", "store.sqlite"), ("faiss", "store")]:
-        with small_disk(folder, f"full-{kind}", "640k") as place:
-            target = f"{kind}:{place}/{name}"
+        # Of several sizes: each ends in another part of the work.
+        for size in ("640k", "900k", "1300k"):
+            with small_disk(folder, f"full-{kind}-{size}", size) as place:
+                target = f"{kind}:{place}/{name}"
+                with unharmed(big):
+                    refused(f"a full disk of {size}, {kind} target", "copy", big, target, exit=6, code="io.full", says=says[kind])
+                nothing_visible(target)
+                more_room(place)
+                moves("  the same command with room", big, target)
+                kit.want(kit.roots(target) == kit.roots(big), f"{target}: another root")
+                kit.carnet("copy", source, target, exit=None)
+                read_only(place)
+                with unharmed(big, folders=[place]):
+                    refused(f"a read-only disk, {kind} target", "copy", source, f"{kind}:{place}/other", exit=3, code="store.read_only", says=[str(place)])
+
+
+def nothing_visible(target):
+    half = kit.carnet("digest", target, exit=None, as_json=False)
+    kit.want(half.returncode == 6, f"{target}: a half copy counts as a store: {half.stdout}{half.stderr}")
+
+
+def full_snapshots(folder, big):
+    for size in ("100k", "640k"):
+        with small_disk(folder, f"full-snapshot-{size}", size) as place:
+            words = ("snapshot", "export", big, "--out", place)
+            refused(f"a full disk of {size}, snapshot", *words, exit=6, code="io.full", says=[str(place)])
+            kit.want(not any(place.iterdir()), f"left of a snapshot without room: {list(place.iterdir())}")
+            more_room(place)
+            kit.carnet("snapshot", "verify", kit.carnet(*words)["snapshot"])
+    archive = kit.carnet("snapshot", "export", big, "--out", folder / "packed", "--archive", "tar")["snapshot"]
+    target = f"sqlite:{folder}/unpacked.sqlite"
+    size = pathlib.Path(archive).stat().st_size // 1024 + 100
+    with small_disk(folder, "full-beside", f"{size}k") as place:
+        # It is unpacked beside itself.
+        packed = shutil.copy(archive, place)
+        refused("a full disk, an archive unpacked", "snapshot", "import", packed, "--to", target, exit=6, code="io.full", says=[str(place)])
+        kit.want(len(list(place.iterdir())) == 1, f"left of an archive without room: {list(place.iterdir())}")
+        nothing_visible(target)
+        more_room(place)
+        kit.carnet("snapshot", "import", packed, "--to", target)
+        kit.want(kit.roots(target) == kit.roots(big), "another root after the import of an archive")
+
+
+def full_runs(folder, big):
+    """A plan whose folders lie on a full disk, one after the other: all is as it was, and the same
+    plan goes through when there is room."""
+    kit.write_artifacts(folder / "full-artifacts")
+    (folder / "full-artifacts" / "logs" / "long.jsonl").write_text("{}\n" * 400_000)
+    for what, size in [("state", "64k"), ("state", "900k"), ("inbox", "640k"), ("artifacts", "640k"), ("archive", "640k")]:
+        with small_disk(folder, f"full-{what}-{size}", size) as place:
+            home = folder / f"plan-{what}-{size}"
+            home.mkdir()
+            lies = {name: place if name == what else home / name for name in ("state", "inbox", "artifacts", "archive")}
+            (home / "das.env").write_text("VECTOR_ENDPOINT=old\n")
+
+            def on_the_disk(text):
+                text = text.replace('" } }\ntarget', f'", artifacts: {folder}/full-artifacts }} }}\ntarget')
+                text = text.replace('" } }\nprocess', f'", artifacts: {lies["artifacts"]}/a }} }}\nprocess')
+                return text + f'transfer: {{ inbox: {lies["inbox"]}/i }}\ndecommission: {{ archive: {lies["archive"]}/z }}\n'
+
+            target = f"sqlite:{home}/target.sqlite"
+            plan = write_plan(home, big, target, on_the_disk)
+            words = ("run", plan, "--state", lies["state"] / "s")
+            # Behind the cutover nothing is taken back: the run waits, and goes on.
+            exit, code = (5, "run.unknown") if what == "archive" else (6, "io.full")
             with unharmed(big):
-                # SQLite needs room to take back what it wrote: that waits until there is some.
-                exit, code = (5, "run.unknown") if kind == "sqlite" else (6, "io.full")
-                refused(f"a full disk, {kind} target", "copy", big, target, exit=exit, code=code, says=says[kind])
-            half = kit.carnet("digest", target, exit=None, as_json=False)
-            kit.want(half.returncode != 0, f"{kind}: a half copy counts as a store: {half.stdout}")
-            subprocess.run(["mount", "-o", "remount,size=64m", place], check=True)
-            # A run whose way back was blocked goes it to its end first.
-            kit.carnet("copy", big, target, exit=None)
-            moves("  the same command with room", big, target)
-            kit.carnet("copy", source, target, exit=None)
-            read_only(place)
-            with unharmed(big, folders=[place]):
-                refused(f"a read-only disk, {kind} target", "copy", source, f"{kind}:{place}/other", exit=3, code="store.read_only", says=[str(place)])
-    with small_disk(folder, "full-snapshot", "640k") as place:
-        refused("a full disk, snapshot", "snapshot", "export", big, "--out", place, exit=6, code="io.full", says=[str(place)])
-        whole = list(place.glob("knowledge_snapshot_*[0-9]"))
-        kit.want(not whole, f"a half snapshot has a whole one's name: {whole}")
-    with small_disk(folder, "full-evidence", "64k") as place:
-        (folder / "plan-full").mkdir()
-        plan = write_plan(folder / "plan-full", big, f"sqlite:{folder}/plan-full/target.sqlite")
-        with unharmed(big):
-            refused("a full disk, evidence", "run", plan, "--state", place / "state", exit=6, code="io.full", says=[str(place)])
-        half = kit.carnet("digest", f"sqlite:{folder}/plan-full/target.sqlite", exit=None, as_json=False)
-        kit.want(half.returncode == 6, f"without evidence the target was written: {half.stdout}{half.stderr}")
+                refused(f"a full disk of {size}, {what}", *words, exit=exit, code=code, says=[str(place)])
+            if what not in ("archive", "state"):
+                kit.want(not any(place.iterdir()), f"{what}: left behind: {list(place.rglob('*'))}")
+            if what != "archive":
+                nothing_visible(target)
+                kit.want((home / "das.env").read_text() == "VECTOR_ENDPOINT=old\n", f"{what}: the switch has changed")
+            more_room(place)
+            done = kit.carnet(*words, cwd=home)
+            kit.want(done["status"] == "done", f"{what}: with room the run ends as {done['status']}")
+            kit.want(kit.roots(target) == kit.roots(big), f"{what}: another root")
 
 
 # Plans and passwords.
@@ -489,8 +600,11 @@ def scenario(folder):
     url16, url18 = kit.database(16, "bad_input"), kit.database(18, "bad_input")
     faiss_files(folder, vectors, rows, target)
     faiss_rows(folder, vectors, rows, target)
+    sides(folder, good, vectors, rows)
+    target_first(folder, vectors, rows)
     odd_ids(folder, vectors, rows)
     tables(folder, url16, target)
+    carried(folder, url16)
     servers(folder, good, url16, target)
     lost_connections(folder)
     disks(folder, good)

@@ -2,10 +2,12 @@
 doubled, and no half-written file that could be taken for a whole one. Then the failures that must
 leave everything as it was: two processes at once, a target that is tampered with, a step that fails.
 
-    scenarios/kill.py                      about 10 kills: random moments, and each phase that changes
-                                           something at least once
+    scenarios/kill.py                      about 20 kills: random moments, each phase that changes
+                                           something at least once, and the loads over other records
+                                           and of several collections
     CARNET_TEST_LONG=1 scenarios/kill.py   50 kills at random moments with 1, 2, 4 and 8 workers, and
-                                           more inside the phases that they hit less than three times
+                                           more inside the phases that they hit less than three times;
+                                           then 50 into filled targets and of several collections
 
 Moments are drawn evenly over a whole run that was measured before; a kill that comes after the end does
 not count and is drawn again. The phase in which each kill struck is read from the evidence log that
@@ -47,7 +49,7 @@ transfer: {{ inbox: inbox }}
 cutover:
   switch: {{ env_file: das.env, key: VECTOR_ENDPOINT, value: new-place }}
 decommission: {{ archive: archive }}
-"""
+{more}"""
 
 # The points inside each phase's steps: the intent is recorded, the outcome is not.
 POINTS = {
@@ -80,36 +82,49 @@ def digests(folder):
 class Pair:
     """One kind of move: where from, where to. `fresh` gives a folder in which nothing has run."""
 
+    more = ""
+    tables = ["embeddings"]
+
     def __init__(self, folder, name):
         self.name, self.folder, self.number = name, folder, 0
-        here, there = name.split(" -> ")
-        vectors, rows = kit.synthetic(COUNT, DIMENSIONS, seed=SEED)
-        self.files = kit.write_faiss(folder / "source", vectors, rows)
+        here, there = name.split(",")[0].split(" -> ")
+        self.files = self.write_source(folder / "source")
         self.artifacts = kit.write_artifacts(folder / "artifacts")
         self.source, self.there = self.files, there
         if here == "pgvector":
-            self.source = kit.database(16, "kill_source") + "?table=embeddings"
+            self.source = kit.database(16, f"kill_source_{folder.name}") + self.query()
             kit.carnet("copy", self.files, self.source, cwd=folder)
-        self.database = kit.database(18, "kill_target") if there == "pgvector" else None
+        self.database = kit.database(18, f"kill_target_{folder.name}") if there == "pgvector" else None
         self.root = kit.roots(self.source)
+        self.before, self.after = {}, self.root
         self.source_files = digests(folder / "source")
         self.took = {}
 
+    def query(self):
+        return "?table=embeddings" if len(self.tables) == 1 else ""
+
+    def write_source(self, folder):
+        return kit.write_faiss(folder, *kit.synthetic(COUNT, DIMENSIONS, seed=SEED))
+
     def fresh(self):
-        """A folder with the plan, the artifacts and the old switch; the target is empty."""
+        """A folder with the plan, the artifacts and the old switch; the target is as it is before."""
         self.number += 1
         place = self.folder / f"run{self.number}"
         shutil.copytree(self.folder / "artifacts", place / "artifacts")
         (place / "das.env").write_text(OLD_ENV)
         if self.database:
             kit.sql(self.database, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE EXTENSION vector")
-            self.target = f"{self.database}?table=embeddings"
+            self.target = self.database + self.query()
         elif self.there == "SQLite":
             self.target = f"sqlite:{place}/target.sqlite"
         else:
             self.target = f"faiss:{place}/target"
-        (place / "plan.yaml").write_text(PLAN.format(source=self.source, target=self.target))
+        (place / "plan.yaml").write_text(PLAN.format(source=self.source, target=self.target, more=self.more))
+        self.fill()
         return place
+
+    def fill(self):
+        """What the target holds before the run: here nothing."""
 
     def start(self, place, workers, fault=None):
         """Starts a run. It has a process group of its own, so that a kill reaches all of it."""
@@ -147,17 +162,28 @@ class Pair:
         """As Carnet sees it, and as other programs see it."""
         done = kit.carnet("digest", self.target, exit=None, as_json=False)
         if done.returncode == 0:
-            kit.want(kit.roots(self.target) == self.root, f"{where}: the target is half written: {done.stdout}")
+            held = kit.roots(self.target)
+            kit.want(held.items() <= self.after.items(), f"{where}: the target is half written: {done.stdout}")
         else:
             kit.want(done.returncode in (3, 6), f"{where}: exit {done.returncode}: {done.stderr}")
-        held = self.held_by_others()
-        kit.want(held in (0, COUNT), f"{where}: others see {held} records in the target")
+        for table, held in self.held_by_others().items():
+            kit.want(held in (0, self.count(table)), f"{where}: others see {held} records in {table}")
+
+    def count(self, table):
+        """How many records a table must hold in the end."""
+        return self.after[table][1]
+
+    def counts(self, roots):
+        return {table: roots.get(table, (None, 0))[1] for table in self.tables}
 
     def held_by_others(self):
-        """How many records the target has for a program that knows nothing of Carnet."""
+        """How many records each table of the target has for a program that knows nothing of Carnet."""
+        return {table: self.held_in(table) for table in self.tables}
+
+    def held_in(self, table):
         if self.database:
-            there = kit.sql(self.database, "SELECT to_regclass('public.embeddings')")[0][0]
-            return kit.sql(self.database, "SELECT count(*) FROM embeddings")[0][0] if there else 0
+            there = kit.sql(self.database, f"SELECT to_regclass('public.{table}')")[0][0]
+            return kit.sql(self.database, f"SELECT count(*) FROM {table}")[0][0] if there else 0
         path = pathlib.Path(self.target.split(":", 1)[1])
         if not path.exists():
             return 0
@@ -165,9 +191,10 @@ class Pair:
             connection = sqlite3.connect(path)
             try:
                 names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master")]
-                return connection.execute("SELECT count(*) FROM embeddings").fetchone()[0] if "embeddings" in names else 0
+                return connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] if table in names else 0
             finally:
                 connection.close()
+        path = path if table == "embeddings" else path / "collections" / table
         index, rows = path / "index.faiss", path / "metadata.parquet"
         if not (index.exists() and rows.exists()):
             return 0
@@ -180,18 +207,18 @@ class Pair:
         where = f"{self.name}, {killed}"
         kit.want(evidence.ended(place / ".carnet") == "done", f"{where}: the run is not done")
         evidence.verify(place / ".carnet")
-        kit.want(kit.roots(self.target) == self.root, f"{where}: another root")
-        kit.want(self.held_by_others() == COUNT, f"{where}: {self.held_by_others()} records")
+        kit.want(kit.roots(self.target) == self.after, f"{where}: another root")
+        kit.want(self.held_by_others() == self.counts(self.after), f"{where}: {self.held_by_others()} records")
         kit.want((place / "das.env").read_text() == NEW_ENV, f"{where}: the switch is not set")
         kit.want(digests(place / "prod") == digests(place / "artifacts"), f"{where}: other artifacts")
         kit.want(not (place / "pause_ingestion").exists(), f"{where}: the flag is still there")
         (archived,) = (place / "archive").iterdir()
         kit.carnet("snapshot", "verify", archived)
-        left = [str(p) for p in place.rglob("*") if ".partial" in p.name or p.name.endswith(".carnet-new")]
+        left = [str(p) for p in place.rglob("*") if any(part in p.name for part in (".partial", ".carnet-", "-carnet-room"))]
         kit.want(not left, f"{where}: left behind: {left}")
         if self.database:
             tables = [row[0] for row in kit.sql(self.database, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
-            kit.want(sorted(tables) == ["carnet_collections", "embeddings"], f"{where}: tables {tables}")
+            kit.want(sorted(tables) == sorted(["carnet_collections", *self.tables]), f"{where}: tables {tables}")
 
     def untouched(self, place, why):
         """After a failure before the cutover: everything as it was."""
@@ -200,7 +227,7 @@ class Pair:
         kit.want(kit.roots(self.source) == self.root, f"{where}: the source has another root")
         kit.want((place / "das.env").read_text() == OLD_ENV, f"{where}: the switch has changed")
         kit.want(not (place / "pause_ingestion").exists(), f"{where}: the writers are still held")
-        kit.want(self.held_by_others() == 0, f"{where}: the target holds {self.held_by_others()} records")
+        kit.want(self.held_by_others() == self.counts(self.before), f"{where}: the target holds {self.held_by_others()}")
         left = [name for name in ("inbox", "prod", "archive") if digests(place / name)]
         kit.want(not left, f"{where}: {left} are not empty: {[digests(place / name) for name in left]}")
         evidence.verify(place / ".carnet")
@@ -217,6 +244,72 @@ class Pair:
     def clear(self, place):
         subprocess.run(["chmod", "-R", "u+w", place], check=True)
         shutil.rmtree(place)
+
+
+class Laid(Pair):
+    """A load over other records, in place: they stay, and what is added is added once.
+
+    Of the source's records the target has a part already. With `upsert` some of these have a lower
+    version there and are overwritten, others a higher one and stay."""
+
+    def __init__(self, folder, name):
+        self.mode = name.rsplit(" ", 1)[1]
+        self.more = f"import: {{ mode: {self.mode} }}\n"
+        super().__init__(folder, name)
+        vectors, rows = kit.synthetic(COUNT, DIMENSIONS, seed=SEED)
+        others, other_rows = kit.synthetic(COUNT // 3, DIMENSIONS, seed=SEED + 1)
+        new = {row["id"]: (row, vector) for row, vector in zip(rows, vectors)}
+        old = {"old-" + row["id"]: ({**row, "id": "old-" + row["id"]}, vector) for row, vector in zip(other_rows, others)}
+        self.raised = 0
+        for number, (id, (row, vector)) in enumerate(list(new.items())[: COUNT // 2]):
+            if self.mode == "upsert" and row["version"] and number % 2:
+                raised = number % 4 == 1
+                self.raised += raised
+                old[id] = ({**row, "version": 0 if raised else 9, "metadata": "{}"}, -vector)
+            else:
+                old[id] = (row, vector)
+        higher = lambda id: (old[id][0]["version"] or 0) < (new[id][0]["version"] or 0)
+        union = {**old, **{id: record for id, record in new.items() if id not in old or higher(id)}}
+        self.old = self.write(folder / "old", old)
+        self.before = kit.roots(self.old)
+        self.after = kit.roots(self.write(folder / "union", union))
+
+    def write(self, folder, records):
+        rows, vectors = zip(*records.values())
+        return kit.write_faiss(folder, kit.np.array(vectors), list(rows))
+
+    def fill(self):
+        kit.carnet("copy", self.old, self.target, cwd=self.folder)
+        shutil.rmtree(self.folder / ".carnet", ignore_errors=True)
+
+    def target_is_none_or_whole(self, place, where):
+        """Records are added and raised in place: what was there is there, and nothing else."""
+        (held,) = kit.carnet("diff", self.old, self.target, exit=None)["collections"]
+        kit.want(held["only_in_a"] == 0, f"{where}: {held['only_in_a']} old records are lost")
+        kit.want(held["differing"] <= self.raised, f"{where}: {held['differing']} old records have changed")
+        (left,) = kit.carnet("diff", self.target, self.union_url(), exit=None)["collections"]
+        kit.want(left["only_in_a"] == 0, f"{where}: {left['only_in_a']} records are nobody's")
+        most = self.raised - held["differing"]
+        kit.want(left["differing"] <= most, f"{where}: {left['differing']} records are half raised")
+        (seen,) = self.held_by_others().values()
+        least, most = self.before["embeddings"][1], self.after["embeddings"][1]
+        kit.want(least <= seen <= most, f"{where}: others see {seen} records")
+
+    def union_url(self):
+        return f"faiss:{self.folder}/union"
+
+
+class Several(Pair):
+    """Several collections in one run: each is there as a whole, or not."""
+
+    tables = ["embeddings", "notes", "titles"]
+
+    def write_source(self, folder):
+        for number, name in enumerate(self.tables):
+            place = folder if number == 0 else folder / "collections" / name
+            content = kit.synthetic(COUNT // (number + 1), DIMENSIONS // (number + 1), seed=SEED + number)
+            kit.write_faiss(place, *content, name=name)
+        return f"faiss:{folder}"
 
 
 def output(place):
@@ -322,12 +415,14 @@ def cpu(pid):
         return None
 
 
-def point_kill(pair, workers, phase, point, histogram):
+def point_kill(pair, workers, phase, point, histogram, nth=1):
     place = pair.fresh()
-    kill_at(pair, place, workers, point)
+    kill_at(pair, place, workers, point, nth)
     hit, mid = struck(place)
     kit.want((hit, mid) == (phase, True), f"{pair.name}: {point} struck in {hit}, open intent: {mid}")
     histogram.add(phase, workers, mid, "fault point")
+    said = kit.carnet("status", "plan.yaml", cwd=place, as_json=False).stdout
+    kit.want("cut off; `carnet run plan.yaml` goes on" in said, f"{pair.name}: status after a kill: {said}")
     pair.half_way(place, f"killed at {point}")
     pair.finish(place, workers)
     pair.whole(place, f"killed at {point}")
@@ -348,7 +443,8 @@ def two_at_once(pair):
         second = kit.carnet("run", "plan.yaml", exit=3, as_json=False, cwd=place, timeout=60)
         kit.want("run.locked" in second.stderr, f"the second process was not refused by the lock: {second.stderr}")
         status = kit.carnet("status", "plan.yaml", cwd=place, timeout=60)
-        kit.want(status["status"] == "running", f"status beside a run: {status}")
+        kit.want((status["status"], status["at_work"]) == ("running", True), f"status beside a run: {status}")
+        kit.want(status.get("process") in (None, first.pid), f"status names another process: {status}")
     finally:
         os.killpg(first.pid, signal.SIGCONT)
     kit.want(first.wait(timeout=120) == 0, f"the first run: {output(place)}")
@@ -453,6 +549,37 @@ def kills(pairs, chance):
         kit.want(histogram.mid_effect(phase) >= least, f"{phase} was hit {histogram.mid_effect(phase)} times")
 
 
+def other_loads(folder, chance):
+    """Loads over other records and of several collections: killed inside the import, and at random
+    moments."""
+    kinds = [
+        (Laid, "FAISS -> SQLite, append"),
+        (Laid, "FAISS -> SQLite, upsert"),
+        (Laid, "FAISS -> pgvector, append"),
+        (Laid, "FAISS -> pgvector, upsert"),
+        (Several, "FAISS -> SQLite, several collections"),
+        (Several, "FAISS -> pgvector, several collections"),
+    ]
+    if LONG:
+        kinds += [(Laid, "FAISS -> FAISS, append"), (Laid, "FAISS -> FAISS, upsert")]
+        kinds += [(Several, "pgvector -> FAISS, several collections")]
+    histogram = Histogram()
+    for number, (kind, name) in enumerate(kinds):
+        place = folder / f"other{number}"
+        place.mkdir()
+        pair = kind(place, name)
+        points = POINTS["import"][:-1] if LONG else [POINTS["import"][number % 5]]
+        for turn, point in enumerate(points):
+            # A later pass: some ranges are done, others are not.
+            point_kill(pair, WORKERS[(number + turn) % 4], "import", point, histogram, nth=1 + turn % 2)
+        workers = WORKERS[number % 4]
+        pair.measure(workers)
+        random_kills(pair, workers, chance, histogram, 3 if LONG else 1)
+        print(f"{name}: killed and continued, the same root", flush=True)
+        kit.want(kit.roots(pair.source) == pair.root, f"{name}: the source has changed")
+    histogram.show()
+
+
 def scenario(folder):
     names = sys.argv[1:] or ["FAISS -> SQLite", "FAISS -> pgvector", "pgvector -> FAISS"]
     pairs = []
@@ -461,6 +588,7 @@ def scenario(folder):
         place.mkdir()
         pairs.append(Pair(place, name))
     kills(pairs, random.Random(SEED))
+    other_loads(folder, random.Random(SEED + 1))
     rows = []
     for pair in pairs if LONG else pairs[:1]:
         rows.append((pair.name, "two processes at once", two_at_once(pair)))

@@ -143,7 +143,7 @@ METADATA_SCHEMA = pa.schema(
 )
 
 
-def write_faiss(folder, vectors, rows, metric="inner_product", model=MODEL, index=None):
+def write_faiss(folder, vectors, rows, metric="inner_product", model=MODEL, index=None, name="embeddings"):
     """A FAISS store as others write it: faiss-cpu and pyarrow, and the contract beside it."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ def write_faiss(folder, vectors, rows, metric="inner_product", model=MODEL, inde
     faiss.write_index(index, str(folder / "index.faiss"))
     pq.write_table(pa.Table.from_pylist(rows, schema=METADATA_SCHEMA), folder / "metadata.parquet")
     contract = {
-        "name": "embeddings",
+        "name": name,
         "dimensions": vectors.shape[1],
         "metric": metric,
         "normalisation": "unit_length",
