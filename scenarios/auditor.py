@@ -161,6 +161,7 @@ def scenario(folder):
     vectors, rows = kit.synthetic(200, dimensions=8)
     kit.write_faiss(folder / "kb", vectors, rows)
     kit.write_artifacts(folder / "kb")
+    (folder / "prod").mkdir()
     kit.carnet("key", "new", "keys/operator")
     kit.carnet("key", "new", "keys/other", "--name", "operator")
     plan = folder / "plan.yaml"

@@ -81,6 +81,8 @@ impl Verify {
         let report = if self.path.extension() == Some(OsStr::new("tlog-proof")) {
             self.receipt(&request)?
         } else {
+            // A path that is not there is no matter of the bundle.
+            fs::metadata(&self.path).map_err(|error| missing(&self.path, &error))?;
             let package = Package::open(&self.path, &ArchiveLimits::default())
                 .map_err(|error| unreadable(&error))?;
             audit_bundle(&package, &request).map_err(|error| failed(&error, &self.path))?
@@ -93,15 +95,14 @@ impl Verify {
 
     fn receipt(&self, request: &AuditRequest<'_>) -> Result<Report, Failure> {
         let receipt = small(&self.path)?;
-        let event = match &self.event {
-            Some(event) => small(event)?,
-            None => {
-                let mut beside = self.path.clone().into_os_string();
-                beside.push(".event.json");
-                small(Path::new(&beside)).map_err(|failure| {
-                    failure.remedy("name the file with the event's stored bytes: --event FILE")
-                })?
-            }
+        let event = if let Some(event) = &self.event {
+            small(event)?
+        } else {
+            let mut beside = self.path.clone().into_os_string();
+            beside.push(".event.json");
+            small(Path::new(&beside)).map_err(|failure| {
+                failure.remedy("name the file with the event's stored bytes: --event FILE")
+            })?
         };
         audit_receipt(&receipt, &event, request).map_err(|error| failed(&error, &self.path))
     }
@@ -131,6 +132,11 @@ fn profile(name: &str) -> Result<EvidenceProfile, String> {
     })
 }
 
+/// A file that cannot be read.
+fn missing(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::from_error(error, Code::IO).while_doing(format!("cannot read {}", path.display()))
+}
+
 /// Reads a file that must be small.
 fn small(path: &Path) -> Result<Vec<u8>, Failure> {
     let read = || {
@@ -138,8 +144,7 @@ fn small(path: &Path) -> Result<Vec<u8>, Failure> {
         fs::File::open(path)?.take(SMALL_BYTES_MAX + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    let failed = |error| Failure::io(format!("cannot read {}", path.display()), error);
-    let bytes = read().map_err(failed)?;
+    let bytes = read().map_err(|error| missing(path, &error))?;
     if bytes.len() as u64 > SMALL_BYTES_MAX {
         let text = format!("{} is larger than {SMALL_BYTES_MAX} bytes", path.display());
         return Err(Failure::new(Code::EVIDENCE_MALFORMED, text));
