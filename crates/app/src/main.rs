@@ -22,6 +22,7 @@ mod plan_file;
 mod progress;
 mod screen;
 mod sheet;
+mod signer;
 mod stores;
 mod view;
 

@@ -1,4 +1,4 @@
-//! What the engine is given from outside: the time, and ids that nobody else has.
+//! What is taken from outside: the time, random bytes, and ids that nobody else has.
 
 use std::fs::File;
 use std::io::Read;
@@ -42,6 +42,15 @@ impl Clock for SystemClock {
     }
 }
 
+/// Bytes that nobody can guess, from the operating system.
+pub(crate) fn random_bytes() -> Result<[u8; 32], Failure> {
+    let mut bytes = [0; 32];
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut bytes))
+        .map_err(|error| Failure::io("cannot read /dev/urandom", error))?;
+    Ok(bytes)
+}
+
 /// Random UUIDs (version 4): a seed from the operating system, and a counter.
 pub(crate) struct RandomIds {
     seed: [u8; 32],
@@ -50,11 +59,7 @@ pub(crate) struct RandomIds {
 
 impl RandomIds {
     pub(crate) fn new() -> Result<Self, Failure> {
-        let mut seed = [0; 32];
-        File::open("/dev/urandom")
-            .and_then(|mut source| source.read_exact(&mut seed))
-            .map_err(|error| Failure::io("cannot read /dev/urandom", error))?;
-        Ok(Self { seed, counter: AtomicU64::new(0) })
+        Ok(Self { seed: random_bytes()?, counter: AtomicU64::new(0) })
     }
 }
 

@@ -13,6 +13,7 @@ mod refusal;
 mod run;
 mod source;
 mod step;
+mod succession;
 
 pub use error::{EngineError, StepError};
 pub use evidence::{EvidenceError, EvidenceRequest, ExportedEvidence, Receipt};
@@ -31,3 +32,4 @@ pub use run::{
 };
 pub use source::{Clock, IdSource};
 pub use step::{Role, StoreOpener, StoreRequest};
+pub use succession::{HandOverError, HandedOver};

@@ -198,6 +198,16 @@ codes! {
     RUN_UNKNOWN = "run.unknown", Waits;
     /// The key that is to sign was replaced by another one.
     KEY_RETIRED = "key.retired", Refused;
+    /// There is no key file at this place.
+    KEY_NOT_FOUND = "key.not_found", Usage;
+    /// The place for a key is taken.
+    KEY_EXISTS = "key.exists", Refused;
+    /// A private key that others can read.
+    KEY_MODE = "key.mode", Refused;
+    /// A key file that holds something else.
+    KEY_MALFORMED = "key.malformed", Malformed;
+    /// The log is signed by another key.
+    KEY_OTHER = "key.other", Refused;
     /// The evidence log is damaged.
     EVIDENCE_DAMAGED = "evidence.damaged", Malformed;
     /// The place for an export of evidence is taken.

@@ -135,6 +135,7 @@ carnet: v1
 migration: <name>
 owner: <owner>
 # governance: { jurisdiction: DE, classification: internal, retention: P365D }
+# evidence: { signer: keys/operator }   # made by `carnet key new keys/operator`
 
 source:
   name: lab

@@ -8,6 +8,7 @@ mod digest;
 mod evidence;
 mod explain;
 mod init;
+mod key;
 mod plan;
 mod query;
 mod rollback;
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     Query(query::Query),
     Schema(schema::Schema),
     Init(init::Init),
+    Key(key::Key),
     Explain(explain::Explain),
     Completions(completions::Completions),
 }
@@ -98,6 +100,7 @@ pub(crate) fn run(cli: &Cli, environment: &Environment, screen: &Screen) -> Resu
         Command::Query(command) => command.run(&setting),
         Command::Schema(_) => schema::Schema::run(&setting),
         Command::Init(command) => command.run(&setting),
+        Command::Key(command) => command.run(&setting),
         Command::Explain(command) => command.run(&setting),
         Command::Completions(command) => command.run(&setting),
     }

@@ -7,7 +7,7 @@ use carnet_model::Exit;
 use clap::Args;
 
 use super::Setting;
-use super::run::with_engine;
+use super::run::{Way, with_engine};
 use crate::failure::Failure;
 
 /// Take a run back: after the cutover the switch alone, before it everything that was done.
@@ -19,6 +19,6 @@ pub(crate) struct Rollback {
 
 impl Rollback {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
-        with_engine(setting, &self.plan, false, Engine::rollback)
+        with_engine(setting, &self.plan, Way::Rollback, Engine::rollback)
     }
 }

@@ -15,6 +15,7 @@ use crate::aim::aim;
 use crate::failure::Failure;
 use crate::outside::{RandomIds, SystemClock};
 use crate::plan_file::PlanFile;
+use crate::signer::signer_of_run;
 use crate::stores::open_for_engine;
 use crate::view::run::RunView;
 
@@ -33,20 +34,33 @@ pub(crate) struct Run {
 
 impl Run {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
-        with_engine(setting, &self.plan, self.dry_run, Engine::run)
+        let way = if self.dry_run { Way::DryRun } else { Way::Run };
+        with_engine(setting, &self.plan, way, Engine::run)
     }
+}
+
+/// What the engine is to do with a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Run,
+    DryRun,
+    Rollback,
 }
 
 /// Opens the plan, lets the engine work, and shows the report.
 pub(super) fn with_engine(
     setting: &Setting<'_>,
     path: &std::path::Path,
-    dry_run: bool,
+    way: Way,
     work: impl FnOnce(&Engine, &RunRequest<'_>) -> Result<Report, carnet_engine::EngineError>,
 ) -> Result<Exit, Failure> {
     let file = PlanFile::open(path)?;
     setting.warn(&file.warnings);
     let state = setting.state_of(&file.plan);
+    let dry_run = way == Way::DryRun;
+    // A new key cannot go on with a log that another one began.
+    let may_make = way != Way::Rollback && !state.exists();
+    let signer = signer_of_run(setting.screen, &file, may_make, dry_run)?;
     let engine = setting.engine(state)?;
     let password = setting.environment.postgres_password.clone();
     let stores = Stores { file: &file, password };
@@ -59,7 +73,7 @@ pub(super) fn with_engine(
         progress: progress.as_ref(),
         dry_run,
         snapshot_time: setting.environment.fixed_snapshot_time()?,
-        signer: None,
+        signer,
     };
     let report = work(&engine, &request).map_err(|error| Failure::engine(&error));
     drop(progress);

@@ -21,3 +21,8 @@ fn snapshots() {
 fn copy() {
     play("copy");
 }
+
+#[test]
+fn keys() {
+    play("keys");
+}

@@ -10,5 +10,6 @@ mod evidence_bundle;
 mod faults;
 mod journal;
 mod run;
+mod succession;
 mod world;
 mod yard;

@@ -31,6 +31,7 @@ pub(super) fn check(document: &Document, tree: &Tree) -> Vec<Diagnostic> {
     check.artifacts();
     check.places();
     check.import();
+    check.signer();
     check.findings
 }
 
@@ -109,6 +110,16 @@ impl Check<'_> {
                 "a password stands in the plan",
                 "take it out and set PGPASSWORD, or write a password file (~/.pgpass)",
             ));
+        }
+    }
+
+    /// A key can be made only where it is named.
+    fn signer(&mut self) {
+        let evidence = &self.document.evidence;
+        if evidence.create_signer && evidence.signer.is_none() {
+            let at = self.tree.at(&["evidence", "create_signer"]);
+            let remedy = "add `signer: FILE`, or take `create_signer` out";
+            self.conflict(at, "no file is named for the key that is to be made", remedy);
         }
     }
 
@@ -278,6 +289,8 @@ impl Check<'_> {
                 document.cutover.as_ref().map(|it| &it.switch.env_file),
             ),
             (&["decommission", "archive"], document.decommission.as_ref().map(|it| &it.archive)),
+            // A private key must not travel with what moves.
+            (&["evidence", "signer"], document.evidence.signer.as_ref()),
         ];
         let mut earlier: Vec<(Place, String)> = Vec::new();
         let (read, written) = (self.read_places(), self.written_places());

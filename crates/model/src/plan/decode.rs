@@ -111,6 +111,8 @@ fn evidence(reader: &mut Reader, at: Option<&Entry>, owner: Option<&Label>) -> O
         profile: profile.unwrap_or_default(),
         tenant: tenant.or_else(|| owner.cloned())?,
         hash_profile: hash_profile.unwrap_or_default(),
+        signer: get("signer").and_then(|at| reader.written(at)),
+        create_signer: get("create_signer").and_then(|at| reader.yes_or_no(at)).unwrap_or_default(),
     })
 }
 

@@ -117,6 +117,15 @@ pub struct Evidence {
     /// How events are hashed.
     #[schemars(default)]
     pub hash_profile: HashProfile,
+    /// The file of the private key that signs checkpoints and manifests; `carnet key new` makes
+    /// one. The public key stands beside it, as FILE.vkey. Without one nothing is signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signer: Option<WrittenPath>,
+    /// Whether the first run makes the key, should it be missing. For trying things out: elsewhere
+    /// a key is made on purpose.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    pub create_signer: bool,
 }
 
 /// What the evidence must hold.

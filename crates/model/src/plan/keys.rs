@@ -56,12 +56,8 @@ pub(super) const DOCUMENT: &[Key] = &[
 ];
 pub(super) const GOVERNANCE: &[Key] =
     &[may("jurisdiction"), may("classification"), may("retention")];
-pub(super) const EVIDENCE: &[Key] = &[
-    may("profile"),
-    may("tenant"),
-    may("hash_profile"),
-    later("signer", "the key that signs checkpoints and manifests"),
-];
+pub(super) const EVIDENCE: &[Key] =
+    &[may("profile"), may("tenant"), may("hash_profile"), may("signer"), may("create_signer")];
 pub(super) const SIDE: &[Key] = &[must("name"), must("knowledge")];
 pub(super) const SOURCE_KNOWLEDGE: &[Key] = &[
     must("store"),

@@ -211,6 +211,24 @@ impl Reader {
         None
     }
 
+    /// Takes true or false.
+    pub(super) fn yes_or_no(&mut self, entry: &Entry) -> Option<bool> {
+        match &entry.node.value {
+            Value::Bool(word) => Some(*word),
+            Value::Refused => None,
+            Value::Null
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::List(_)
+            | Value::Map(_) => {
+                let message = format!("`{}` must be true or false", entry.key);
+                self.wrong_kind(&entry.node, entry.key_span, &message, "write true or false");
+                None
+            }
+        }
+    }
+
     /// Takes a list.
     pub(super) fn list<'a>(&mut self, entry: &'a Entry) -> Option<&'a [Node]> {
         match &entry.node.value {

@@ -162,6 +162,7 @@ mod tests {
             "array" => value.is_array(),
             "string" => value.is_string(),
             "integer" => value.is_i64(),
+            "boolean" => value.is_boolean(),
             other => panic!("{other}"),
         };
         let size = || value.as_str().map_or(0, |text| text.chars().count() as u64);
@@ -234,7 +235,7 @@ mod tests {
 migration: kb
 owner: me
 governance: {jurisdiction: DE, classification: internal, retention: P1Y}
-evidence: {profile: ecs-evidence-baseline, tenant: lab, hash_profile: rfc8785-sha256-v1}
+evidence: {profile: ecs-evidence-baseline, tenant: lab, hash_profile: rfc8785-sha256-v1, signer: keys/op, create_signer: true}
 source:
   name: lab
   knowledge:
@@ -291,6 +292,8 @@ decommission: {archive: a}
             "{name: m}",
             "{m: 1}",
             "{flag: f}",
+            "keys/op",
+            "true",
         ];
         let others =
             ["5", "0.5", "true", "~", "[]", "{}", "[x, x]", "{x: 1}", "unheard-of", "0", "''"];

@@ -94,7 +94,11 @@ const MISTAKES: &[Mistake] = &[
     mistake(FULL, "cutover: {", "phases: []\ncutover: {", &[("plan.unsupported", 32, 1)], "take the key out"),
     mistake(FULL, "cutover: {", "cutover: { hold_max: PT5S,", &[("plan.unsupported", 32, 12)], "take the key out"),
     mistake(FULL, "cutover: {", "cutover: { window: {},", &[("plan.unsupported", 32, 12)], "take the key out"),
-    mistake(FULL, "tenant: lab", "tenant: lab, signer: keys/op", &[("plan.unsupported", 5, 60)], "take the key out"),
+    mistake(FULL, "tenant: lab", "tenant: lab, signer: 7", &[("plan.value", 5, 68)], "put it in quotes"),
+    mistake(FULL, "tenant: lab", "tenant: lab, signer: k, create_signer: yes", &[("plan.value", 5, 86)], "true or false"),
+    mistake(FULL, "tenant: lab", "tenant: lab, signer: lab/knowledge/prompts/op", &[("plan.conflict", 5, 68)], "not part of what moves"),
+    mistake(FULL, "tenant: lab", "tenant: lab, create_signer: true", &[("plan.conflict", 5, 75)], "add `signer: FILE`"),
+    mistake(FULL, "tenant: lab", "tenant: lab, singer: keys/op", &[("plan.unknown_key", 5, 60)], "did you mean `signer`?"),
     mistake(FULL, "P365D", "365 days", &[("plan.value", 4, 70)], "P365D"),
     mistake(FULL, "admissible", "admissable", &[("plan.value", 5, 22)], "did you mean ecs-evidence-admissible?"),
     mistake(FULL, "ecs-evidence-admissible", "ecs-evidence-regulated-ml", &[("plan.unsupported", 5, 22)], "write ecs-evidence-admissible or ecs-evidence-ncp"),
@@ -294,6 +298,18 @@ for phase in plan["phases"]:
                    "digest": digest({"name": phase["name"], "steps": steps, "gates": gates})})
 print(digest({"plan": "v1", "document": digest(plan["document"]), "phases": phases}))
 "#;
+
+#[test]
+fn the_signer_is_a_path_and_part_of_the_document() {
+    let signed = FULL.replace("tenant: lab", "tenant: lab, signer: keys/op");
+    let made = signed.replace("keys/op", "keys/op, create_signer: true");
+    let [plain, signed, made] = [FULL, &signed, &made].map(|text| Plan::open("p", text).unwrap().0);
+    let evidence = |plan: &Plan| plan.document().evidence.clone();
+    assert_eq!(evidence(&signed).signer.unwrap().as_str(), "keys/op");
+    assert!(evidence(&plain).signer.is_none() && !evidence(&signed).create_signer);
+    assert!(evidence(&made).create_signer);
+    assert!(plain.digest() != signed.digest() && signed.digest() != made.digest());
+}
 
 #[test]
 fn python_computes_the_same_digest_by_the_documented_recipe() {
