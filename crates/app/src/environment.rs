@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use carnet_bundle::SnapshotTime;
+use carnet_ledger::EventTime;
 use carnet_model::{Code, Secret};
 
 use crate::failure::Failure;
@@ -55,10 +56,8 @@ impl Environment {
             Some(text) => text.parse().ok(),
             None => Some(Self::now().div_euclid(1_000_000)),
         };
-        seconds.and_then(|seconds| SnapshotTime::from_unix_seconds(seconds).ok()).ok_or_else(|| {
-            Failure::new(Code::USAGE, "SOURCE_DATE_EPOCH is not a number of seconds since 1970")
-                .remedy("set it to a whole number, or unset it")
-        })
+        let time = seconds.and_then(|seconds| SnapshotTime::from_unix_seconds(seconds).ok());
+        time.ok_or_else(no_epoch)
     }
 
     /// The time of `SOURCE_DATE_EPOCH`, where it is set.
@@ -66,10 +65,23 @@ impl Environment {
         self.source_date_epoch.is_some().then(|| self.snapshot_time()).transpose()
     }
 
+    /// `SOURCE_DATE_EPOCH` as an event tells time, where it is set.
+    pub(crate) fn fixed_time(&self) -> Result<Option<EventTime>, Failure> {
+        let Some(text) = &self.source_date_epoch else { return Ok(None) };
+        let millis = text.parse::<i64>().ok().and_then(|seconds| seconds.checked_mul(1000));
+        let time = millis.and_then(|millis| EventTime::from_unix_millis(millis).ok());
+        time.map(Some).ok_or_else(no_epoch)
+    }
+
     /// All cores.
     pub(crate) fn cores() -> usize {
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
     }
+}
+
+fn no_epoch() -> Failure {
+    Failure::new(Code::USAGE, "SOURCE_DATE_EPOCH is not a number of seconds since 1970")
+        .remedy("set it to a whole number, or unset it")
 }
 
 /// A variable that is set and not empty.

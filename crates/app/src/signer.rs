@@ -67,7 +67,7 @@ pub(crate) fn signer_of_run(
 }
 
 /// Where the plan says that the key is.
-fn planned(file: &PlanFile) -> Option<PathBuf> {
+pub(crate) fn planned(file: &PlanFile) -> Option<PathBuf> {
     let path = file.plan.document().evidence.signer.as_ref()?;
     // Without a `./` in front of what a person never wrote one.
     let path = path.within(file.folder());

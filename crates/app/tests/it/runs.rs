@@ -26,3 +26,8 @@ fn copy() {
 fn keys() {
     play("keys");
 }
+
+#[test]
+fn evidence() {
+    play("evidence");
+}

@@ -32,6 +32,15 @@ fn evidence_of_others_is_verified_as_far_as_it_goes() {
 }
 
 #[test]
+fn evidence_leaves_whole_and_is_checked_by_a_second_implementation() {
+    if cfg!(feature = "faults") {
+        play("evidence_export");
+    } else {
+        panic!("kills at a chosen point need the feature `faults`: run ./test, which sets it");
+    }
+}
+
+#[test]
 fn killed_runs_continue_and_lose_nothing() {
     if cfg!(feature = "faults") {
         play("kill");

@@ -1,5 +1,6 @@
 //! `carnet evidence`: a file for each subcommand.
 
+mod export;
 mod receipt;
 mod show;
 mod source;
@@ -26,6 +27,7 @@ pub(crate) struct Evidence {
 #[derive(Debug, Subcommand)]
 enum What {
     Show(show::Show),
+    Export(export::Export),
     Receipt(receipt::Receipt),
     Verify(verify::Verify),
 }
@@ -34,18 +36,28 @@ impl Evidence {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
         match &self.what {
             What::Show(command) => command.run(setting),
+            What::Export(command) => command.run(setting),
             What::Receipt(command) => command.run(setting),
             What::Verify(command) => command.run(setting),
         }
     }
 }
 
+/// A state directory with a log, and the plan that led there, if one was named.
+struct Place {
+    state: PathBuf,
+    plan: Option<PlanFile>,
+}
+
 /// Finds the log that is meant: the one of a plan file, of a state directory, or the only one.
-fn find(setting: &Setting<'_>, named: Option<&Path>) -> Result<PathBuf, Failure> {
+fn find(setting: &Setting<'_>, named: Option<&Path>) -> Result<Place, Failure> {
     match named {
-        Some(path) if path.is_dir() => Ok(path.to_owned()),
-        Some(path) => Ok(setting.state_of(&PlanFile::open(path)?.plan)),
-        None => only(setting),
+        Some(path) if path.is_dir() => Ok(Place { state: path.to_owned(), plan: None }),
+        Some(path) => {
+            let plan = PlanFile::open(path)?;
+            Ok(Place { state: setting.state_of(&plan.plan), plan: Some(plan) })
+        }
+        None => Ok(Place { state: only(setting)?, plan: None }),
     }
 }
 

@@ -46,7 +46,7 @@ struct View {
 
 impl Receipt {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
-        let log = open(&find(setting, self.plan.as_deref())?)?;
+        let log = open(&find(setting, self.plan.as_deref())?.state)?;
         let made = Made::of(&log, self.event).map_err(|error| failure(&error))?;
         let text = made.proof.to_string();
         let default = || PathBuf::from(format!("event-{}.tlog-proof", self.event));

@@ -39,7 +39,7 @@ impl Source {
             let place = SnapshotPlace::open(path, &ArchiveLimits::default())?;
             return Ok(Self::Bundle(place));
         }
-        let state = find(setting, named)?;
+        let state = find(setting, named)?.state;
         Ok(Self::Log { log: Box::new(open(&state)?), state })
     }
 
