@@ -141,11 +141,11 @@ mod tests {
         let mut packs = Packs::default();
         let half = vec![0; 40 << 20];
         let large = vec![1; 70 << 20];
-        let at: Vec<_> = [&half, &large, &half]
+        let mut at: Vec<_> = [&half, &large, &half]
             .iter()
             .map(|bytes| packs.add(bytes, &mut folder).unwrap())
-            .chain([packs_small(&mut packs, &mut folder)])
             .collect();
+        at.push(packs_small(&mut packs, &mut folder));
         packs.close(&mut folder).unwrap();
         let names: Vec<_> = at.iter().map(|(name, offset)| (name.as_str(), *offset)).collect();
         assert_eq!(
