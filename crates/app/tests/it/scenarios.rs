@@ -27,6 +27,11 @@ fn bad_input_is_refused_and_nothing_is_lost() {
 }
 
 #[test]
+fn an_auditor_tells_each_damage_of_an_export() {
+    play("auditor");
+}
+
+#[test]
 fn evidence_of_others_is_verified_as_far_as_it_goes() {
     play("foreign_evidence");
 }
