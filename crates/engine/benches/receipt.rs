@@ -71,7 +71,8 @@ impl IdSource for Ticks {
 }
 
 fn say(text: &str) {
-    writeln!(std::io::stdout(), "{text}").unwrap();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").unwrap();
 }
 
 fn main() {
@@ -154,7 +155,7 @@ fn receipts(state: &Path) {
         receipt.proof.verify(&receipt.event).unwrap();
         checked.push(began.elapsed());
     }
-    let mut show = |what: &str, times: &mut Vec<Duration>| {
+    let show = |what: &str, times: &mut Vec<Duration>| {
         times.sort_unstable();
         let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or_default();
         let (middle, late, last) = (at(50), at(99), times.last().copied().unwrap_or_default());

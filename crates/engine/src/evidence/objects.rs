@@ -94,13 +94,12 @@ impl Packs {
         {
             self.close(folder)?;
         }
-        let (name, mut file, offset) = match self.open.take() {
-            Some(open) => open,
-            None => {
-                let name = format!("artifacts/pack-{}", self.closed.len());
-                let file = folder.begin(&name)?;
-                (name, file, 0)
-            }
+        let (name, mut file, offset) = if let Some(open) = self.open.take() {
+            open
+        } else {
+            let name = format!("artifacts/pack-{}", self.closed.len());
+            let file = folder.begin(&name)?;
+            (name, file, 0)
         };
         file.write(bytes)?;
         self.open = Some((name.clone(), file, offset + size));
@@ -141,11 +140,10 @@ mod tests {
         let mut packs = Packs::default();
         let half = vec![0; 40 << 20];
         let large = vec![1; 70 << 20];
-        let mut at: Vec<_> = [&half, &large, &half]
+        let at: Vec<_> = [half.as_slice(), &large, &half, b"x"]
             .iter()
             .map(|bytes| packs.add(bytes, &mut folder).unwrap())
             .collect();
-        at.push(packs_small(&mut packs, &mut folder));
         packs.close(&mut folder).unwrap();
         let names: Vec<_> = at.iter().map(|(name, offset)| (name.as_str(), *offset)).collect();
         assert_eq!(
@@ -158,9 +156,5 @@ mod tests {
             ]
         );
         assert_eq!(folder.files().len(), 3);
-    }
-
-    fn packs_small(packs: &mut Packs, folder: &mut Folder) -> (String, u64) {
-        packs.add(b"x", folder).unwrap()
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use carnet_engine::Receipt as Made;
-use carnet_ledger::Digest;
+use carnet_ledger::{Digest, NoteSignature};
 use carnet_model::{Code, Exit};
 use clap::Args;
 use serde::Serialize;
@@ -64,7 +64,7 @@ impl Receipt {
             size: made.size,
             event_sha256: Digest::of(&made.event),
             receipt_bytes: text.len(),
-            key_ids: made.proof.checkpoint.signatures.iter().map(|it| it.key_id()).collect(),
+            key_ids: made.proof.checkpoint.signatures.iter().map(NoteSignature::key_id).collect(),
         };
         setting.screen.show(&view, plain)?;
         Ok(Exit::Done)

@@ -139,13 +139,11 @@ impl Told {
         match (self.pointer(), object) {
             (Some(pointer), Some(bytes)) => {
                 sheet.field("  it points to", 24, &pointer.to_string());
-                match serde_json::from_slice::<Value>(bytes) {
-                    Ok(value) => indented(&value, &mut sheet),
-                    Err(_) => {
-                        let text = String::from_utf8_lossy(bytes);
-                        text.lines()
-                            .for_each(|line| sheet.line(format!("    {}", printable(line))));
-                    }
+                if let Ok(value) = serde_json::from_slice::<Value>(bytes) {
+                    indented(&value, &mut sheet);
+                } else {
+                    let text = String::from_utf8_lossy(bytes);
+                    text.lines().for_each(|line| sheet.line(format!("    {}", printable(line))));
                 }
             }
             (Some(pointer), None) => {
