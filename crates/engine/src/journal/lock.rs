@@ -52,3 +52,12 @@ impl Lock {
         Ok(())
     }
 }
+
+impl Drop for Lock {
+    /// Lets go at once. Closing the file alone would wait for every copy of it: a child that another
+    /// thread is just starting holds one until it becomes another program.
+    fn drop(&mut self) {
+        // Where this fails, closing the file lets go.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
+}
