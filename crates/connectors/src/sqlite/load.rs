@@ -366,10 +366,16 @@ impl Load for SqliteLoad<'_> {
                 schema::register(&transaction, self.contract(), &self.request.token)?;
             }
             self.forget(&transaction)?;
-            transaction.commit().map_err(cannot)
+            // Before the commit, not behind it: a load that was cut off right behind its commit is
+            // not committed again, and nobody would take the room away.
+            self.room.give_back()?;
+            transaction.commit().map_err(|source| {
+                // It is to be taken back: if room is still there, it is kept for that.
+                let _ = self.room.keep();
+                cannot(source)
+            })
         })?;
-        self.store.settle()?;
-        self.room.give_back()
+        self.store.settle()
     }
 
     fn abandon(&self) -> Result<Vec<String>, StoreError> {
