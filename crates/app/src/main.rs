@@ -11,6 +11,7 @@ mod amount;
 mod cli;
 mod command;
 mod defect;
+mod detached;
 mod environment;
 mod failure;
 mod faiss_index;

@@ -30,6 +30,12 @@ pub(crate) fn write_checksums(sums: &BTreeMap<String, Digest>) -> String {
     text
 }
 
+/// SHA-256 of the lines about these files: what a manifest says of all files but itself.
+pub(crate) fn digest_of_checksums<'p>(sums: impl Iterator<Item = (&'p String, Digest)>) -> Digest {
+    let sums = sums.map(|(path, digest)| (path.clone(), digest)).collect();
+    Digest::of(write_checksums(&sums).as_bytes())
+}
+
 /// Reads what `write_checksums` writes; anything else is refused, so that equal lists have equal
 /// bytes.
 pub(crate) fn parse_checksums(

@@ -8,7 +8,7 @@ use carnet_connect::{IdRange, RecordStream, StoreError, StoreSnapshot, VectorRep
 use carnet_model::{CollectionContract, CollectionName};
 
 use crate::artifacts::{copy_artifacts, count_artifacts, find_artifacts};
-use crate::checksums::{CHECKSUMS, write_checksums};
+use crate::checksums::{CHECKSUMS, digest_of_checksums, write_checksums};
 use crate::collection::CollectionDigest;
 use crate::encode::{Places, write_collection};
 use crate::error::BundleError;
@@ -19,6 +19,7 @@ use crate::manifest::{
 };
 use crate::new_folder::NewFolder;
 use crate::record::RECORD_DIGEST;
+use crate::signature::{ManifestSigner, signature_file};
 use crate::time::SnapshotTime;
 use crate::work::Work;
 
@@ -47,6 +48,8 @@ pub struct ExportRequest<'a> {
     /// Writes `index.faiss` if given; `metadata.parquet` is then written too, because position i of
     /// the index is row i of it.
     pub index: Option<&'a IndexWriter<'a>>,
+    /// Who signs the manifest. The signatures are in place before the folder has its name.
+    pub signers: &'a [&'a dyn ManifestSigner],
 }
 
 /// A finished snapshot.
@@ -139,12 +142,18 @@ fn write_parts(
         artifacts,
         governance: request.governance.clone(),
         files: sums.iter().map(|(path, sum)| (path.clone(), sum.bytes)).collect(),
+        files_sha256: digest_of_checksums(sums.iter().map(|(path, sum)| (path, sum.sha256))),
     };
-    let sum = write_file(&dir.join(MANIFEST), &manifest.to_bytes()?)?;
+    let manifest_bytes = manifest.to_bytes()?;
+    let sum = write_file(&dir.join(MANIFEST), &manifest_bytes)?;
     sums.insert(MANIFEST.to_owned(), sum);
     let digests = sums.iter().map(|(path, sum)| (path.clone(), sum.sha256)).collect();
     let list = write_file(&dir.join(CHECKSUMS), write_checksums(&digests).as_bytes())?;
-    let bytes = sums.values().map(|sum| sum.bytes).sum::<u64>() + list.bytes;
+    let mut bytes = sums.values().map(|sum| sum.bytes).sum::<u64>() + list.bytes;
+    for signer in request.signers {
+        let signature = signer.sign(&manifest_bytes)?;
+        bytes += write_file(&dir.join(signature_file(signer.form())), &signature)?.bytes;
+    }
     Ok(Exported { path: dir.to_owned(), manifest, collections, bytes, left_behind })
 }
 

@@ -25,6 +25,7 @@ mod new_folder;
 mod ordered;
 mod package;
 mod record;
+mod signature;
 mod snapshot_store;
 mod table;
 mod time;
@@ -54,6 +55,7 @@ pub use manifest::{MANIFEST, Manifest, ManifestCollection, SCHEMA_VERSION, TREE}
 pub use new_folder::NewFolder;
 pub use package::Package;
 pub use record::{RECORD_DIGEST, record_digest};
+pub use signature::{ManifestSigner, signature_file};
 pub use snapshot_store::SnapshotStore;
 pub use time::SnapshotTime;
 pub use verify::{Check, CheckVerdict, Verification, verify_snapshot};

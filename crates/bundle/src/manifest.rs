@@ -59,8 +59,11 @@ pub struct Manifest {
     /// What governs this content: jurisdiction, classification, retention.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub governance: BTreeMap<String, String>,
-    /// The size in bytes of every file but this one and the checksums.
+    /// The size in bytes of every file but this one, the checksums and signatures.
     pub files: BTreeMap<String, u64>,
+    /// SHA-256 of the lines of `checksums.sha256` about these files. So a signature of the manifest
+    /// covers every byte of the snapshot.
+    pub files_sha256: Digest,
 }
 
 /// One collection in a manifest.

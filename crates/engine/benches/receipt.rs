@@ -177,6 +177,7 @@ fn export(state: &Path, out: &Path, key: &Arc<SigningKey>) {
         from: 0,
         to: None,
         signer: Some(Arc::clone(key)),
+        signers: &[],
         tiles: false,
         incomplete: false,
         created: None,

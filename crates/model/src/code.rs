@@ -184,6 +184,19 @@ codes! {
     /// An artifact that is not a plain file with a UTF-8 name.
     ARTIFACT = "artifact.refused", Refused;
 
+    /// Something that this build leaves out.
+    FEATURE_MISSING = "feature.missing", Refused;
+    /// A key for detached signatures that cannot be used.
+    SIGNATURE_KEY = "signature.key", Usage;
+    /// A trust file with a line that is not understood.
+    TRUST_MALFORMED = "trust.malformed", Malformed;
+    /// A detached signature is none of the file that it stands beside.
+    SIGNATURE_BAD = "signature.bad", Refused;
+    /// Nobody who is trusted made the detached signature.
+    SIGNATURE_UNKNOWN_KEY = "signature.unknown_key", Incomplete;
+    /// There is no detached signature.
+    SIGNATURE_MISSING = "signature.missing", Incomplete;
+
     /// A gate did not pass.
     GATE_CLOSED = "gate.closed", Refused;
     /// A gate let damaged copies pass, so that its verdict means nothing.

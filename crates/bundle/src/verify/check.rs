@@ -7,11 +7,12 @@ use crate::collection::CollectionDigest;
 use crate::manifest::Manifest;
 
 /// The checks of every snapshot, in the order in which they are told.
-const CHECKS: [&str; 12] = [
+const CHECKS: [&str; 13] = [
     "checksum_list",
     "files",
     "sha256",
     "manifest",
+    "file_list",
     "sizes",
     "artifacts",
     "contract",

@@ -12,10 +12,11 @@ use carnet_model::Code;
 pub use check::{Check, CheckVerdict, Verification};
 
 use crate::artifacts::count_artifacts;
-use crate::checksums::{CHECKSUMS, CHECKSUMS_BYTES_MAX, parse_checksums};
+use crate::checksums::{CHECKSUMS, CHECKSUMS_BYTES_MAX, digest_of_checksums, parse_checksums};
 use crate::error::BundleError;
 use crate::files::{FileSum, Tree, hash_file, list_tree, read_small};
 use crate::manifest::{MANIFEST, Manifest};
+use crate::signature::is_signature;
 use crate::verify::check::Checks;
 use crate::verify::content::{CollectionSeen, Opened, Part, open_tables, read_part, spans};
 use crate::work::Work;
@@ -50,6 +51,7 @@ pub fn verify_snapshot(dir: &Path, work: &Work<'_>) -> Result<Verification, Bund
     };
     let mut collections = Vec::new();
     if let Some(manifest) = &manifest {
+        same_list(&mut checks, manifest, listed.as_ref());
         same_sizes(&mut checks, manifest, tree.as_ref().ok());
         same_artifacts(&mut checks, manifest, tree.as_ref().ok());
         checks.pass("contract", manifest.collections.len() as u64);
@@ -150,7 +152,7 @@ fn read_list(dir: &Path, checks: &mut Checks) -> Option<BTreeMap<String, Digest>
     }
 }
 
-/// Every listed file is there, and no other.
+/// Every listed file is there, and no other but signatures of the manifest, which are made last.
 fn same_files(
     checks: &mut Checks,
     listed: Option<&BTreeMap<String, Digest>>,
@@ -175,7 +177,7 @@ fn same_files(
         };
         return checks.fail("files", Code::SNAPSHOT_DAMAGED, what);
     }
-    let known = |path: &str| path == CHECKSUMS || listed.contains_key(path);
+    let known = |path: &str| path == CHECKSUMS || is_signature(path) || listed.contains_key(path);
     if let Some(other) = there.iter().find(|path| !known(path)) {
         let what = format!("{other:?} is not in {CHECKSUMS}");
         return checks.fail("files", Code::SNAPSHOT_DAMAGED, what);
@@ -213,11 +215,25 @@ fn same_sums(
     checks.pass("sha256", listed.len() as u64);
 }
 
+/// The checksums of all files but the manifest are those that it was made with.
+fn same_list(checks: &mut Checks, manifest: &Manifest, listed: Option<&BTreeMap<String, Digest>>) {
+    let Some(listed) = listed else { return };
+    let others = listed.iter().filter(|(path, _)| *path != MANIFEST);
+    let found = digest_of_checksums(others.clone().map(|(path, digest)| (path, *digest)));
+    if found == manifest.files_sha256 {
+        return checks.pass("file_list", others.count() as u64);
+    }
+    let said = manifest.files_sha256;
+    let what =
+        format!("the other lines of {CHECKSUMS} have SHA-256 {found}, the manifest says {said}");
+    checks.fail("file_list", Code::SNAPSHOT_DAMAGED, what);
+}
+
 /// Every file but the manifest and the checksums has the size that the manifest says, and the
 /// manifest names no other.
 fn same_sizes(checks: &mut Checks, manifest: &Manifest, tree: Option<&Tree>) {
     let Some(tree) = tree else { return };
-    let ours = |path: &str| path == MANIFEST || path == CHECKSUMS;
+    let ours = |path: &str| path == MANIFEST || path == CHECKSUMS || is_signature(path);
     let there: BTreeMap<&str, u64> =
         tree.files.iter().map(|(path, bytes)| (path.as_str(), *bytes)).collect();
     let differs = manifest.files.iter().find_map(|(path, bytes)| match there.get(path.as_str()) {

@@ -23,6 +23,7 @@ pub(crate) fn request(parent: &Path) -> ExportRequest<'_> {
         governance: BTreeMap::new(),
         metadata_apart: false,
         index: None,
+        signers: &[],
     }
 }
 

@@ -4,9 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use carnet_bundle::{
-    CheckVerdict, Exported, SnapshotStore, Verification, Work, export_snapshot, verify_snapshot,
+    CheckVerdict, Exported, ManifestSigner, SnapshotStore, Verification, Work, export_snapshot,
+    verify_snapshot,
 };
-use carnet_connect::{IdRange, MemoryStore, StoreSnapshot};
+use carnet_connect::{IdRange, MemoryStore, StoreError, StoreSnapshot};
+use carnet_ledger::Digest;
+use carnet_ledger::detached::SignatureForm;
 use carnet_model::Code;
 use proptest::prelude::*;
 
@@ -50,7 +53,7 @@ fn a_whole_snapshot_passes_every_check() {
     for workers in [1, 2, 5] {
         let verification = verify_snapshot(&exported.path, &Work::quiet(workers)).unwrap();
         assert!(verification.is_ok(), "{verification:?}");
-        assert_eq!(verification.checks.len(), 13);
+        assert_eq!(verification.checks.len(), 14);
         assert_eq!(verification.collections, exported.collections);
         assert_eq!(verification.code(), None);
     }
@@ -115,16 +118,28 @@ fn what_does_not_belong_there_is_found() {
     assert!(failed(&verify(&path), "files").contains("links do not travel"));
 }
 
-/// Makes the list of checksums fit what is there, as somebody who covers up would.
+/// Makes the list of checksums fit what is there.
+fn checksum_list_again(path: &Path) {
+    fs::write(path.join("checksums.sha256"), checksum_lines(path, &["checksums.sha256"])).unwrap();
+}
+
+fn checksum_lines(path: &Path, without: &[&str]) -> String {
+    let files = bytes_of(path).into_iter().filter(|(file, _)| !without.contains(&file.as_str()));
+    let lines: Vec<_> =
+        files.map(|(file, bytes)| format!("{}  {file}\n", Digest::of(&bytes))).collect();
+    lines.concat()
+}
+
+/// Makes the list of checksums, and what the manifest says of it, fit what is there, as somebody
+/// who covers up would.
 fn checksum_again(path: &Path) {
-    let mut list = String::new();
-    for (file, bytes) in bytes_of(path) {
-        if file != "checksums.sha256" {
-            let line = format!("{}  {file}\n", carnet_ledger::Digest::of(&bytes));
-            list.push_str(&line);
-        }
-    }
-    fs::write(path.join("checksums.sha256"), list).unwrap();
+    let others = checksum_lines(path, &["checksums.sha256", "manifest.json"]);
+    let manifest = fs::read_to_string(path.join("manifest.json")).unwrap();
+    let (before, after) = manifest.split_once("\"files_sha256\": \"").unwrap();
+    let digest = Digest::of(others.as_bytes());
+    let fitting = format!("{before}\"files_sha256\": \"{digest}{}", &after[64..]);
+    fs::write(path.join("manifest.json"), fitting).unwrap();
+    checksum_list_again(path);
 }
 
 fn edit_manifest(path: &Path, from: &str, to: &str) {
@@ -165,6 +180,75 @@ fn an_edited_manifest_is_found_even_with_new_checksums() {
     edit_manifest(&path, "\"record_count\": 5", "\"record_count\": 4");
     checksum_again(&path);
     assert!(failed(&verify(&path), "records").contains("5 records, the manifest says 4"));
+}
+
+/// A signature of the manifest covers what the manifest says, so it must say what is in each file.
+#[test]
+fn the_manifest_vouches_for_the_bytes_of_artifacts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = whole(dir.path(), 5).path;
+    fs::write(path.join("prompts/p.yaml"), "p: 2").unwrap();
+    checksum_list_again(&path);
+    let verification = verify(&path);
+    assert!(failed(&verification, "file_list").contains("the manifest says"));
+    let failed: Vec<_> =
+        verification.checks.iter().filter(|c| c.verdict != CheckVerdict::Pass).collect();
+    assert_eq!(failed.len(), 1, "nothing else sees it: {failed:?}");
+    checksum_again(&path);
+    assert!(verify(&path).is_ok());
+}
+
+/// Signs with the digest, or has no ink.
+struct Pen(SignatureForm, bool);
+
+impl ManifestSigner for Pen {
+    fn form(&self) -> SignatureForm {
+        self.0
+    }
+
+    fn sign(&self, manifest: &[u8]) -> Result<Vec<u8>, StoreError> {
+        if self.1 {
+            Ok(Digest::of(manifest).to_string().into_bytes())
+        } else {
+            Err(StoreError::new(Code::BUG, "no ink"))
+        }
+    }
+}
+
+#[test]
+fn signatures_of_the_manifest_may_stand_beside_it_and_nothing_like_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ssh, openpgp) = (Pen(SignatureForm::Ssh, true), Pen(SignatureForm::OpenPgp, true));
+    let signers: [&dyn ManifestSigner; 2] = [&ssh, &openpgp];
+    let request = carnet_bundle::ExportRequest { signers: &signers, ..request(dir.path()) };
+    let exported = export_snapshot(&store_of(&plain_rows(5)), &request, &Work::quiet(1)).unwrap();
+    let path = exported.path;
+    let manifest = fs::read(path.join("manifest.json")).unwrap();
+    for name in ["manifest.json.sig", "manifest.json.asc"] {
+        let signature = fs::read_to_string(path.join(name)).unwrap();
+        assert_eq!(signature, Digest::of(&manifest).to_string());
+    }
+    let all: u64 = bytes_of(&path).values().map(|bytes| bytes.len() as u64).sum();
+    assert_eq!(exported.bytes, all);
+    assert!(verify(&path).is_ok());
+    for name in ["manifest.json.gpg", "checksums.sha256.sig", "collections/manifest.json.sig"] {
+        let other = path.join(name);
+        fs::create_dir_all(other.parent().unwrap()).unwrap();
+        fs::write(&other, "x").unwrap();
+        assert!(failed(&verify(&path), "files").contains(name));
+        fs::remove_file(&other).unwrap();
+    }
+}
+
+#[test]
+fn an_export_that_cannot_be_signed_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let empty = Pen(SignatureForm::Ssh, false);
+    let signers: [&dyn ManifestSigner; 1] = [&empty];
+    let request = carnet_bundle::ExportRequest { signers: &signers, ..request(dir.path()) };
+    let error = export_snapshot(&store_of(&plain_rows(5)), &request, &Work::quiet(1)).unwrap_err();
+    assert_eq!(error.to_string(), "no ink");
+    assert_eq!(bytes_of(dir.path()).len(), 0);
 }
 
 /// The files of another snapshot put in place of the right ones, with everything recounted.

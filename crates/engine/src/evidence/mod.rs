@@ -19,7 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use carnet_bundle::{ArchiveKind, NewFolder, pack};
+use carnet_bundle::{ArchiveKind, ManifestSigner, NewFolder, pack};
 use carnet_connect::Progress;
 use carnet_ledger::{Digest, Event, EventTime, Family, SigningKey, families_missing};
 
@@ -44,6 +44,8 @@ pub struct EvidenceRequest<'a> {
     pub to: Option<u64>,
     /// The log's key. Without one the bundle is unsigned.
     pub signer: Option<Arc<SigningKey>>,
+    /// Who else signs the manifest: files beside it.
+    pub signers: &'a [&'a dyn ManifestSigner],
     /// Whether to add the tree and the events as tiles.
     pub tiles: bool,
     /// Whether to export also what lacks families that the profile demands.
@@ -132,6 +134,7 @@ impl Engine {
             tenant: &before.draft.tenant_id,
             created: request.created.unwrap_or_else(|| self.clock.now()),
             signer: request.signer.as_deref(),
+            signers: request.signers,
             checkpoint: checkpoint.as_ref(),
             previous: previous.as_ref(),
             tiles: request.tiles,

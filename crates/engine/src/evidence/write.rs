@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use carnet_bundle::{BundleError, ManifestSigner, signature_file};
 use carnet_connect::Progress;
 use carnet_ledger::{Digest, EventTime, Family, Note, SigningKey, Value, tiles_of};
 
@@ -28,6 +29,8 @@ pub(super) struct Bundle<'a> {
     pub(super) tenant: &'a str,
     pub(super) created: EventTime,
     pub(super) signer: Option<&'a SigningKey>,
+    /// Who signs the manifest beside the log's key.
+    pub(super) signers: &'a [&'a dyn ManifestSigner],
     /// The signed size and root of the whole log.
     pub(super) checkpoint: Option<&'a Note>,
     /// The checkpoint of the last export.
@@ -89,6 +92,10 @@ pub(super) fn write_bundle(
     };
     let manifest = pretty(head.manifest(&inventory));
     folder.put("manifest.json", manifest.as_bytes())?;
+    for signer in bundle.signers {
+        let signature = signer.sign(manifest.as_bytes()).map_err(BundleError::from)?;
+        folder.put(&signature_file(signer.form()), &signature)?;
+    }
     bundle.pass("evidence/manifest", root)?;
     Ok(ExportedEvidence {
         path: root.to_owned(),

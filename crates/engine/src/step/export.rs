@@ -76,6 +76,7 @@ pub(super) fn export(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepErro
             governance: governance(cx),
             metadata_apart: false,
             index: None,
+            signers: &[],
         };
         Ok(export_view(view, backend, &request, &cx.work)?)
     })?;

@@ -106,6 +106,7 @@ impl Yard {
             from: 0,
             to: None,
             signer: Some(Arc::clone(&self.key)),
+            signers: &[],
             tiles: false,
             incomplete: false,
             created: None,

@@ -59,8 +59,8 @@ pub(super) fn check(pem: &[u8], message: &[u8], believed: &Believed<'_>) -> Deta
         return DetachedAnswer::Bad { why };
     }
     let public = PublicKey::from(signature.public_key().clone());
-    if let Err(error) = public.verify(NAMESPACE, message, &signature) {
-        return bad(error);
+    if public.verify(NAMESPACE, message, &signature).is_err() {
+        return DetachedAnswer::Bad { why: "it does not fit the file".to_owned() };
     }
     let key = public.fingerprint(HashAlg::Sha256).to_string();
     let encoded = match public.to_bytes() {

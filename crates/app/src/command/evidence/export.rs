@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::{Place, failure, find};
 use crate::amount;
 use crate::command::Setting;
+use crate::detached::Signing;
 use crate::failure::Failure;
 use crate::sheet::Sheet;
 use crate::signer::{planned, public_path, signer};
@@ -36,6 +37,8 @@ pub(crate) struct Export {
     /// Sign with this private key instead of the one that the plan names.
     #[arg(long, value_name = "KEY")]
     signer: Option<PathBuf>,
+    #[command(flatten)]
+    signing: Signing,
     /// Add the tree and the events as tiles, for any web server (c2sp.org/tlog-tiles).
     #[arg(long)]
     tiles: bool,
@@ -70,6 +73,7 @@ impl Export {
         let Place { state, plan } = find(setting, self.plan.as_deref())?;
         let key_file = self.signer.clone().or_else(|| plan.as_ref().and_then(planned));
         let signer = signer(self.signer.as_deref(), plan.as_ref())?;
+        let pens = self.signing.pens()?;
         let engine = setting.engine(state)?;
         let progress = setting.progress();
         let request = EvidenceRequest {
@@ -78,6 +82,7 @@ impl Export {
             from: self.from,
             to: self.to,
             signer,
+            signers: &pens.signers(),
             tiles: self.tiles,
             incomplete: self.incomplete,
             created: setting.environment.fixed_time()?,

@@ -1,6 +1,7 @@
 //! `carnet evidence`: a file for each subcommand.
 
 mod export;
+mod project;
 mod receipt;
 mod show;
 mod source;
@@ -29,6 +30,7 @@ enum What {
     Show(show::Show),
     Export(export::Export),
     Receipt(receipt::Receipt),
+    Project(project::Project),
     Verify(verify::Verify),
 }
 
@@ -38,6 +40,7 @@ impl Evidence {
             What::Show(command) => command.run(setting),
             What::Export(command) => command.run(setting),
             What::Receipt(command) => command.run(setting),
+            What::Project(command) => command.run(setting),
             What::Verify(command) => command.run(setting),
         }
     }

@@ -119,7 +119,7 @@ impl Verify {
         }
         let Some(path) = &self.trust else { return Ok(Vec::new()) };
         let trust = TrustFile::parse(&small(path)?).map_err(|error| {
-            Failure::from_error(&error, Code::USAGE).place(path.display().to_string())
+            Failure::from_error(&error, Code::TRUST_MALFORMED).place(path.display().to_string())
         })?;
         Ok(trust.log_keys().collect())
     }
@@ -164,8 +164,9 @@ fn checkpoint(path: &Path) -> Result<Checkpoint, Failure> {
 }
 
 fn policy(path: &Path) -> Result<WitnessPolicy, Failure> {
-    WitnessPolicy::parse(&small(path)?)
-        .map_err(|error| Failure::from_error(&error, Code::USAGE).place(path.display().to_string()))
+    WitnessPolicy::parse(&small(path)?).map_err(|error| {
+        Failure::from_error(&error, Code::TRUST_MALFORMED).place(path.display().to_string())
+    })
 }
 
 /// A package whose entries cannot be trusted to be files.

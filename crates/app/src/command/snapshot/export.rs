@@ -15,6 +15,7 @@ use super::Setting;
 use crate::amount;
 use crate::cli::TypedStore;
 use crate::command::digest::CollectionView;
+use crate::detached::Signing;
 use crate::failure::Failure;
 use crate::faiss_index;
 use crate::sheet::Sheet;
@@ -43,6 +44,8 @@ pub(crate) struct Export {
     #[arg(long, value_enum)]
     index: Option<IndexKind>,
     #[command(flatten)]
+    signing: Signing,
+    #[command(flatten)]
     tables: Tables,
     #[command(flatten)]
     declared: Declared,
@@ -70,11 +73,15 @@ struct View {
     artifacts: BTreeMap<String, u64>,
     left_behind: Vec<String>,
     collections: Vec<CollectionView>,
+    /// The keys whose signatures stand beside the manifest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    signed_by: Vec<String>,
 }
 
 impl Export {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
         let created = setting.environment.snapshot_time()?;
+        let pens = self.signing.pens()?;
         let url = self.store.url()?;
         let store = open_any(&url, &self.tables.options(setting.environment)?)?;
         let view = store.snapshot()?;
@@ -98,6 +105,7 @@ impl Export {
             governance: BTreeMap::new(),
             metadata_apart: false,
             index,
+            signers: &pens.signers(),
         };
         let progress = setting.progress();
         let view = DeclaredView::new(view.as_ref(), &contracts);
@@ -111,7 +119,8 @@ impl Export {
             Some(kind) => archive(&exported.path, kind)?,
             None => exported.path.clone(),
         };
-        setting.screen.show(&View::new(store.label(), &place, exported, carried), text)?;
+        let view = View::new(store.label(), &place, exported, carried, pens.keys());
+        setting.screen.show(&view, text)?;
         Ok(Exit::Done)
     }
 }
@@ -131,7 +140,13 @@ fn archive(folder: &Path, kind: ArchiveWord) -> Result<PathBuf, Failure> {
 }
 
 impl View {
-    fn new(store: &str, place: &Path, exported: Exported, carried: Carried) -> Self {
+    fn new(
+        store: &str,
+        place: &Path,
+        exported: Exported,
+        carried: Carried,
+        signed_by: Vec<String>,
+    ) -> Self {
         Self {
             snapshot: place.display().to_string(),
             store: store.to_owned(),
@@ -139,6 +154,7 @@ impl View {
             artifacts: exported.manifest.artifacts,
             left_behind: exported.left_behind,
             collections: CollectionView::all(exported.collections, carried),
+            signed_by,
         }
     }
 }
@@ -154,6 +170,9 @@ fn text(view: &View) -> String {
         sheet.field("left behind, of no known kind:", 30, &view.left_behind.join(", "));
     }
     sheet.line(format_args!("{} in all", amount::bytes(view.bytes)));
+    for key in &view.signed_by {
+        sheet.line(format_args!("signed by {key}"));
+    }
     sheet.text()
 }
 

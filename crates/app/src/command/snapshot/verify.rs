@@ -11,18 +11,22 @@ use super::place;
 use crate::amount;
 use crate::command::Setting;
 use crate::command::digest::CollectionView;
+use crate::detached::{SignatureView, Trusting};
 use crate::failure::Failure;
 use crate::sheet::Sheet;
 use crate::stores::Carried;
 
 /// Check every file and every record of a snapshot against what it says about itself.
 ///
-/// Ends with status 0 only if everything was compared and is equal.
+/// Ends with status 0 only if everything was compared and is equal, and, with --trust, only if a
+/// key that is trusted signed the manifest: 3 if a signature is bad, 8 if none is by a known key.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// The snapshot: its folder, or a tar or zip file.
     #[arg(value_name = "DIR|ARCHIVE")]
     snapshot: PathBuf,
+    #[command(flatten)]
+    trusting: Trusting,
 }
 
 #[derive(Serialize)]
@@ -30,6 +34,7 @@ struct View {
     snapshot: String,
     ok: bool,
     checks: Vec<Check>,
+    signatures: Vec<SignatureView>,
     collections: Vec<CollectionView>,
 }
 
@@ -39,11 +44,13 @@ impl Verify {
         let progress = setting.progress();
         let verified = verify_snapshot(folder.dir(), &setting.work(progress.as_ref()))?;
         drop(progress);
-        let failure = failure(&verified);
+        let signatures = self.trusting.check(folder.dir())?;
+        let failure = failure(&verified).or_else(|| self.trusting.failure(&signatures));
         let view = View {
             snapshot: self.snapshot.display().to_string(),
-            ok: verified.is_ok(),
+            ok: failure.is_none(),
             checks: verified.checks,
+            signatures,
             collections: CollectionView::all(verified.collections, Carried::new()),
         };
         setting.screen.show(&view, text)?;
@@ -84,6 +91,9 @@ fn text(view: &View) -> String {
         if let Some(first) = &check.first {
             sheet.field("", 23, first);
         }
+    }
+    for signature in &view.signatures {
+        signature.write(&mut sheet);
     }
     for collection in &view.collections {
         collection.write(&mut sheet);
