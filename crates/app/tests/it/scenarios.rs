@@ -46,6 +46,15 @@ fn evidence_leaves_whole_and_is_checked_by_a_second_implementation() {
 }
 
 #[test]
+fn tools_of_others_accept_what_we_write_and_refuse_what_is_damaged() {
+    if cfg!(feature = "openpgp") {
+        play("outside_verifiers");
+    } else {
+        panic!("gpg is asked too, which needs the feature `openpgp`: run ./test, which sets it");
+    }
+}
+
+#[test]
 fn killed_runs_continue_and_lose_nothing() {
     if cfg!(feature = "faults") {
         play("kill");
