@@ -147,7 +147,13 @@ impl<'a> EventCheck<'a> {
     /// The JSON text of a member, if the event has it. The name is one without escapes, such as
     /// all names that the contract defines.
     pub fn member(&self, name: &str) -> Option<&'a str> {
-        self.members().find(|(found, _)| *found == name).map(|(_, value)| value)
+        // Lengths tell most names apart without a look at the text.
+        let same = |member: &&Member| {
+            let (start, end) = (usize::from(member.name), usize::from(member.name_end));
+            end - start == name.len()
+                && self.text.as_bytes().get(start..end) == Some(name.as_bytes())
+        };
+        self.members.iter().find(same).map(|member| member.texts(self.text).1)
     }
 
     /// All members in the order in which they stand: the name as it stands between its quotes, and

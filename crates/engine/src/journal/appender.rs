@@ -33,7 +33,8 @@ struct Queue {
 struct Batch {
     events: Vec<(u64, Vec<u8>)>,
     fate: Arc<Fate>,
-    waiting: Vec<Thread>,
+    /// The first of those who wait for the batch, if anyone does.
+    first: Option<Thread>,
 }
 
 /// What becomes of a batch.
@@ -44,11 +45,24 @@ struct Fate {
     answer: OnceLock<Result<(), Arc<JournalError>>>,
 }
 
+impl Fate {
+    /// Waits for the answer; `None` tells the first that it is its turn.
+    fn wait(&self, first: bool) -> Option<&Result<(), Arc<JournalError>>> {
+        if !first {
+            return Some(self.answer.wait());
+        }
+        while self.answer.get().is_none() && !self.turn.load(Ordering::Acquire) {
+            thread::park();
+        }
+        self.answer.get()
+    }
+}
+
 impl Batch {
     fn end(self, answer: Result<(), Arc<JournalError>>) {
-        // Nobody else answers a batch.
+        // Nobody else answers a batch. This wakes all who wait for the answer at once.
         let _ = self.fate.answer.set(answer);
-        self.waiting.iter().for_each(Thread::unpark);
+        self.first.iter().for_each(Thread::unpark);
     }
 }
 
@@ -81,7 +95,8 @@ impl Appender {
     ) -> Result<Vec<Event>, JournalError> {
         let mut sealed = Vec::with_capacity(events);
         let mut queue = self.queue();
-        let (before, held) = (queue.chain.clone(), queue.next.events.len());
+        let before = (queue.chain.next_sequence, queue.chain.last_hash);
+        let held = queue.next.events.len();
         while let Some(one) = seal(&queue.chain) {
             let done = one.and_then(|one| queue.chain.accept(&one.event).map(|()| one));
             match done {
@@ -90,7 +105,7 @@ impl Appender {
                     sealed.push(event);
                 }
                 Err(error) => {
-                    queue.chain = before;
+                    (queue.chain.next_sequence, queue.chain.last_hash) = before;
                     queue.next.events.truncate(held);
                     return Err(error.into());
                 }
@@ -101,14 +116,12 @@ impl Appender {
         }
         if queue.busy {
             let fate = Arc::clone(&queue.next.fate);
-            let first = queue.next.waiting.is_empty();
-            queue.next.waiting.push(thread::current());
-            drop(queue);
-            let mine = || first && fate.turn.load(Ordering::Acquire);
-            while fate.answer.get().is_none() && !mine() {
-                thread::park();
+            let first = queue.next.first.is_none();
+            if first {
+                queue.next.first = Some(thread::current());
             }
-            if let Some(answer) = fate.answer.get() {
+            drop(queue);
+            if let Some(answer) = fate.wait(first) {
                 return answer.clone().map(|()| sealed).map_err(JournalError::Together);
             }
             queue = self.queue();
@@ -135,7 +148,7 @@ impl Appender {
         }
         drop(store);
         queue.busy = !queue.next.events.is_empty();
-        if let (true, Some(first)) = (queue.busy, queue.next.waiting.first()) {
+        if let (true, Some(first)) = (queue.busy, &queue.next.first) {
             queue.next.fate.turn.store(true, Ordering::Release);
             first.unpark();
         }

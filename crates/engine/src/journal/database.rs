@@ -63,7 +63,7 @@ pub(super) struct Database {
 pub(super) struct Addition<'a> {
     /// Sequence numbers and stored bytes.
     pub(super) events: &'a [(u64, Vec<u8>)],
-    /// The tiles that these events complete.
+    /// The tiles that these events complete, and the open ones above them.
     pub(super) tiles: &'a [Tile],
     /// A checkpoint: its size and the signed note.
     pub(super) checkpoint: Option<(u64, String)>,
@@ -197,6 +197,7 @@ impl Database {
                     full.clear();
                 }
             }
+            add_tiles(transaction, &tree.open_above().collect::<Vec<_>>())?;
             transaction.execute_batch("drop table events_1;")?;
             transaction.execute("update meta set value = ?1 where key = 'format'", [FORMAT])
         })?;
@@ -426,7 +427,8 @@ fn add_tiles(connection: &Connection, tiles: &[Tile]) -> rusqlite::Result<()> {
     if tiles.is_empty() {
         return Ok(());
     }
-    let sql = "insert into tiles (level, idx, hashes) values (?1, ?2, ?3)";
+    let sql = "insert into tiles (level, idx, hashes) values (?1, ?2, ?3) \
+               on conflict (level, idx) do update set hashes = excluded.hashes";
     let mut insert = connection.prepare_cached(sql)?;
     for tile in tiles {
         insert.execute((tile.level, integer(tile.index), tile.bytes()))?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use carnet_ledger::{Digest, Event, HashTiles, Note, TILE_WIDTH, leaf_hash, root_of};
 
 use super::database::{Database, LogMade, Signed, integer};
-use super::error::{JournalError, TreeDamage};
+use super::error::JournalError;
 use super::objects::Objects;
 use super::walk::walk;
 
@@ -123,11 +123,11 @@ impl HashTiles for LogReader {
 
     fn tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<Digest>, JournalError> {
         let width = usize::from(width.min(TILE_WIDTH));
-        if let Some(mut stored) = self.database.tile(level, index)? {
+        if let Some(mut stored) = self.database.tile(level, index)?
+            && stored.len() >= width
+        {
             stored.truncate(width);
-            let whole = stored.len() == width;
-            let damage = TreeDamage::Tile { level, index };
-            return if whole { Ok(stored) } else { Err(JournalError::Tree(damage)) };
+            return Ok(stored);
         }
         let first =
             index.checked_mul(u64::from(TILE_WIDTH)).ok_or(JournalError::EventMissing(index))?;

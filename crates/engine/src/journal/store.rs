@@ -57,6 +57,9 @@ impl Store {
         for (_, bytes) in events {
             tree.append(leaf_hash(bytes), &mut tiles);
         }
+        if !tiles.is_empty() {
+            tiles.extend(tree.open_above());
+        }
         let (size, mut checkpoint) = (tree.size(), None);
         let mut now = None;
         if let Some(signer) = &self.signer {

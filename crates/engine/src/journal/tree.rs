@@ -4,8 +4,8 @@ use carnet_ledger::{Digest, empty_root, root_of};
 
 const TILE_WIDTH: usize = carnet_ledger::TILE_WIDTH as usize;
 
-/// A tile that is full and never changes again: the hashes `256·index ..` of its level. A hash of
-/// level 0 is a leaf's; one of level `n + 1` is the root over a full tile of level `n`.
+/// The hashes `256·index ..` of a level. A hash of level 0 is a leaf's; one of level `n + 1` is the
+/// root over a full tile of level `n`. A tile that is full never changes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tile {
     pub(super) level: u8,
@@ -64,6 +64,16 @@ impl Tree {
         below.unwrap_or_else(empty_root)
     }
 
+    /// The tiles above level 0 that are not full yet. They change only with a tile that is full,
+    /// and whoever wants a proof would have to put them together from all that are below.
+    pub(super) fn open_above(&self) -> impl Iterator<Item = Tile> {
+        let levels = (0u8..).zip(&self.open).skip(1).filter(|(_, open)| !open.is_empty());
+        levels.map(|(level, open)| {
+            let index = self.size >> (8 * (u32::from(level) + 1));
+            Tile { level, index, hashes: open.clone() }
+        })
+    }
+
     /// How many tiles are full, over all levels.
     pub(super) fn full_tiles(size: u64) -> u64 {
         std::iter::successors(Some(size / 256), |above| Some(above / 256))
@@ -101,5 +111,10 @@ mod tests {
         assert_eq!((level_1.len(), level_1[0].index), (1, 0));
         assert_eq!(level_1[0].hashes[9], root_of(leaves[9 * 256..10 * 256].iter().copied()));
         assert_eq!(level_1[0].bytes().len(), 256 * 32);
+        let open: Vec<_> = tree.open_above().collect();
+        let places: Vec<_> = open.iter().map(|tile| (tile.level, tile.index)).collect();
+        assert_eq!(places, [(1, 1), (2, 0)]);
+        assert_eq!(open[0].hashes.len(), 17);
+        assert_eq!(open[1].hashes, [root_of(leaves[..65_536].iter().copied())]);
     }
 }

@@ -180,8 +180,7 @@ impl<'d> Beside<'d> {
         for tile in self.full.drain(..) {
             let stored = self.database.tile(tile.level, tile.index)?;
             if self.database.has_tree() && stored.as_ref() != Some(&tile.hashes) {
-                let (level, index) = (tile.level, tile.index);
-                return Err(JournalError::Tree(TreeDamage::Tile { level, index }));
+                return Err(damaged(&tile));
             }
         }
         self.check_checkpoint()
@@ -202,9 +201,22 @@ impl<'d> Beside<'d> {
     /// The tree, unless there is more beside the events than they account for.
     fn finish(self) -> Result<Tree, JournalError> {
         let events = self.tree.size();
-        if self.next.is_some() || self.database.tiles()? > Tree::full_tiles(events) {
+        let mut tiles = Tree::full_tiles(events);
+        for tile in self.tree.open_above() {
+            tiles += 1;
+            // A log that was never written by a build that stores them has none.
+            let stored = self.database.tile(tile.level, tile.index)?;
+            if stored.is_some_and(|stored| stored != tile.hashes) {
+                return Err(damaged(&tile));
+            }
+        }
+        if self.next.is_some() || self.database.tiles()? > tiles {
             return Err(JournalError::Tree(TreeDamage::Truncated { events }));
         }
         Ok(self.tree)
     }
+}
+
+fn damaged(tile: &Tile) -> JournalError {
+    JournalError::Tree(TreeDamage::Tile { level: tile.level, index: tile.index })
 }

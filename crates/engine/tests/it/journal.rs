@@ -173,6 +173,10 @@ fn the_tree_beside_the_events_must_be_theirs() {
     };
     let tile = TreeDamage::Tile { level: 0, index: 1 };
     assert_eq!(damage("delete from tiles where idx = 1"), tile);
+    let above = TreeDamage::Tile { level: 1, index: 0 };
+    assert_eq!(damage("update tiles set hashes = zeroblob(64) where level = 1"), above);
+    let more = TreeDamage::Truncated { events: 600 };
+    assert_eq!(damage("insert into tiles values (1, 7, zeroblob(64))"), more);
     assert_eq!(damage("update tiles set hashes = zeroblob(8192) where idx = 1"), tile);
     let cut = TreeDamage::Truncated { events: 500 };
     assert_eq!(damage("delete from events where sequence >= 500"), cut);
@@ -194,7 +198,7 @@ fn a_reader_answers_for_the_moment_at_which_it_was_opened() {
     };
     log.each_event(0..log.size(), take).unwrap();
     assert_eq!(leaf_hash(&log.event(69_999).unwrap()), leaves[69_999]);
-    // Full tiles are stored, the others are put together from those below.
+    // Full tiles are stored, and the open ones above; the last of level 0 is made from its events.
     let root = |from: usize, to: usize| root_of(leaves[from..to].iter().copied());
     assert_eq!(log.tile(0, 3, 256).unwrap(), leaves[768..1024]);
     assert_eq!(log.tile(0, 273, 112).unwrap(), leaves[69_888..]);
