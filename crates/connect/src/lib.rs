@@ -1,5 +1,6 @@
 //! What a store must offer. Reading order: records, ranges, the repository traits, capabilities,
-//! the in-memory store, the conformance suite that every connector passes.
+//! the in-memory store, the conformance suite that every connector passes. Beside stores, `outside`:
+//! what gates look through and steps act through.
 
 #![forbid(unsafe_code)]
 
@@ -9,6 +10,7 @@ mod error;
 mod filter;
 mod memory;
 mod merge;
+mod outside;
 mod progress;
 mod range;
 mod records;
@@ -22,6 +24,11 @@ pub use error::StoreError;
 pub use filter::Filter;
 pub use memory::{MemoryStore, batches};
 pub use merge::{MergedStream, RowCursor};
+pub use outside::{
+    Address, Certificate, CertificateRequest, Header, HeaderValue, HttpRequest, HttpResponse,
+    NoOutside, ObjectHead, ObjectPage, ObjectPlace, Objects, Outside, PutIf, SqlChange, SqlFence,
+    SqlRows, SqlSession, SqlStatement, SqlValue,
+};
 pub use progress::{Job, NoProgress, Progress};
 pub use range::IdRange;
 pub use records::{ID_BYTES_MAX, RecordRef, Records, RecordsBuilder, check_id, shorten};

@@ -69,6 +69,7 @@ pub(super) fn with_engine(
         plan: &file.plan,
         folder: file.folder(),
         stores: &stores,
+        outside: &carnet_connect::NoOutside,
         workers: setting.global.workers(),
         progress: progress.as_ref(),
         dry_run,

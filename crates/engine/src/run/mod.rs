@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use carnet_bundle::{SnapshotTime, Work};
-use carnet_connect::Progress;
+use carnet_connect::{Outside, Progress};
 use carnet_ledger::{Digest, Event, EvidenceProfile, HashProfile, SigningKey};
 use carnet_model::plan::Plan;
 
@@ -45,6 +45,8 @@ pub struct RunRequest<'a> {
     pub folder: &'a Path,
     /// Opens the stores.
     pub stores: &'a dyn StoreOpener,
+    /// What steps act through and gates look through, beside stores.
+    pub outside: &'a dyn Outside,
     /// Threads that work at once.
     pub workers: usize,
     /// Where long work reports.
@@ -232,6 +234,7 @@ impl Engine {
             state: &self.state,
             recorder,
             stores: request.stores,
+            outside: request.outside,
             work: Work { workers: request.workers, progress: request.progress },
             clock: self.clock.as_ref(),
             faults: &self.faults,

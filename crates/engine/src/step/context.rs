@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use carnet_bundle::{DeclaredView, SnapshotTime, Work};
-use carnet_connect::{StoreError, StoreSnapshot, VectorRepository};
+use carnet_connect::{Outside, StoreError, StoreSnapshot, VectorRepository};
 use carnet_ledger::{Digest, Object, Value};
 use carnet_model::plan::{ColumnName, Document, Plan};
 use carnet_model::{Code, CollectionContract, CollectionName, StoreUrl, TableLayout};
@@ -59,6 +59,8 @@ pub(crate) struct Context<'a> {
     pub(crate) state: &'a Path,
     pub(crate) recorder: &'a Recorder,
     pub(crate) stores: &'a dyn StoreOpener,
+    /// What steps act through and gates look through, beside stores.
+    pub(crate) outside: &'a dyn Outside,
     pub(crate) work: Work<'a>,
     pub(crate) clock: &'a dyn Clock,
     pub(crate) faults: &'a Faults,
@@ -78,6 +80,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) state: &'a Path,
     pub(crate) recorder: &'a Recorder,
     pub(crate) stores: &'a dyn StoreOpener,
+    pub(crate) outside: &'a dyn Outside,
     pub(crate) work: Work<'a>,
     pub(crate) clock: &'a dyn Clock,
     pub(crate) faults: &'a Faults,
@@ -86,8 +89,8 @@ pub(crate) struct Parts<'a> {
 
 impl<'a> Context<'a> {
     pub(crate) fn new(parts: Parts<'a>) -> Self {
-        let Parts { plan, folder, state, recorder, stores, work, clock, faults, snapshot_time } =
-            parts;
+        let Parts { plan, folder, state, recorder, stores, .. } = parts;
+        let Parts { outside, work, clock, faults, snapshot_time, .. } = parts;
         let (source, target, leaves) = Default::default();
         Self {
             plan,
@@ -95,6 +98,7 @@ impl<'a> Context<'a> {
             state,
             recorder,
             stores,
+            outside,
             work,
             clock,
             faults,

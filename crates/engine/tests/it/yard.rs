@@ -190,6 +190,7 @@ impl Yard {
             plan: &self.plan,
             folder,
             stores: self,
+            outside: &carnet_connect::NoOutside,
             workers: 2,
             progress: &NoProgress,
             dry_run,
