@@ -7,6 +7,7 @@ mod code;
 mod contract;
 mod decimal;
 pub mod gate;
+mod input;
 mod layout;
 mod loss;
 mod metadata;
@@ -17,6 +18,7 @@ mod store_url;
 pub use code::{Code, Exit};
 pub use contract::{CollectionContract, EmbeddingModel, IndexSpec, Metric, Normalisation};
 pub use decimal::{Decimal, NotADecimal};
+pub use input::{InputError, input_errors};
 pub use layout::{ColumnMap, TableLayout};
 pub use loss::LossName;
 pub use metadata::{
