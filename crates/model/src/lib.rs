@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod canonical;
+pub mod capability;
 mod code;
 mod contract;
 mod decimal;

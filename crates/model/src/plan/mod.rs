@@ -28,6 +28,7 @@ pub use document::{
 pub use mask::{Masked, mask};
 pub use open::Rejected;
 pub use phase::{Phase, PhaseName, SCHEMA_VERSIONS, Step, StepName};
+pub(crate) use schema::NoNull;
 pub use schema::{schema, schema_text};
 pub use written::{
     ColumnName, Label, MigrationName, NotWritten, Period, VariableName, WrittenPath, WrittenStore,

@@ -88,7 +88,7 @@ impl Serialize for Ordered<'_> {
 
 /// An optional key is one that may be left out; `key: null` is refused by the reader. The
 /// generator writes the second, which this takes out again.
-struct NoNull;
+pub(crate) struct NoNull;
 
 impl Transform for NoNull {
     fn transform(&mut self, schema: &mut Schema) {

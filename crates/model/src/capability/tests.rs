@@ -1,0 +1,206 @@
+//! The registry holds together, and inputs that are wrong are refused where they are wrong.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn pointers(name: &str, with: &Value) -> Vec<String> {
+    let errors = check_inputs(descriptor(name).unwrap(), with).err().unwrap_or_default();
+    errors.into_iter().map(|error| error.pointer).collect()
+}
+
+/// One that fits, for each that takes inputs.
+fn fitting() -> Vec<(&'static str, Value)> {
+    let s3 = |bucket: &str| format!("s3://{bucket}/in?endpoint=http://127.0.0.1:8333&region=x");
+    vec![
+        ("command.run", json!({"program": "true"})),
+        (
+            "command.run",
+            json!({"program": "bin/x", "args": ["a b"], "env": {"A": "b", "C": {"env": "D"}},
+                "succeeds_with": [0, 3], "repeat": {"probe": {"program": "test", "args": ["-f", "x"]}}}),
+        ),
+        (
+            "http.request",
+            json!({"method": "POST", "url": "http://h:1/p?q", "body": {"json": {"a": [1]}},
+            "headers": {"Authorization": {"env": "TOKEN"}}, "idempotency_header": "Idempotency-Key"}),
+        ),
+        (
+            "sql.change",
+            json!({"database": "sqlite:a.db", "statements": [
+            {"sql": "update t set a = $1 where b = $2", "parameters": [null, 7]}, {"sql": "delete from u"}]}),
+        ),
+        (
+            "sql.change",
+            json!({"database": "postgres://me@h:5/d", "statements": [{"sql": "select 1"}]}),
+        ),
+        ("file.copy", json!({"from": "a", "to": "b/c", "replace": true, "sha256": "0".repeat(64)})),
+        ("s3.copy", json!({"from": s3("a"), "to": s3("b"), "keys": ["x/y"]})),
+        (
+            "service.restart",
+            json!({"manager": "supervisord", "service": "web", "settings": "s.conf"}),
+        ),
+        ("service.restart", json!({"manager": "systemd", "service": "web@1.service"})),
+        ("snapshot.export", json!({"store": "faiss:lab", "into": "out"})),
+        ("snapshot.verify", json!({"snapshot": "out/x"})),
+        (
+            "snapshot.import",
+            json!({"snapshot": "out/x", "store": "sqlite:kb.db", "mode": "replace"}),
+        ),
+        ("knowledge.switch", json!({})),
+    ]
+}
+
+#[test]
+fn names_are_unique_and_every_step_of_knowledge_is_one() {
+    let names: BTreeSet<_> = all().iter().map(|one| one.name).collect();
+    assert_eq!(names.len(), all().len());
+    for step in knowledge::STEPS {
+        let one = descriptor(&format!("knowledge.{step}")).unwrap();
+        assert_eq!(step_of(one.name), Some(step));
+        assert_eq!(one.safety == Safety::Mutating, step.mutates(), "{step}");
+        assert_eq!(one.undo == UndoKind::Nothing, !step.mutates(), "{step}");
+    }
+    assert_eq!(
+        all().iter().filter(|one| step_of(one.name).is_some()).count(),
+        knowledge::STEPS.len()
+    );
+    assert!(descriptor("no.such").is_none() && step_of("knowledge.x").is_none());
+}
+
+#[test]
+fn what_only_looks_has_nothing_to_take_back() {
+    for one in all() {
+        let looks = one.safety == Safety::ReadOnly;
+        assert_eq!(looks, one.undo == UndoKind::Nothing, "{}", one.name);
+        assert!(!one.does.is_empty() && !one.does.ends_with('.'), "{}", one.name);
+    }
+}
+
+#[test]
+fn inputs_that_fit_pass_and_an_unknown_key_never_does() {
+    for (name, with) in fitting() {
+        assert_eq!(check_inputs(descriptor(name).unwrap(), &with), Ok(()), "{name} {with}");
+        let mut more = with.clone();
+        more["no_such_key"] = json!(1);
+        // One that takes nothing at all is refused as a whole.
+        let at = if step_of(name).is_some() { "" } else { "/no_such_key" };
+        assert_eq!(pointers(name, &more), [at], "{name}");
+    }
+    let tried: BTreeSet<_> = fitting().into_iter().map(|(name, _)| name).collect();
+    for one in all().iter().filter(|one| step_of(one.name).is_none()) {
+        assert!(tried.contains(one.name), "{} has no sample", one.name);
+    }
+}
+
+/// Every key that a sample has may be broken: of another type, the input is refused there.
+#[test]
+fn every_value_of_another_type_is_refused_at_its_place() {
+    for (name, with) in fitting() {
+        for key in with.as_object().unwrap().keys() {
+            let mut other = with.clone();
+            other[key] = json!([[1.5]]);
+            let found = pointers(name, &other);
+            assert!(!found.is_empty(), "{name} takes anything for {key}");
+            assert!(found.iter().all(|at| at.starts_with(&format!("/{key}"))), "{name}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn what_no_schema_can_say_is_refused() {
+    let s3 = "s3://b/p?endpoint=http://u:p@h";
+    for (name, with, pointer) in [
+        ("command.run", json!({"program": ""}), "/program"),
+        ("command.run", json!({"program": "a\0b"}), "/program"),
+        ("command.run", json!({"program": "a", "env": {"A": "\0"}}), "/env/A"),
+        ("command.run", json!({"program": "a", "env": {"1A": "x"}}), "/env"),
+        ("command.run", json!({"program": "a", "succeeds_with": [256]}), "/succeeds_with/0"),
+        ("command.run", json!({"program": "a", "time_limit_s": 0}), "/time_limit_s"),
+        ("http.request", json!({"method": "GET", "url": "http://u:p@h/"}), "/url"),
+        ("http.request", json!({"method": "GET", "url": "ftp://h/"}), "/url"),
+        (
+            "http.request",
+            json!({"method": "GET", "url": "http://h", "body": {"text": "x"}}),
+            "/body",
+        ),
+        (
+            "http.request",
+            json!({"method": "PUT", "url": "http://h", "headers": {"authorization": "Bearer x"}}),
+            "/headers/authorization",
+        ),
+        (
+            "http.request",
+            json!({"method": "PUT", "url": "http://h", "headers": {"X": "a\r\nB: c"}}),
+            "/headers/X",
+        ),
+        (
+            "sql.change",
+            json!({"database": "postgres://u:p@h/d", "statements": [{"sql": "x"}]}),
+            "/database",
+        ),
+        (
+            "sql.change",
+            json!({"database": "postgres://h/d?password=p", "statements": [{"sql": "x"}]}),
+            "/database",
+        ),
+        ("sql.change", json!({"database": "sqlite:a", "statements": []}), "/statements"),
+        (
+            "sql.change",
+            json!({"database": "sqlite:a", "statements": [{"sql": "x"}, {"sql": "  COMMIT"}]}),
+            "/statements/1/sql",
+        ),
+        (
+            "sql.change",
+            json!({"database": "sqlite:a", "statements": [{"sql": "x", "parameters": [1.5]}]}),
+            "/statements/0/parameters/0",
+        ),
+        ("file.copy", json!({"from": "a", "to": "a"}), "/to"),
+        ("file.copy", json!({"from": "a", "to": "b/"}), "/to"),
+        ("file.copy", json!({"from": "a", "to": "b", "sha256": "AB"}), "/sha256"),
+        ("s3.copy", json!({"from": s3, "to": "s3://c"}), "/from"),
+        ("s3.copy", json!({"from": "s3://a", "to": "s3://a"}), "/to"),
+        ("s3.copy", json!({"from": "s3://a", "to": "s3://b", "keys": ["x", "x"]}), "/keys/1"),
+        (
+            "service.restart",
+            json!({"manager": "systemd", "service": "a", "settings": "b"}),
+            "/settings",
+        ),
+        ("service.restart", json!({"manager": "systemd", "service": "-x"}), "/service"),
+        ("snapshot.export", json!({"store": "snapshot:x", "into": "y"}), "/store"),
+        ("snapshot.import", json!({"store": "postgres://u:p@h/d", "snapshot": "y"}), "/store"),
+        ("knowledge.switch", json!([]), ""),
+    ] {
+        assert_eq!(pointers(name, &with), [pointer], "{name} {with}");
+    }
+}
+
+#[test]
+fn a_password_is_not_repeated() {
+    for (name, with) in [
+        (
+            "sql.change",
+            json!({"database": "postgres://u:s3cr3t@h/d", "statements": [{"sql": "x"}]}),
+        ),
+        ("http.request", json!({"method": "GET", "url": "http://u:s3cr3t@h/"})),
+        ("snapshot.export", json!({"store": "postgres://u:s3cr3t@h/d", "into": "x"})),
+    ] {
+        let errors = check_inputs(descriptor(name).unwrap(), &with).unwrap_err();
+        assert!(!format!("{errors:?}").contains("s3cr3t"), "{errors:?}");
+    }
+}
+
+#[test]
+fn inputs_may_say_how_a_crash_is_met() {
+    let kind = |name: &str, with: &Value| repeat(descriptor(name).unwrap(), with);
+    let run = |repeat: Value| json!({"program": "a", "repeat": repeat});
+    assert_eq!(kind("command.run", &json!({"program": "a"})), Repeat::Manual);
+    assert_eq!(kind("command.run", &run(json!("again"))), Repeat::Again);
+    assert_eq!(kind("command.run", &run(json!({"probe": {"program": "b"}}))), Repeat::Probe);
+    let call = json!({"method": "POST", "url": "http://h"});
+    assert_eq!(kind("http.request", &call), Repeat::Manual);
+    let call = json!({"method": "POST", "url": "http://h", "idempotency_header": "Key"});
+    assert_eq!(kind("http.request", &call), Repeat::Again);
+    assert_eq!(kind("sql.change", &Value::Null), Repeat::Probe);
+}
