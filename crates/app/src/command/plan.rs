@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use carnet_ledger::Digest;
 use carnet_model::Exit;
-use carnet_model::gate::{Definition, Rule};
-use carnet_model::plan::{Phase, Plan as Compiled, Step};
+use carnet_model::plan::{Phase, Plan as Compiled};
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
@@ -29,9 +28,12 @@ pub(crate) struct Plan {
 struct View<'f> {
     migration: String,
     plan_digest: Digest,
-    source: String,
-    target: String,
-    mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<&'static str>,
     document: Value,
     phases: Vec<PhaseView>,
     warnings: Vec<FindingView<'f>>,
@@ -39,11 +41,18 @@ struct View<'f> {
 
 #[derive(Serialize)]
 struct PhaseView {
-    phase: &'static str,
-    does: &'static str,
+    phase: String,
+    does: String,
     digest: Digest,
-    steps: Vec<Step>,
+    steps: Vec<StepView>,
     gates: Vec<GateView>,
+}
+
+#[derive(Serialize)]
+struct StepView {
+    name: String,
+    does: String,
+    undo: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -65,56 +74,38 @@ impl Plan {
 
 fn view(file: &PlanFile) -> Result<View<'_>, Failure> {
     let plan: &Compiled = &file.plan;
-    let document = plan.document();
-    let digests = plan.phase_digests().iter().map(|(_, digest)| *digest);
+    let knowledge = plan.knowledge();
     Ok(View {
-        migration: document.migration.to_string(),
+        migration: plan.document().migration.to_string(),
         plan_digest: plan.digest(),
-        source: format!("{} ({})", document.source.knowledge.store, document.source.name),
-        target: format!("{} ({})", document.target.knowledge.store, document.target.name),
-        mode: document.import.mode.name(),
+        source: knowledge.map(|it| format!("{} ({})", it.source.knowledge.store, it.source.name)),
+        target: knowledge.map(|it| format!("{} ({})", it.target.knowledge.store, it.target.name)),
+        mode: knowledge.map(|it| it.import.mode.name()),
         document: serde_json::from_str(&plan.canonical())
             .map_err(|error| Failure::from_error(&error, carnet_model::Code::BUG))?,
-        phases: plan.phases().iter().zip(digests).map(phase_view).collect(),
+        phases: plan.phases().iter().zip(plan.phase_digests()).map(phase_view).collect(),
         warnings: file.warnings.views(),
     })
 }
 
-fn phase_view((phase, digest): (&Phase, Digest)) -> PhaseView {
-    let gates = phase.gates.iter().map(|gate| GateView {
-        gate: gate.gate().id(),
-        demands: demands(gate),
-        definition: gate.digest(),
-        age_s_max: gate.age_s_max,
+fn phase_view((phase, digest): (&Phase, &Digest)) -> PhaseView {
+    let steps = phase.steps().map(|(node, _)| StepView {
+        name: node.short_name().to_owned(),
+        does: node.does.clone(),
+        undo: node.undo_does.clone(),
+    });
+    let gates = phase.gates().map(|(node, gate)| GateView {
+        gate: gate.definition.gate().id(),
+        demands: node.does.clone(),
+        definition: gate.definition.digest(),
+        age_s_max: gate.definition.age_s_max,
     });
     PhaseView {
-        phase: phase.name.name(),
-        does: phase.name.does(),
-        digest,
-        steps: phase.steps.clone(),
+        phase: phase.name.clone(),
+        does: phase.does.clone(),
+        digest: *digest,
+        steps: steps.collect(),
         gates: gates.collect(),
-    }
-}
-
-/// What a gate demands, for people.
-fn demands(gate: &Definition) -> String {
-    match &gate.rule {
-        Rule::SchemaVersion(_) => "the snapshot has a schema version that this build reads".into(),
-        Rule::Dimensions(_) => "vectors have one length on both sides".into(),
-        Rule::Contract(_) => "metric, normalisation and model are declared and equal".into(),
-        Rule::Losses(rule) if rule.waived.is_empty() => "the target can hold everything".into(),
-        Rule::Losses(rule) => {
-            let waived: Vec<_> = rule.waived.iter().map(ToString::to_string).collect();
-            format!("the target can hold everything but {}", waived.join(", "))
-        }
-        Rule::Checksums(_) => "each file is as its checksum says, none is missing or added".into(),
-        Rule::Count(_) => "as many records as there must be".into(),
-        Rule::ContentRoot(_) => "every record read back is, bit for bit, that of the source".into(),
-        Rule::QueryParity(rule) => format!(
-            "{} searches find the same {} records in the same order on both sides",
-            rule.queries, rule.k
-        ),
-        Rule::ArtifactChecksums(_) => "each artifact is the same file on both sides".into(),
     }
 }
 
@@ -122,13 +113,16 @@ fn text(view: &View<'_>) -> String {
     let mut sheet = Sheet::default();
     sheet.line(format_args!("plan {}", view.migration));
     sheet.field("  digest", 8, &view.plan_digest.to_string());
-    sheet.field("  from", 8, &view.source);
-    sheet.field("  to", 8, &view.target);
-    sheet.field("  mode", 8, view.mode);
+    let about = [("  from", view.source.as_deref()), ("  to", view.target.as_deref())];
+    for (label, said) in about.into_iter().chain([("  mode", view.mode)]) {
+        if let Some(said) = said {
+            sheet.field(label, 8, said);
+        }
+    }
     for (number, phase) in (1..).zip(&view.phases) {
         sheet.gap();
         let nothing = phase.steps.is_empty() && phase.gates.is_empty();
-        let does = if nothing { "nothing in this plan" } else { phase.does };
+        let does = if nothing { "nothing in this plan" } else { &phase.does };
         sheet.line(format_args!("{number} {}: {does}", phase.phase));
         for step in &phase.steps {
             sheet.field("  step", 6, &step.does);

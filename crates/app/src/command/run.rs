@@ -120,7 +120,8 @@ impl Stores<'_> {
 
     /// The collections that move: the target is aimed at them.
     fn collections(&self) -> Result<Vec<CollectionName>, StoreError> {
-        let knowledge = &self.file.plan.document().source.knowledge;
+        let Some(knowledge) = self.file.plan.knowledge() else { return Ok(Vec::new()) };
+        let knowledge = &knowledge.source.knowledge;
         if let Some(stated) = &knowledge.collections {
             return Ok(stated.keys().cloned().collect());
         }

@@ -23,11 +23,11 @@ use crate::step::{ArrivedSeen, Context, ExportSeen, artifact_digests, import, in
 /// observation.
 pub(crate) fn evaluate(
     cx: &Context<'_>,
-    phase: PhaseName,
+    phase: &str,
     definition: &Definition,
     dry_run: bool,
 ) -> (Evaluation, Option<Observation>) {
-    if dry_run && phase != PhaseName::Prepare {
+    if dry_run && phase != PhaseName::Prepare.name() {
         let reason = "a dry run makes nothing that could be looked at";
         return (Evaluation::not_run(definition, reason), None);
     }
@@ -57,9 +57,9 @@ impl Seen {
     }
 }
 
-fn observe(cx: &Context<'_>, phase: PhaseName, definition: &Definition) -> Result<Seen, StepError> {
+fn observe(cx: &Context<'_>, phase: &str, definition: &Definition) -> Result<Seen, StepError> {
     match &definition.rule {
-        Rule::Contract(_) if phase == PhaseName::Prepare => contract_before(cx),
+        Rule::Contract(_) if phase == PhaseName::Prepare.name() => contract_before(cx),
         Rule::Contract(_) => contract_after(cx),
         Rule::Losses(_) => would_be_lost(cx),
         Rule::SchemaVersion(_) => {
@@ -97,8 +97,11 @@ fn statement(side: contract::Side, by: &str, from: &CollectionContract) -> contr
 }
 
 /// What the source's store and the plan say about the source's collections.
-fn source_statements(cx: &Context<'_>, source: &SourceSeen) -> Vec<contract::Declared> {
-    let stated = cx.document().source.knowledge.collections.as_ref();
+fn source_statements(
+    cx: &Context<'_>,
+    source: &SourceSeen,
+) -> Result<Vec<contract::Declared>, StepError> {
+    let stated = cx.knowledge()?.source.knowledge.collections.as_ref();
     let declared = source.collections.iter().map(|collection| {
         let name = &collection.digest.name;
         let side = contract::Side::Source;
@@ -114,15 +117,15 @@ fn source_statements(cx: &Context<'_>, source: &SourceSeen) -> Vec<contract::Dec
         }
         contract::Declared { collection: name.to_string(), statements }
     });
-    declared.collect()
+    Ok(declared.collect())
 }
 
 fn contract_before(cx: &Context<'_>) -> Result<Seen, StepError> {
     let source: SourceSeen = cx.seen("prepare/describe_source")?;
     let target: TargetSeen = cx.seen("prepare/describe_target")?;
-    let mut collections = source_statements(cx, &source);
+    let mut collections = source_statements(cx, &source)?;
     // What is to be replaced may have been of another kind.
-    if cx.document().import.mode != carnet_model::plan::ImportMode::Replace {
+    if cx.knowledge()?.import.mode != carnet_model::plan::ImportMode::Replace {
         for held in &target.collections {
             let name = held.name.as_str();
             if let Some(declared) = collections.iter_mut().find(|it| it.collection == name) {
@@ -141,7 +144,7 @@ fn contract_after(cx: &Context<'_>) -> Result<Seen, StepError> {
     let source: SourceSeen = cx.seen("prepare/describe_source")?;
     let arrived: ArrivedSeen = cx.seen("verify/rehash_snapshot")?;
     let back: BackSeen = cx.seen("validate/read_back")?;
-    let mut collections = source_statements(cx, &source);
+    let mut collections = source_statements(cx, &source)?;
     for (declared, collection) in collections.iter_mut().zip(&source.collections) {
         let name = &collection.digest.name;
         if let Some(held) = arrived.collection(name) {
@@ -158,12 +161,12 @@ fn contract_after(cx: &Context<'_>) -> Result<Seen, StepError> {
 fn would_be_lost(cx: &Context<'_>) -> Result<Seen, StepError> {
     let source: SourceSeen = cx.seen("prepare/describe_source")?;
     let capabilities = cx.target()?.capabilities();
-    let document = cx.document();
+    let moved = cx.knowledge()?;
     let (mut checked, mut found) = (Vec::new(), Vec::new());
     for collection in &source.collections {
         let digest = &collection.digest;
         let mut contract = digest.contract.clone();
-        contract.index = document.target.knowledge.index.clone().or(contract.index);
+        contract.index = moved.target.knowledge.index.clone().or(contract.index);
         let losses = capabilities.losses(&contract, &digest.facts);
         found.extend(losses.into_iter().map(|loss| losses::Loss {
             collection: Some(digest.name.to_string()),
@@ -183,8 +186,8 @@ fn would_be_lost(cx: &Context<'_>) -> Result<Seen, StepError> {
             remedy: "name one of them under source.knowledge.collections".to_owned(),
         });
     }
-    let knowledge = &document.source.knowledge;
-    if knowledge.artifacts.is_some() && document.target.knowledge.artifacts.is_none() {
+    let knowledge = &moved.source.knowledge;
+    if knowledge.artifacts.is_some() && moved.target.knowledge.artifacts.is_none() {
         found.push(losses::Loss {
             collection: None,
             name: carnet_model::LossName::Artifacts.name().to_owned(),

@@ -25,11 +25,11 @@ pub(super) fn search(cx: &Context<'_>, rule: &Rule) -> Result<Facts, StepError> 
     let before: TargetSeen = cx.seen("prepare/describe_target")?;
     let snapshot = SnapshotStore::open(&cx.arrived()?)?;
     let view = snapshot.snapshot()?;
-    let source: &dyn VectorRepository = match cx.document().quiesce {
+    let source: &dyn VectorRepository = match cx.knowledge()?.quiesce {
         Some(_) => cx.source()?,
         None => &snapshot,
     };
-    let replaces = cx.document().import.mode == ImportMode::Replace;
+    let replaces = cx.knowledge()?.import.mode == ImportMode::Replace;
     let mut collections = Vec::new();
     for collection in &exported.collections {
         let name = &collection.name;

@@ -4,8 +4,8 @@
 
 use carnet_bundle::ARTIFACT_KINDS;
 use carnet_model::gate::Definition;
-use carnet_model::plan::{Document, PhaseName, Plan};
-use serde_json::{Value, json};
+use carnet_model::plan::{Knowledge, Phase, PhaseName, Plan, PlannedUndo};
+use serde_json::{Map, Value, json};
 
 /// The id of the way out that a plan declares: the plan itself.
 pub(super) fn exit_plan_id(plan: &Plan) -> String {
@@ -14,10 +14,11 @@ pub(super) fn exit_plan_id(plan: &Plan) -> String {
 
 /// The rules and thresholds in force: the definitions of all gates, in order.
 pub(super) fn rules(plan: &Plan) -> Value {
-    let phases = plan.phases().iter();
-    let gates =
-        phases.flat_map(|phase| phase.gates.iter().map(move |gate| (phase.name.name(), gate)));
-    json!({ "rules": gates.map(|(phase, gate)| rule(phase, gate)).collect::<Vec<_>>() })
+    let gates = plan
+        .phases()
+        .iter()
+        .flat_map(|phase| phase.gates().map(|(_, gate)| rule(&phase.name, &gate.definition)));
+    json!({ "rules": gates.collect::<Vec<_>>() })
 }
 
 /// One gate of a phase, with what it demands.
@@ -40,59 +41,72 @@ pub(super) fn authority(owner: Option<&str>) -> Value {
 pub(super) const START_RULE: &str =
     "the plan names no approvers: who can write the state directory may run it";
 
-/// The way out of the source: what moves, in which formats, by which phases, and how each is taken
-/// back.
+/// The way out: what moves, in which formats, by which phases, and how each is taken back.
 pub(super) fn exit_path(plan: &Plan) -> Value {
     let document = plan.document();
-    let (source, target) = (&document.source, &document.target);
     let phases = plan.phases().iter().map(|phase| {
-        let steps = phase.steps.iter().map(|step| {
+        let steps = phase.steps().map(|(node, step)| {
             json!({
-                "step": step.name.name(),
-                "changes": step.name.mutates(),
-                "does": step.does,
-                "undo": step.undo,
+                "step": node.short_name(),
+                "changes": step.mutates(),
+                "does": node.does,
+                "undo": node.undo_does,
             })
         });
-        let gates = phase.gates.iter().map(|gate| gate.gate().id());
+        let gates = phase.gates().map(|(_, gate)| gate.definition.gate().id());
         json!({
-            "phase": phase.name.name(),
+            "phase": phase.name,
             "steps": steps.collect::<Vec<_>>(),
             "gates": gates.collect::<Vec<_>>(),
         })
     });
-    let steps = plan.phases().iter().flat_map(|phase| &phase.steps);
-    let irreversible = steps.filter(|step| step.name.mutates() && step.undo.is_none());
-    json!({
+    let steps = plan.phases().iter().flat_map(Phase::steps);
+    let irreversible = steps.filter(|(_, step)| matches!(step.undo, PlannedUndo::Refused { .. }));
+    let no_return = plan.phases().iter().find(|phase| phase.commits());
+    let mut path = json!({
         "exit_plan_id": exit_plan_id(plan),
         "migration": document.migration,
         "owner": document.owner,
-        "from": {
-            "environment": source.name,
-            "store": source.knowledge.store,
-            "artifacts": source.knowledge.artifacts,
-        },
-        "to": {
-            "environment": target.name,
-            "store": target.knowledge.store,
-            "artifacts": target.knowledge.artifacts,
-        },
-        "moves": moves(document),
-        "losses_accepted": document.accept_loss,
         "phases": phases.collect::<Vec<_>>(),
-        "point_of_no_return": PhaseName::Cutover.name(),
-        "irreversible_steps": irreversible.map(|step| step.name.name()).collect::<Vec<_>>(),
-    })
+        "point_of_no_return": no_return.map(|phase| phase.name.as_str()),
+        "irreversible_steps": irreversible.map(|(node, _)| node.short_name()).collect::<Vec<_>>(),
+    });
+    if let (Some(members), Some(knowledge)) = (path.as_object_mut(), plan.knowledge()) {
+        members.extend(moved(knowledge));
+    }
+    path
+}
+
+/// What is said of a knowledge base that moves.
+fn moved(knowledge: &Knowledge) -> Map<String, Value> {
+    let (source, target) = (&knowledge.source, &knowledge.target);
+    let from = json!({
+        "environment": source.name,
+        "store": source.knowledge.store,
+        "artifacts": source.knowledge.artifacts,
+    });
+    let to = json!({
+        "environment": target.name,
+        "store": target.knowledge.store,
+        "artifacts": target.knowledge.artifacts,
+    });
+    let members = [
+        ("from", from),
+        ("to", to),
+        ("moves", moves(knowledge).into()),
+        ("losses_accepted", json!(knowledge.accept_loss)),
+    ];
+    members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 /// What leaves the source, and in which formats.
-fn moves(document: &Document) -> Vec<Value> {
-    let knowledge = &document.source.knowledge;
+fn moves(moved: &Knowledge) -> Vec<Value> {
+    let knowledge = &moved.source.knowledge;
     let collections = match &knowledge.collections {
         Some(stated) => json!(stated.keys().collect::<Vec<_>>()),
         None => json!("all"),
     };
-    let mut moves = vec![
+    let mut found = vec![
         json!({
             "what": "records",
             "collections": collections,
@@ -103,18 +117,18 @@ fn moves(document: &Document) -> Vec<Value> {
         json!({ "what": "contracts, counts and roots", "format": "JSON", "files": ["manifest.json"] }),
         json!({ "what": "checksums", "format": "sha256sum", "files": ["checksums.sha256"] }),
     ];
-    if artifacts_travel(document) {
-        moves.push(json!({
+    if artifacts_travel(moved) {
+        found.push(json!({
             "what": "artifacts",
             "format": "files, byte for byte",
             "files": ARTIFACT_KINDS,
         }));
     }
-    moves
+    found
 }
 
-fn artifacts_travel(document: &Document) -> bool {
-    let (source, target) = (&document.source.knowledge, &document.target.knowledge);
+fn artifacts_travel(moved: &Knowledge) -> bool {
+    let (source, target) = (&moved.source.knowledge, &moved.target.knowledge);
     source.artifacts.is_some() && target.artifacts.is_some()
 }
 
@@ -124,16 +138,15 @@ const TARGETS: [&str; 3] = ["faiss", "sqlite", "postgres"];
 /// The systems and formats that the migration depends on, and whether something else could take
 /// the place of each.
 pub(super) fn dependencies(plan: &Plan) -> Value {
-    let document = plan.document();
     json!({
-        "service_id": document.migration,
+        "service_id": plan.document().migration,
         "plan": exit_plan_id(plan),
-        "depends_on": depends_on(document),
+        "depends_on": plan.knowledge().map(depends_on).unwrap_or_default(),
     })
 }
 
-fn depends_on(document: &Document) -> Vec<Value> {
-    let (source, target) = (&document.source.knowledge, &document.target.knowledge);
+fn depends_on(moved: &Knowledge) -> Vec<Value> {
+    let (source, target) = (&moved.source.knowledge, &moved.target.knowledge);
     let mut found = vec![
         node(
             "source_store",
@@ -154,22 +167,22 @@ fn depends_on(document: &Document) -> Vec<Value> {
             Ok(&["any reader of these published formats"]),
         ),
     ];
-    if let Some(quiesce) = &document.quiesce {
+    if let Some(quiesce) = &moved.quiesce {
         let phases = [PhaseName::Quiesce, PhaseName::Cutover];
         let why = "the writers of the source look at this file";
         found.push(node("pause_flag", &json!({ "file": quiesce.flag }), &phases, Err(why)));
     }
-    if let Some(transfer) = &document.transfer {
+    if let Some(transfer) = &moved.transfer {
         let phases = [PhaseName::Transfer, PhaseName::Verify, PhaseName::Import];
         let what = json!({ "folder": transfer.inbox });
         found.push(node("transfer_inbox", &what, &phases, Ok(&["any folder on the target side"])));
     }
-    if let Some(cutover) = &document.cutover {
+    if let Some(cutover) = &moved.cutover {
         let what = json!({ "file": cutover.switch.env_file, "variable": cutover.switch.key });
         let why = "the readers take the address of their store from this variable";
         found.push(node("switch", &what, &[PhaseName::Cutover], Err(why)));
     }
-    if let Some(decommission) = &document.decommission {
+    if let Some(decommission) = &moved.decommission {
         let what = json!({ "folder": decommission.archive });
         found.push(node("archive", &what, &[PhaseName::Decommission], Ok(&["any folder"])));
     }

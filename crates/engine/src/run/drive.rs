@@ -3,10 +3,9 @@
 use carnet_ledger::Object;
 use carnet_model::Code;
 use carnet_model::gate::{Evaluation, Verdict};
-use carnet_model::plan::{PhaseName, StepName};
+use carnet_model::plan::StepName;
 
 use super::notes;
-use super::process_of::node_name;
 use super::recorder::Note;
 use crate::error::{EngineError, StepError};
 use crate::gate;
@@ -38,16 +37,15 @@ fn tell(cx: &Context<'_>, command: Command, notes: Vec<Note>) -> Result<(), Engi
     cx.recorder.command(command, notes, cx.clock)
 }
 
-/// The phase and the step that a node stands for.
-fn step_of(cx: &Context<'_>, node: &str) -> Result<(PhaseName, StepName), EngineError> {
-    let phases = cx.plan.phases().iter();
-    let mut steps = phases.flat_map(|phase| phase.steps.iter().map(|step| (phase.name, step.name)));
-    let found = steps.find(|(phase, step)| node_name(*phase, step.name()) == node);
-    found.ok_or_else(|| StepError::new(Code::BUG, format!("no step is named {node}")).into())
+/// The step that a node stands for.
+fn step_of(cx: &Context<'_>, node: &str) -> Result<StepName, EngineError> {
+    let planned = cx.plan.node(node).and_then(|(_, node)| node.step());
+    let step = planned.and_then(|step| StepName::of_capability(&step.capability));
+    step.ok_or_else(|| StepError::new(Code::BUG, format!("no step is named {node}")).into())
 }
 
 fn begin(cx: &Context<'_>, run: &RunState, node: String) -> Result<(), EngineError> {
-    let (_, step) = step_of(cx, &node)?;
+    let step = step_of(cx, &node)?;
     let shows_only =
         step.mutates() || matches!(step, StepName::RehashSnapshot | StepName::ReadBack);
     if run.dry_run && shows_only {
@@ -67,7 +65,7 @@ fn begin(cx: &Context<'_>, run: &RunState, node: String) -> Result<(), EngineErr
 /// Does a step whose intent is durable. What an earlier process did of it is not known: every step
 /// can be repeated, and the switch looks first.
 fn settle(cx: &Context<'_>, run: &RunState, node: String) -> Result<(), EngineError> {
-    let (_, step) = step_of(cx, &node)?;
+    let step = step_of(cx, &node)?;
     let inputs = run.step(&node).map(|held| held.inputs.clone()).unwrap_or_default();
     let acted = cx.faults.pass(&format!("before/{node}")).and_then(|()| {
         let done = step::act(cx, step, &inputs)?;
@@ -96,7 +94,7 @@ fn settle(cx: &Context<'_>, run: &RunState, node: String) -> Result<(), EngineEr
 }
 
 fn undo(cx: &Context<'_>, run: &RunState, node: String) -> Result<(), EngineError> {
-    let (_, step) = step_of(cx, &node)?;
+    let step = step_of(cx, &node)?;
     let Some(held) = run.step(&node) else { return Ok(()) };
     if held.status != StepStatus::Undoing {
         tell(cx, Command::BeginUndo(node.clone()), Vec::new())?;
@@ -114,12 +112,11 @@ fn undo(cx: &Context<'_>, run: &RunState, node: String) -> Result<(), EngineErro
 }
 
 fn judge(cx: &Context<'_>, run: &RunState, node: String) -> Result<(), EngineError> {
-    let phases = cx.plan.phases().iter();
-    let mut gates = phases.flat_map(|phase| phase.gates.iter().map(move |gate| (phase.name, gate)));
-    let found = gates.find(|(phase, gate)| node_name(*phase, gate.gate().id()) == node);
-    let Some((phase, definition)) = found else {
+    let found = cx.plan.node(&node).and_then(|(phase, node)| Some((phase, node.gate()?)));
+    let Some((phase, planned)) = found else {
         return Err(StepError::new(Code::BUG, format!("no gate is named {node}")).into());
     };
+    let (phase, definition) = (phase.name.as_str(), &planned.definition);
     let (evaluation, observation) = gate::evaluate(cx, phase, definition, run.dry_run);
     let observation = match observation {
         Some(observation) => Some(cx.recorder.put_json(&observation)?),

@@ -11,7 +11,6 @@ use carnet_model::plan::{PhaseName, Plan};
 use serde_json::{Value, json};
 
 use super::declared::{self, START_RULE};
-use super::process_of::node_name;
 use super::recorder::{Note, Recorder};
 use crate::error::StepError;
 use crate::process::{GateStatus, GateVerdict, Refused, RunState, Stop, cut};
@@ -163,17 +162,15 @@ const PHASE_RULE: &str = "every gate of the phase is open";
 
 /// The digest of a gate's definition in the plan.
 fn rule_of(plan: &Plan, node: &str) -> Option<Digest> {
-    let phases = plan.phases().iter();
-    let mut gates = phases.flat_map(|phase| phase.gates.iter().map(move |gate| (phase.name, gate)));
-    let found = gates.find(|(phase, gate)| node_name(*phase, gate.gate().id()) == node);
-    found.map(|(_, gate)| gate.digest())
+    let gate = plan.node(node).and_then(|(_, node)| node.gate());
+    gate.map(|gate| gate.definition.digest())
 }
 
 /// What is said when a gate was judged, beside its verdict: nothing if it is open.
 pub(super) fn judged(
     cx: &Context<'_>,
     run: &RunState,
-    phase: PhaseName,
+    phase: &str,
     gate: &str,
     verdict: &GateVerdict,
     stop: &Stop,
@@ -182,9 +179,9 @@ pub(super) fn judged(
         return Ok(Vec::new());
     }
     let rule = |node: &str| rule_of(cx.plan, node);
-    let table = Table::of(run, phase.name(), rule).with(gate, rule(gate), verdict);
+    let table = Table::of(run, phase, rule).with(gate, rule(gate), verdict);
     let mut notes = vec![table.denied(stop, cx.recorder)?];
-    if phase == PhaseName::Validate {
+    if phase == PhaseName::Validate.name() {
         let exit = ExitPlan { exit_plan_id: declared::exit_plan_id(cx.plan) };
         let body = EventBody::ExitValidationRun(exit);
         notes.push(Note::refused(body, "validate", stop.refusal()).about(gate));

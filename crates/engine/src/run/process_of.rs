@@ -1,33 +1,27 @@
 //! A plan as a process of the core.
 
-use carnet_model::plan::{PhaseName, Plan, StepName};
+use carnet_model::plan::{self, Plan, StepName};
 
 use crate::process::{Node, Phase, Process, Repeat, Undo};
 
-/// The name of a node: steps and gates of different phases may share theirs.
-pub(crate) fn node_name(phase: PhaseName, name: &str) -> String {
-    format!("{phase}/{name}")
-}
-
 /// The process that a plan is compiled to.
 pub(super) fn process_of(plan: &Plan) -> Process {
-    let phases = plan.phases().iter().map(|phase| {
-        let steps = phase.steps.iter().map(|step| Node::Step {
-            name: node_name(phase.name, step.name.name()),
-            repeat: repeat(step.name),
-            undo: undo(step.name),
-        });
-        let gates = phase
-            .gates
-            .iter()
-            .map(|gate| Node::Gate { name: node_name(phase.name, gate.gate().id()) });
-        Phase {
-            name: phase.name.name().to_owned(),
-            commits: phase.name == PhaseName::Cutover,
-            nodes: steps.chain(gates).collect(),
-        }
+    let phases = plan.phases().iter().map(|phase| Phase {
+        name: phase.name.clone(),
+        commits: phase.commits(),
+        nodes: phase.nodes.iter().filter_map(node).collect(),
     });
     Process { name: "knowledge/v1".to_owned(), phases: phases.collect() }
+}
+
+/// The node of the core; `None` for what the core knows of a phase otherwise.
+fn node(node: &plan::Node) -> Option<Node> {
+    let name = node.name.clone();
+    if node.gate().is_some() {
+        return Some(Node::Gate { name });
+    }
+    let step = StepName::of_capability(&node.step()?.capability)?;
+    Some(Node::Step { name, repeat: repeat(step), undo: undo(step) })
 }
 
 /// Every step but the switch may be run again; the switch first looks where it stands.

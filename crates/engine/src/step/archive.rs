@@ -10,7 +10,7 @@ use super::{export, files};
 use crate::error::StepError;
 
 fn place(cx: &Context<'_>) -> Result<PathBuf, StepError> {
-    let archive = cx.document().decommission.as_ref().map(|it| it.archive.within(cx.folder));
+    let archive = cx.knowledge()?.decommission.as_ref().map(|it| it.archive.within(cx.folder));
     let archive = archive.ok_or_else(|| StepError::new(Code::BUG, "the plan names no archive"))?;
     Ok(archive.join(cx.snapshot_name()?))
 }

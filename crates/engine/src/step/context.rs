@@ -7,7 +7,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use carnet_bundle::{DeclaredView, SnapshotTime, Work};
 use carnet_connect::{Outside, StoreError, StoreSnapshot, VectorRepository};
 use carnet_ledger::{Digest, Object, Value};
-use carnet_model::plan::{ColumnName, Document, Plan};
+use carnet_model::plan::{ColumnName, Document, Knowledge, Plan};
 use carnet_model::{Code, CollectionContract, CollectionName, StoreUrl, TableLayout};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -114,9 +114,15 @@ impl<'a> Context<'a> {
         self.plan.document()
     }
 
+    /// The knowledge base that moves. Only the steps and gates of `knowledge/v1` ask for it.
+    pub(crate) fn knowledge(&self) -> Result<&'a Knowledge, StepError> {
+        let missing = || StepError::new(Code::BUG, "the plan moves no knowledge base");
+        self.plan.knowledge().ok_or_else(missing)
+    }
+
     /// The source's store.
     pub(crate) fn source(&self) -> Result<&dyn VectorRepository, StepError> {
-        let knowledge = &self.document().source.knowledge;
+        let knowledge = &self.knowledge()?.source.knowledge;
         self.opened(&self.source, || StoreRequest {
             url: knowledge.store.within(self.folder),
             role: Role::Source,
@@ -127,7 +133,7 @@ impl<'a> Context<'a> {
 
     /// The target's store.
     pub(crate) fn target(&self) -> Result<&dyn VectorRepository, StepError> {
-        let knowledge = &self.document().target.knowledge;
+        let knowledge = &self.knowledge()?.target.knowledge;
         self.opened(&self.target, || StoreRequest {
             url: knowledge.store.within(self.folder),
             role: Role::Target,
@@ -155,7 +161,7 @@ impl<'a> Context<'a> {
         &self,
         view: &dyn StoreSnapshot,
     ) -> Result<Vec<CollectionContract>, StepError> {
-        let stated = self.document().source.knowledge.collections.as_ref();
+        let stated = self.knowledge()?.source.knowledge.collections.as_ref();
         let names = match stated {
             Some(stated) => stated.keys().cloned().collect(),
             None => view.collections()?,
@@ -187,17 +193,17 @@ impl<'a> Context<'a> {
 
     /// The path of the source's artifacts, if they travel.
     pub(crate) fn source_artifacts(&self) -> Option<PathBuf> {
-        let document = self.document();
-        let path = document.source.knowledge.artifacts.as_ref();
-        let path = document.target.knowledge.artifacts.as_ref().and(path)?;
+        let knowledge = self.plan.knowledge()?;
+        let path = knowledge.source.knowledge.artifacts.as_ref();
+        let path = knowledge.target.knowledge.artifacts.as_ref().and(path)?;
         Some(path.within(self.folder))
     }
 
     /// The path of the target's artifacts, if they travel.
     pub(crate) fn target_artifacts(&self) -> Option<PathBuf> {
-        let document = self.document();
-        let path = document.target.knowledge.artifacts.as_ref();
-        let path = document.source.knowledge.artifacts.as_ref().and(path)?;
+        let knowledge = self.plan.knowledge()?;
+        let path = knowledge.target.knowledge.artifacts.as_ref();
+        let path = knowledge.source.knowledge.artifacts.as_ref().and(path)?;
         Some(path.within(self.folder))
     }
 
@@ -209,7 +215,7 @@ impl<'a> Context<'a> {
 
     /// The folder on the target side in which the snapshot arrives.
     pub(crate) fn inbox(&self) -> PathBuf {
-        match &self.document().transfer {
+        match self.plan.knowledge().and_then(|it| it.transfer.as_ref()) {
             Some(transfer) => transfer.inbox.within(self.folder),
             None => self.state.join("inbox"),
         }

@@ -21,14 +21,14 @@ pub(super) enum Position {
 }
 
 fn path(cx: &Context<'_>) -> PathBuf {
-    let cutover = cx.document().cutover.as_ref();
+    let cutover = cx.plan.knowledge().and_then(|it| it.cutover.as_ref());
     cutover.map(|cutover| cutover.switch.env_file.within(cx.folder)).unwrap_or_default()
 }
 
 /// Keeps the old bytes and fixes the new ones. An environment file may hold secrets: both are kept
 /// privately, and the evidence has their digests.
 pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
-    let Some(cutover) = &cx.document().cutover else { return Ok(Object::new()) };
+    let Some(cutover) = &cx.knowledge()?.cutover else { return Ok(Object::new()) };
     let path = path(cx);
     let old = files::read(&path)?;
     let switch = &cutover.switch;

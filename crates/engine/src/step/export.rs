@@ -62,7 +62,7 @@ pub(super) fn export(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepErro
     files::make_folder(&parent)?;
     // What an earlier attempt left was not recorded, so it is made again.
     remove(cx, inputs)?;
-    let document = cx.document();
+    let source_env = cx.knowledge()?.source.name.as_str();
     let artifacts = cx.source_artifacts();
     let backend = cx.source()?.kind();
     let exported = cx.with_source(|view, contracts| {
@@ -70,7 +70,7 @@ pub(super) fn export(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepErro
         let request = ExportRequest {
             parent: &parent,
             created: SnapshotTime::from_unix_seconds(seconds)?,
-            source_env: document.source.name.as_str(),
+            source_env,
             artifacts: artifacts.as_deref(),
             collections: Some(&names),
             governance: governance(cx),
@@ -86,7 +86,7 @@ pub(super) fn export(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepErro
         .ok_or_else(|| StepError::new(Code::BUG, "the snapshot was written without a manifest"))?;
     let seen = ExportSeen {
         bytes: exported.bytes,
-        left_behind: left_behind(cx, exported.left_behind),
+        left_behind: left_behind(cx, exported.left_behind)?,
         manifest: cx.recorder.put(&manifest)?,
         collections: exported.collections,
     };
@@ -128,9 +128,10 @@ fn as_seen_before(cx: &Context<'_>, exported: &ExportSeen) -> Result<bool, StepE
 }
 
 /// Entries of the artifact folder that are neither artifacts nor the source's own files.
-fn left_behind(cx: &Context<'_>, entries: Vec<String>) -> Vec<String> {
-    let Some(folder) = cx.source_artifacts() else { return entries };
-    beside_the_store(&folder, &cx.document().source.knowledge.store.within(cx.folder), entries)
+fn left_behind(cx: &Context<'_>, entries: Vec<String>) -> Result<Vec<String>, StepError> {
+    let Some(folder) = cx.source_artifacts() else { return Ok(entries) };
+    let store = cx.knowledge()?.source.knowledge.store.within(cx.folder);
+    Ok(beside_the_store(&folder, &store, entries))
 }
 
 fn governance(cx: &Context<'_>) -> BTreeMap<String, String> {

@@ -9,7 +9,7 @@ use super::files;
 use crate::error::StepError;
 
 fn path(cx: &Context<'_>) -> PathBuf {
-    let quiesce = cx.document().quiesce.as_ref();
+    let quiesce = cx.plan.knowledge().and_then(|it| it.quiesce.as_ref());
     quiesce.map(|quiesce| quiesce.flag.within(cx.folder)).unwrap_or_default()
 }
 

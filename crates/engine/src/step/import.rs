@@ -27,12 +27,12 @@ pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
     let target = cx.target()?;
     let there = target.snapshot()?.collections()?;
     let exported: ExportSeen = cx.seen("export/export_snapshot")?;
-    let indexes = indexes(cx, &exported);
+    let indexes = indexes(cx, &exported)?;
     let losses: Vec<String> =
-        cx.document().accept_loss.iter().map(|loss| loss.name().to_owned()).collect();
+        cx.knowledge()?.accept_loss.iter().map(|loss| loss.name().to_owned()).collect();
     let token = token(cx);
     let request = ImportRequest {
-        mode: mode(cx),
+        mode: mode(cx)?,
         token: &token,
         collections: None,
         known: &exported.collections,
@@ -42,7 +42,7 @@ pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
     };
     let planned = plan_import(snapshot.snapshot()?.as_ref(), target, &request, &cx.work)?;
     let inputs = intent(cx.recorder, &planned, &there, &exported.collections)?;
-    Ok(match cx.document().target.knowledge.store.within(cx.folder) {
+    Ok(match cx.knowledge()?.target.knowledge.store.within(cx.folder) {
         StoreUrl::Faiss(folder) => making(inputs, &folder),
         StoreUrl::Sqlite(_) | StoreUrl::Postgres(_) | StoreUrl::Snapshot(_) => inputs,
     })
@@ -77,17 +77,20 @@ pub(crate) fn intent(
     ]))
 }
 
-fn indexes(cx: &Context<'_>, exported: &ExportSeen) -> BTreeMap<CollectionName, IndexSpec> {
-    let Some(index) = &cx.document().target.knowledge.index else { return BTreeMap::new() };
-    exported.collections.iter().map(|it| (it.name.clone(), index.clone())).collect()
+fn indexes(
+    cx: &Context<'_>,
+    exported: &ExportSeen,
+) -> Result<BTreeMap<CollectionName, IndexSpec>, StepError> {
+    let Some(index) = &cx.knowledge()?.target.knowledge.index else { return Ok(BTreeMap::new()) };
+    Ok(exported.collections.iter().map(|it| (it.name.clone(), index.clone())).collect())
 }
 
-fn mode(cx: &Context<'_>) -> ImportMode {
-    match cx.document().import.mode {
+fn mode(cx: &Context<'_>) -> Result<ImportMode, StepError> {
+    Ok(match cx.knowledge()?.import.mode {
         plan::ImportMode::Append => ImportMode::Append,
         plan::ImportMode::Replace => ImportMode::Replace,
         plan::ImportMode::Upsert => ImportMode::Upsert,
-    }
+    })
 }
 
 /// Names the loads of this run in the target: the same after a crash.

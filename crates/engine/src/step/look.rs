@@ -112,7 +112,7 @@ pub(super) fn pin_source(cx: &Context<'_>) -> Result<Done, StepError> {
     for contract in cx.contracts(view.as_ref())? {
         records += view.describe(&contract.name)?.records;
     }
-    let held_by = match (&cx.document().quiesce, store.capabilities().read) {
+    let held_by = match (&cx.knowledge()?.quiesce, store.capabilities().read) {
         (Some(_), _) => "flag",
         (None, carnet_connect::ReadConsistency::Snapshot) => "snapshot",
         (None, carnet_connect::ReadConsistency::ChangeDetected) => "change_detected",

@@ -5,6 +5,7 @@
 
 mod damaged;
 mod definition;
+mod demands;
 mod evaluate;
 mod finding;
 

@@ -1,12 +1,16 @@
 //! The compiled plan: immutable, with nothing left to decide.
 
+use std::collections::BTreeMap;
+
 use carnet_ledger::{Digest, HashProfile};
 use serde_json::json;
 
+use super::compiled::{ApprovalRule, Node, Phase};
 use super::diagnostic::Diagnostic;
-use super::document::Document;
+use super::document::{Document, Work};
+use super::knowledge::Knowledge;
+use super::knowledge_v1;
 use super::open::{self, Rejected};
-use super::phase::{Phase, PhaseName, phases};
 use crate::canonical::{canonical_value, digest_of};
 
 /// A plan that was read and checked without an error. What is approved, and what runs.
@@ -14,7 +18,11 @@ use crate::canonical::{canonical_value, digest_of};
 pub struct Plan {
     document: Document,
     phases: Vec<Phase>,
-    phase_digests: Vec<(PhaseName, Digest)>,
+    phase_digests: Vec<Digest>,
+    /// Where each node is: its phase and its place in it.
+    places: BTreeMap<String, (usize, usize)>,
+    approvals: BTreeMap<String, ApprovalRule>,
+    parent: Option<Digest>,
     digest: Digest,
 }
 
@@ -27,16 +35,25 @@ impl Plan {
     }
 
     fn compile(document: Document) -> Self {
-        let phases = phases(&document);
-        let phase_digests: Vec<_> =
-            phases.iter().map(|phase| (phase.name, phase_digest(phase))).collect();
-        let listed: Vec<_> = phase_digests
+        let phases = match &document.work {
+            Work::Knowledge(knowledge) => knowledge_v1::phases(knowledge),
+        };
+        let phase_digests: Vec<_> = phases.iter().map(phase_digest).collect();
+        let listed: Vec<_> = phases
             .iter()
-            .map(|(name, digest)| json!({"digest": digest, "name": name.name()}))
+            .zip(&phase_digests)
+            .map(|(phase, digest)| json!({"digest": digest, "name": phase.name}))
             .collect();
         let digest =
             digest_of(&json!({"document": digest_of(&document), "phases": listed, "plan": "v1"}));
-        Self { document, phases, phase_digests, digest }
+        let mut places = BTreeMap::new();
+        for (at, phase) in phases.iter().enumerate() {
+            for (place, node) in phase.nodes.iter().enumerate() {
+                places.insert(node.name.clone(), (at, place));
+            }
+        }
+        let (approvals, parent) = (BTreeMap::new(), None);
+        Self { document, phases, phase_digests, places, approvals, parent, digest }
     }
 
     /// The document after defaults.
@@ -44,13 +61,25 @@ impl Plan {
         &self.document
     }
 
-    /// The phases in order, with their steps and gates.
+    /// The knowledge base that moves, where the plan's process is `knowledge/v1`.
+    pub fn knowledge(&self) -> Option<&Knowledge> {
+        self.document.knowledge()
+    }
+
+    /// The phases in order, those of the prescribed way back last.
     pub fn phases(&self) -> &[Phase] {
         &self.phases
     }
 
-    /// The digest of each phase, in order.
-    pub fn phase_digests(&self) -> &[(PhaseName, Digest)] {
+    /// A node by its name, `phase/node`, with its phase.
+    pub fn node(&self, name: &str) -> Option<(&Phase, &Node)> {
+        let (phase, place) = self.places.get(name)?;
+        let phase = self.phases.get(*phase)?;
+        Some((phase, phase.nodes.get(*place)?))
+    }
+
+    /// The digest of each phase, in the order of the phases.
+    pub fn phase_digests(&self) -> &[Digest] {
         &self.phase_digests
     }
 
@@ -59,20 +88,32 @@ impl Plan {
         self.digest
     }
 
+    /// The digest of the plan that this one amends.
+    pub fn parent(&self) -> Option<Digest> {
+        self.parent
+    }
+
+    /// Who may approve what, by the name under which the plan asks for it.
+    pub fn approvals(&self) -> &BTreeMap<String, ApprovalRule> {
+        &self.approvals
+    }
+
     /// The canonical JSON (RFC 8785) of the document after defaults, without passwords.
     pub fn canonical(&self) -> String {
         HashProfile::Rfc8785Sha256V1.canonical(&canonical_value(&self.document))
     }
 }
 
-/// What a phase does and demands. Words for people are not part of it; what they say about stores
-/// and paths stands in the document.
+/// What a phase does and demands. Words for people are not part of it.
 fn phase_digest(phase: &Phase) -> Digest {
-    let steps: Vec<&str> = phase.steps.iter().map(|step| step.name.name()).collect();
-    let gates: Vec<_> = phase
-        .gates
-        .iter()
-        .map(|gate| json!({"definition": gate.digest(), "gate": gate.gate().id()}))
+    let nodes = phase.nodes.iter();
+    let nodes: Vec<_> = nodes
+        .map(|node| json!({"after": node.after, "kind": node.kind, "name": node.name}))
         .collect();
-    digest_of(&json!({"gates": gates, "name": phase.name.name(), "steps": steps}))
+    digest_of(&json!({
+        "name": phase.name,
+        "nodes": nodes,
+        "on_failure": phase.on_failure,
+        "part": phase.part,
+    }))
 }

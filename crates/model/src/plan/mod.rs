@@ -2,8 +2,11 @@
 
 mod check;
 mod compile;
+mod compiled;
 mod diagnostic;
 mod document;
+mod knowledge;
+mod knowledge_v1;
 mod written;
 
 mod decode;
@@ -11,7 +14,6 @@ mod keys;
 mod mask;
 mod nearest;
 mod open;
-mod phase;
 mod place;
 mod reader;
 mod schema;
@@ -19,15 +21,19 @@ mod tree;
 mod yaml;
 
 pub use compile::Plan;
-pub use diagnostic::{Diagnostic, Severity, Span};
-pub use document::{
-    Cutover, Decommission, Document, Evidence, EvidenceProfile, Format, Governance, HashProfile,
-    Import, ImportMode, Layout, Process, Quiesce, Source, SourceKnowledge, Stated, Switch, Target,
-    TargetKnowledge, Transfer, Validate,
+pub use compiled::{
+    After, ApprovalRule, Assurance, Branch, Closed, Node, NodeKind, OnFailure, Part, Phase,
+    PlannedGate, PlannedStep, PlannedUndo, Timer,
 };
+pub use diagnostic::{Diagnostic, Severity, Span};
+pub use document::{Document, Evidence, EvidenceProfile, Format, Governance, HashProfile, Work};
+pub use knowledge::{
+    Cutover, Decommission, Import, ImportMode, Knowledge, Layout, Process, Quiesce, Source,
+    SourceKnowledge, Stated, Switch, Target, TargetKnowledge, Transfer, Validate,
+};
+pub use knowledge_v1::{PhaseName, SCHEMA_VERSIONS, StepName};
 pub use mask::{Masked, mask};
 pub use open::Rejected;
-pub use phase::{Phase, PhaseName, SCHEMA_VERSIONS, Step, StepName};
 pub(crate) use schema::NoNull;
 pub use schema::{schema, schema_text};
 pub use written::{

@@ -2,19 +2,44 @@
 //! build brings) only the reader says.
 
 use schemars::transform::{Transform, transform_subschemas};
-use schemars::{Schema, generate::SchemaSettings};
+use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::document::Document;
 use super::keys;
+use super::knowledge::Knowledge;
 
 /// The JSON Schema (draft 2020-12) of `carnet: v1`.
 pub fn schema() -> Value {
+    let mut schema = of::<Document>();
+    // All keys of a plan stand beside one another, whatever its process.
+    join(&mut schema, of::<Knowledge>());
+    schema
+}
+
+fn of<T: JsonSchema>() -> Value {
     let generator = SchemaSettings::draft2020_12().for_deserialize().into_generator();
-    let mut schema = generator.into_root_schema_for::<Document>();
+    let mut schema = generator.into_root_schema_for::<T>();
     NoNull.transform(&mut schema);
     schema.to_value()
+}
+
+/// Adds the keys and definitions of a part.
+fn join(schema: &mut Value, mut part: Value) {
+    for key in ["properties", "$defs"] {
+        let taken = part.get_mut(key).map(Value::take);
+        if let (Some(Value::Object(held)), Some(Value::Object(more))) = (schema.get_mut(key), taken)
+        {
+            held.extend(more);
+        }
+    }
+    let required = part.get_mut("required").map(Value::take);
+    if let (Some(Value::Array(held)), Some(Value::Array(more))) =
+        (schema.get_mut("required"), required)
+    {
+        held.extend(more);
+    }
 }
 
 /// The same as text, two spaces to a level, in the order in which a person reads it: what a value is

@@ -1,7 +1,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use carnet_model::plan::{Diagnostic, Phase, PhaseName, Plan, Severity};
+use carnet_model::plan::{Diagnostic, Phase, PhaseName, Plan, PlannedUndo, Severity, StepName};
 use proptest::prelude::*;
 
 use crate::metadata::python;
@@ -192,11 +192,12 @@ fn good_plans_are_read_with_their_defaults() {
     assert_eq!(warnings, []);
     let document = plan.document();
     assert_eq!(document.evidence.tenant, document.owner);
-    assert_eq!(document.validate.tolerance.to_string(), "0.00001");
-    assert_eq!((document.validate.queries, document.validate.k), (20, 5));
+    let validate = &plan.knowledge().unwrap().validate;
+    assert_eq!(validate.tolerance.to_string(), "0.00001");
+    assert_eq!((validate.queries, validate.k), (20, 5));
     let switched = SMALL.to_owned() + "cutover: {switch: {env_file: e, key: K}}\n";
     let (plan, _) = Plan::open("p.yaml", &switched).unwrap();
-    let cutover = plan.document().cutover.as_ref().unwrap();
+    let cutover = plan.knowledge().unwrap().cutover.as_ref().unwrap();
     assert_eq!(cutover.switch.value, "sqlite:prod/kb.db");
 }
 
@@ -292,10 +293,9 @@ def digest(value):
 plan = json.load(sys.stdin)
 phases = []
 for phase in plan["phases"]:
-    gates = [{"gate": g["rule"]["gate"], "definition": digest(g)} for g in phase["gates"]]
-    steps = [step["name"] for step in phase["steps"]]
-    phases.append({"name": phase["name"],
-                   "digest": digest({"name": phase["name"], "steps": steps, "gates": gates})})
+    nodes = [{key: node[key] for key in ("name", "after", "kind")} for node in phase["nodes"]]
+    held = {key: phase[key] for key in ("name", "part", "on_failure")}
+    phases.append({"name": phase["name"], "digest": digest({**held, "nodes": nodes})})
 print(digest({"plan": "v1", "document": digest(plan["document"]), "phases": phases}))
 "#;
 
@@ -334,18 +334,29 @@ fn python_computes_the_same_digest_by_the_documented_recipe() {
 #[test]
 fn digests_stay_what_they_were() {
     let digest = |text: &str| Plan::open("p.yaml", text).unwrap().0.digest().to_string();
-    assert_eq!(digest(SMALL), "d88d4f5f1c1888e9e4a64e928374648ecba7036a725c3b9020ec740992eaeeb8");
-    assert_eq!(digest(FULL), "989fbd1f3cc73dacc7fb378632c61e707aa33f2d46953307bf00cb4992ee4cdf");
+    assert_eq!(digest(SMALL), "920c779d1514061af26c9367594ef7f9e8febf0eee18101c74c492f01ebf1a5a");
+    assert_eq!(digest(FULL), "8e32ce779c09e23a012a93cc25a744057294f6f9706fcafa938f5d08f1bca80b");
 }
 
 #[test]
 fn every_step_that_changes_something_has_an_undo() {
     for text in [SMALL, FULL] {
         let (plan, _) = Plan::open("p.yaml", text).unwrap();
-        let names: Vec<_> = plan.phases().iter().map(|phase| phase.name).collect();
-        assert_eq!(names, PhaseName::ALL);
-        for step in plan.phases().iter().flat_map(|phase| &phase.steps) {
-            assert_eq!(step.name.mutates(), step.undo.is_some(), "{}", step.name);
+        let names: Vec<_> = plan.phases().iter().map(|phase| phase.name.as_str()).collect();
+        assert_eq!(names, PhaseName::ALL.map(PhaseName::name));
+        for (node, step) in plan.phases().iter().flat_map(Phase::steps) {
+            let name = StepName::of_capability(&step.capability).unwrap();
+            assert_eq!(name.mutates(), step.undo == PlannedUndo::Own, "{name}");
+            assert_eq!(name.mutates(), node.undo_does.is_some(), "{name}");
+            assert_eq!(node.short_name(), name.name());
+        }
+        // One after the other, each node found by its name.
+        for phase in plan.phases() {
+            for (place, node) in phase.nodes.iter().enumerate() {
+                let after: Vec<_> = node.after.iter().map(|after| after.node + 1).collect();
+                assert_eq!(after, if place == 0 { vec![] } else { vec![place] });
+                assert_eq!(plan.node(&node.name), Some((phase, node)));
+            }
         }
     }
 }
@@ -355,39 +366,37 @@ fn the_table_has_what_the_plan_asks_for_and_no_more() {
     let shape = |text: &str| -> Vec<String> {
         let (plan, _) = Plan::open("p.yaml", text).unwrap();
         let line = |phase: &Phase| {
-            let steps = phase.steps.iter().map(|step| step.name.name());
-            let gates = phase.gates.iter().map(|gate| gate.gate().id());
-            let (steps, gates) = (steps.collect::<Vec<_>>(), gates.collect::<Vec<_>>());
-            format!("{}: {} | {}", phase.name, steps.join(" "), gates.join(" "))
+            let nodes: Vec<_> = phase.nodes.iter().map(Node::short_name).collect();
+            format!("{}: {}", phase.name, nodes.join(" "))
         };
         plan.phases().iter().map(line).collect()
     };
     assert_eq!(
         shape(SMALL),
         [
-            "prepare: describe_source describe_target | contract losses",
-            "quiesce: pin_source | ",
-            "export: export_snapshot | ",
-            "transfer: place_snapshot | ",
-            "verify: rehash_snapshot | schema_version checksums",
-            "import: load_records | ",
-            "validate: read_back | dimensions contract count content_root query_parity",
-            "cutover:  | ",
-            "decommission:  | ",
+            "prepare: describe_source describe_target contract losses",
+            "quiesce: pin_source",
+            "export: export_snapshot",
+            "transfer: place_snapshot",
+            "verify: rehash_snapshot schema_version checksums",
+            "import: load_records",
+            "validate: read_back dimensions contract count content_root query_parity",
+            "cutover: commit",
+            "decommission: ",
         ]
     );
     assert_eq!(
         shape(FULL),
         [
-            "prepare: describe_source describe_target | contract losses",
-            "quiesce: raise_flag pin_source | ",
-            "export: export_snapshot | ",
-            "transfer: place_snapshot | ",
-            "verify: rehash_snapshot | schema_version checksums",
-            "import: load_records place_artifacts | ",
-            "validate: read_back | dimensions contract count content_root query_parity artifact_checksums",
-            "cutover: switch lower_flag | ",
-            "decommission: archive_snapshot | ",
+            "prepare: describe_source describe_target contract losses",
+            "quiesce: raise_flag pin_source",
+            "export: export_snapshot",
+            "transfer: place_snapshot",
+            "verify: rehash_snapshot schema_version checksums",
+            "import: load_records place_artifacts",
+            "validate: read_back dimensions contract count content_root query_parity artifact_checksums",
+            "cutover: switch commit lower_flag",
+            "decommission: archive_snapshot",
         ]
     );
 }
@@ -450,7 +459,7 @@ fn a_profile_is_taken_if_the_process_can_meet_it_and_refused_with_what_is_missin
         let document = plan.document();
         let taken = carnet_ledger::EvidenceProfile::from(document.evidence.profile);
         assert_eq!(taken.name(), profile);
-        let written = document.process.families().iter().copied().collect();
+        let written = plan.knowledge().unwrap().process.families().iter().copied().collect();
         assert_eq!(carnet_ledger::families_missing(taken, &written), []);
     }
     let text = FULL.replace("ecs-evidence-admissible", "ecs-evidence-regulated-ml");

@@ -1,16 +1,16 @@
-//! What a document that reads well still gets wrong: parts of it that contradict one another.
-//!
-//! The check knows nothing of how a plan is compiled, so that a mistake there is not made twice.
+//! What a plan that moves a knowledge base gets wrong about it.
 
-use super::diagnostic::{Diagnostic, Span};
-use super::document::{Document, ImportMode, Layout};
-use super::mask::Masked;
-use super::nearest::nearest;
-use super::place::Place;
-use super::tree::Tree;
 use crate::code::Code;
 use crate::contract::IndexSpec;
 use crate::loss::LossName;
+use crate::plan::diagnostic::{Diagnostic, Span};
+use crate::plan::document::Document;
+use crate::plan::knowledge::{ImportMode, Knowledge, Layout};
+use crate::plan::mask::Masked;
+use crate::plan::nearest::nearest;
+use crate::plan::place::Place;
+use crate::plan::tree::Tree;
+use crate::plan::written::WrittenPath;
 use crate::store_url::StoreUrl;
 
 const SOURCE: [&str; 2] = ["source", "knowledge"];
@@ -20,9 +20,8 @@ const TARGET: [&str; 2] = ["target", "knowledge"];
 const ARTIFACT_FOLDERS: [&str; 6] = ["bpmn", "prompts", "patterns", "examples", "domains", "logs"];
 
 /// All findings, errors and warnings.
-pub(super) fn check(document: &Document, tree: &Tree) -> Vec<Diagnostic> {
-    let mut check = Check { document, tree, findings: Vec::new() };
-    check.evidence();
+pub(super) fn check(document: &Document, knowledge: &Knowledge, tree: &Tree) -> Vec<Diagnostic> {
+    let mut check = Check { document, knowledge, tree, findings: Vec::new() };
     check.stores();
     check.passwords();
     check.switch_value();
@@ -31,12 +30,12 @@ pub(super) fn check(document: &Document, tree: &Tree) -> Vec<Diagnostic> {
     check.artifacts();
     check.places();
     check.import();
-    check.signer();
     check.findings
 }
 
 struct Check<'a> {
     document: &'a Document,
+    knowledge: &'a Knowledge,
     tree: &'a Tree,
     findings: Vec<Diagnostic>,
 }
@@ -55,23 +54,11 @@ impl Check<'_> {
     }
 
     fn source_url(&self) -> &StoreUrl {
-        self.document.source.knowledge.store.url()
+        self.knowledge.source.knowledge.store.url()
     }
 
     fn target_url(&self) -> &StoreUrl {
-        self.document.target.knowledge.store.url()
-    }
-
-    /// Some profiles take one way of hashing alone.
-    fn evidence(&mut self) {
-        let evidence = &self.document.evidence;
-        let profile = carnet_ledger::EvidenceProfile::from(evidence.profile);
-        let hash = carnet_ledger::HashProfile::from(evidence.hash_profile);
-        if let Some(wanted) = profile.hash_profile().filter(|wanted| *wanted != hash) {
-            let message = format!("{profile} asks for events that are hashed by {wanted}");
-            let at = self.tree.at(&["evidence", "hash_profile"]);
-            self.conflict(at, message, &format!("write {wanted}, or take the key out"));
-        }
+        self.knowledge.target.knowledge.store.url()
     }
 
     fn stores(&mut self) {
@@ -80,7 +67,7 @@ impl Check<'_> {
             let remedy = "choose faiss:, sqlite: or postgres: as the target";
             self.conflict(at, "the target is a snapshot, which is never written to", remedy);
         } else if same_store(self.source_url(), self.target_url()) {
-            let shown = self.document.target.knowledge.store.to_string();
+            let shown = self.knowledge.target.knowledge.store.to_string();
             let source = self.source_at(&["store"]);
             let finding = Diagnostic::error(
                 Code::PLAN_CONFLICT,
@@ -113,19 +100,9 @@ impl Check<'_> {
         }
     }
 
-    /// A key can be made only where it is named.
-    fn signer(&mut self) {
-        let evidence = &self.document.evidence;
-        if evidence.create_signer && evidence.signer.is_none() {
-            let at = self.tree.at(&["evidence", "create_signer"]);
-            let remedy = "add `signer: FILE`, or take `create_signer` out";
-            self.conflict(at, "no file is named for the key that is to be made", remedy);
-        }
-    }
-
     /// What is switched to is recorded in the evidence as it is written.
     fn switch_value(&mut self) {
-        let Some(cutover) = &self.document.cutover else { return };
+        let Some(cutover) = &self.knowledge.cutover else { return };
         if Masked::of(&cutover.switch.value).hides() {
             self.findings.push(Diagnostic::error(
                 Code::PLAN_PASSWORD,
@@ -138,7 +115,7 @@ impl Check<'_> {
 
     /// `layout`, `columns` and `drop` of the source.
     fn tables(&mut self) {
-        let knowledge = &self.document.source.knowledge;
+        let knowledge = &self.knowledge.source.knowledge;
         let postgres = matches!(self.source_url(), StoreUrl::Postgres(_));
         let written = [
             ("layout", knowledge.layout.is_some()),
@@ -171,7 +148,7 @@ impl Check<'_> {
 
     /// Each column has one meaning.
     fn columns(&mut self) {
-        let knowledge = &self.document.source.knowledge;
+        let knowledge = &self.knowledge.source.knowledge;
         let Some(columns) = &knowledge.columns else { return };
         let mut named = vec![("id", columns.id.as_str()), ("vector", columns.vector.as_str())];
         let others = [
@@ -198,7 +175,7 @@ impl Check<'_> {
 
     /// The index that the target is to have, and its parameters.
     fn target_index(&mut self) {
-        let Some(index) = &self.document.target.knowledge.index else { return };
+        let Some(index) = &self.knowledge.target.knowledge.index else { return };
         let url = self.target_url();
         let kinds = index_kinds(url);
         if !kinds.contains(&index.kind.as_str()) {
@@ -251,9 +228,9 @@ impl Check<'_> {
     }
 
     fn artifacts(&mut self) {
-        let source = self.document.source.knowledge.artifacts.as_ref();
-        let target = self.document.target.knowledge.artifacts.as_ref();
-        let waived = self.document.accept_loss.contains(&LossName::Artifacts);
+        let source = self.knowledge.source.knowledge.artifacts.as_ref();
+        let target = self.knowledge.target.knowledge.artifacts.as_ref();
+        let waived = self.knowledge.accept_loss.contains(&LossName::Artifacts);
         match (source, target) {
             (Some(_), None) if !waived => {
                 let remedy =
@@ -280,17 +257,17 @@ impl Check<'_> {
 
     /// Files and folders that the run makes: each of its own, and none where the source is read.
     fn places(&mut self) {
-        let document = self.document;
+        let knowledge = self.knowledge;
         let made = [
-            (["quiesce", "flag"].as_slice(), document.quiesce.as_ref().map(|it| &it.flag)),
-            (&["transfer", "inbox"], document.transfer.as_ref().map(|it| &it.inbox)),
+            (["quiesce", "flag"].as_slice(), knowledge.quiesce.as_ref().map(|it| &it.flag)),
+            (&["transfer", "inbox"], knowledge.transfer.as_ref().map(|it| &it.inbox)),
             (
                 &["cutover", "switch", "env_file"],
-                document.cutover.as_ref().map(|it| &it.switch.env_file),
+                knowledge.cutover.as_ref().map(|it| &it.switch.env_file),
             ),
-            (&["decommission", "archive"], document.decommission.as_ref().map(|it| &it.archive)),
+            (&["decommission", "archive"], knowledge.decommission.as_ref().map(|it| &it.archive)),
             // A private key must not travel with what moves.
-            (&["evidence", "signer"], document.evidence.signer.as_ref()),
+            (&["evidence", "signer"], self.document.evidence.signer.as_ref()),
         ];
         let mut earlier: Vec<(Place, String)> = Vec::new();
         let (read, written) = (self.read_places(), self.written_places());
@@ -316,19 +293,19 @@ impl Check<'_> {
     /// The places whose content is read. A FAISS folder counts with its collections; other folders
     /// beside `index.faiss` do not belong to it.
     fn read_places(&self) -> Vec<Reach> {
-        let artifacts = self.document.source.knowledge.artifacts.as_ref();
-        reach(self.source_url(), artifacts.map(super::written::WrittenPath::as_str))
+        let artifacts = self.knowledge.source.knowledge.artifacts.as_ref();
+        reach(self.source_url(), artifacts.map(WrittenPath::as_str))
     }
 
     fn written_places(&self) -> Vec<Reach> {
-        let artifacts = self.document.target.knowledge.artifacts.as_ref();
-        reach(self.target_url(), artifacts.map(super::written::WrittenPath::as_str))
+        let artifacts = self.knowledge.target.knowledge.artifacts.as_ref();
+        reach(self.target_url(), artifacts.map(WrittenPath::as_str))
     }
 
     fn import(&mut self) {
-        let columns = self.document.source.knowledge.columns.as_ref();
+        let columns = self.knowledge.source.knowledge.columns.as_ref();
         let unversioned = columns.is_some_and(|columns| columns.version.is_none());
-        match self.document.import.mode {
+        match self.knowledge.import.mode {
             ImportMode::Upsert if unversioned => {
                 let remedy =
                     "name the column under `columns.version`, or import with `mode: append`";

@@ -1,14 +1,20 @@
-//! The phases of `knowledge/v1`: one table that `carnet plan` prints and the engine executes.
+//! The phases of `knowledge/v1`. It is compiled to the same nodes as a plan that writes its phases
+//! out itself.
 //!
-//! Steps run in the order of the table; the gates of a phase are asked after its steps. Undo runs in
+//! Nodes run in the order of the table; the gates of a phase are asked after its steps. Undo runs in
 //! the reverse order of what was done.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::document::Document;
+use super::compiled::{
+    After, Closed, Node, NodeKind, OnFailure, Part, Phase, PlannedGate, PlannedStep, PlannedUndo,
+};
+use super::knowledge::{self, Knowledge};
+use super::written::WrittenPath;
 use crate::gate::{self, Definition, Rule};
 
 /// The schema versions of snapshots that this process reads.
@@ -89,6 +95,9 @@ impl fmt::Display for PhaseName {
     }
 }
 
+/// What the capabilities of this process are called, before the name of the step.
+const CAPABILITY: &str = "knowledge.";
+
 /// The steps that a phase can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -141,6 +150,34 @@ impl StepName {
         }
     }
 
+    /// All steps.
+    pub const ALL: [Self; 13] = [
+        Self::DescribeSource,
+        Self::DescribeTarget,
+        Self::RaiseFlag,
+        Self::PinSource,
+        Self::ExportSnapshot,
+        Self::PlaceSnapshot,
+        Self::RehashSnapshot,
+        Self::LoadRecords,
+        Self::PlaceArtifacts,
+        Self::ReadBack,
+        Self::Switch,
+        Self::LowerFlag,
+        Self::ArchiveSnapshot,
+    ];
+
+    /// The name of the capability that does it.
+    pub fn capability(self) -> String {
+        format!("{CAPABILITY}{}", self.name())
+    }
+
+    /// The step of this capability.
+    pub fn of_capability(name: &str) -> Option<Self> {
+        let name = name.strip_prefix(CAPABILITY)?;
+        Self::ALL.into_iter().find(|step| step.name() == name)
+    }
+
     /// Whether the step changes anything outside the run's own state.
     pub const fn mutates(self) -> bool {
         match self {
@@ -168,44 +205,70 @@ impl fmt::Display for StepName {
 }
 
 /// One step of a phase, with the words for this plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Step {
-    /// Which step.
-    pub name: StepName,
-    /// What it does, for people.
-    pub does: String,
-    /// What undoes it, for people; `None` for a step that only reads.
-    pub undo: Option<String>,
+struct Step {
+    name: StepName,
+    does: String,
+    undo: Option<String>,
 }
 
-/// One phase of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Phase {
-    /// Which phase.
-    pub name: PhaseName,
-    /// Its steps, in order. May be empty: the plan asks for nothing here.
-    pub steps: Vec<Step>,
-    /// Its gates, asked after the steps. All must pass before the next phase starts.
-    pub gates: Vec<Definition>,
-}
-
-/// The phases of a document, in order.
-pub(super) fn phases(document: &Document) -> Vec<Phase> {
+/// The phases of the process for this knowledge base, in order.
+pub(super) fn phases(knowledge: &Knowledge) -> Vec<Phase> {
     let phase = |name: PhaseName| {
         let (steps, gates) = match name {
-            PhaseName::Prepare => (prepare(document), prepare_gates(document)),
-            PhaseName::Quiesce => (quiesce(document), Vec::new()),
-            PhaseName::Export => (export(document), Vec::new()),
-            PhaseName::Transfer => (transfer(document), Vec::new()),
+            PhaseName::Prepare => (prepare(knowledge), prepare_gates(knowledge)),
+            PhaseName::Quiesce => (quiesce(knowledge), Vec::new()),
+            PhaseName::Export => (export(knowledge), Vec::new()),
+            PhaseName::Transfer => (transfer(knowledge), Vec::new()),
             PhaseName::Verify => (verify(), verify_gates()),
-            PhaseName::Import => (import(document), Vec::new()),
-            PhaseName::Validate => (validate(document), validate_gates(document)),
-            PhaseName::Cutover => (cutover(document), Vec::new()),
-            PhaseName::Decommission => (decommission(document), Vec::new()),
+            PhaseName::Import => (import(knowledge), Vec::new()),
+            PhaseName::Validate => (validate(knowledge), validate_gates(knowledge)),
+            PhaseName::Cutover => (cutover(knowledge), Vec::new()),
+            PhaseName::Decommission => (decommission(knowledge), Vec::new()),
         };
-        Phase { name, steps, gates }
+        phase_of(name, steps, gates)
     };
     PhaseName::ALL.map(phase).into()
+}
+
+/// The phase as nodes in sequence. The point of no return lies behind the first step of the
+/// cutover, or is all of it.
+fn phase_of(name: PhaseName, steps: Vec<Step>, gates: Vec<Definition>) -> Phase {
+    let mut nodes: Vec<Node> = steps.into_iter().map(|step| step.into_node(name)).collect();
+    nodes.extend(gates.into_iter().map(|definition| {
+        let does = definition.rule.demands();
+        let id = definition.gate().id();
+        let kind = NodeKind::Gate(PlannedGate { definition, closed: Closed::Refuse });
+        node(name, id, does, kind)
+    }));
+    if name == PhaseName::Cutover {
+        let does = "from here on nothing is undone by itself".to_owned();
+        let place = nodes.len().min(1);
+        nodes.insert(place, node(name, "commit", does, NodeKind::Commit));
+    }
+    for (place, node) in nodes.iter_mut().enumerate() {
+        let before = place.checked_sub(1);
+        node.after.extend(before.map(|node| After { node, branch: None }));
+    }
+    Phase {
+        name: name.name().to_owned(),
+        does: name.does().to_owned(),
+        part: Part::Forward,
+        on_failure: OnFailure::Undo,
+        nodes,
+    }
+}
+
+fn node(phase: PhaseName, name: &str, does: String, kind: NodeKind) -> Node {
+    Node { name: format!("{phase}/{name}"), does, undo_does: None, after: Vec::new(), kind }
+}
+
+impl Step {
+    fn into_node(self, phase: PhaseName) -> Node {
+        let undo = if self.undo.is_some() { PlannedUndo::Own } else { PlannedUndo::Nothing };
+        let with = Value::Object(serde_json::Map::new());
+        let kind = NodeKind::Step(PlannedStep { capability: self.name.capability(), with, undo });
+        Node { undo_does: self.undo, ..node(phase, self.name.name(), self.does, kind) }
+    }
 }
 
 fn reads(name: StepName, does: impl Into<String>) -> Step {
@@ -216,8 +279,8 @@ fn changes(name: StepName, does: impl Into<String>, undo: impl Into<String>) -> 
     Step { name, does: does.into(), undo: Some(undo.into()) }
 }
 
-fn prepare(document: &Document) -> Vec<Step> {
-    let (source, target) = (&document.source.knowledge.store, &document.target.knowledge.store);
+fn prepare(knowledge: &Knowledge) -> Vec<Step> {
+    let (source, target) = (&knowledge.source.knowledge.store, &knowledge.target.knowledge.store);
     vec![
         reads(StepName::DescribeSource, format!("open {source} and describe its collections")),
         reads(
@@ -227,9 +290,9 @@ fn prepare(document: &Document) -> Vec<Step> {
     ]
 }
 
-fn quiesce(document: &Document) -> Vec<Step> {
+fn quiesce(knowledge: &Knowledge) -> Vec<Step> {
     let mut steps = Vec::new();
-    if let Some(quiesce) = &document.quiesce {
+    if let Some(quiesce) = &knowledge.quiesce {
         let flag = &quiesce.flag;
         let does = format!("make {flag}, which asks writers to pause");
         steps.push(changes(StepName::RaiseFlag, does, format!("remove {flag}")));
@@ -238,9 +301,9 @@ fn quiesce(document: &Document) -> Vec<Step> {
     steps
 }
 
-fn export(document: &Document) -> Vec<Step> {
-    let what = match &document.source.knowledge.artifacts {
-        Some(artifacts) if document.target.knowledge.artifacts.is_some() => {
+fn export(knowledge: &Knowledge) -> Vec<Step> {
+    let what = match &knowledge.source.knowledge.artifacts {
+        Some(artifacts) if knowledge.target.knowledge.artifacts.is_some() => {
             format!("write a snapshot of the records and of the artifacts in {artifacts}")
         }
         Some(_) | None => "write a snapshot of the records".to_owned(),
@@ -248,8 +311,8 @@ fn export(document: &Document) -> Vec<Step> {
     vec![changes(StepName::ExportSnapshot, what, "remove the snapshot")]
 }
 
-fn transfer(document: &Document) -> Vec<Step> {
-    let place = match &document.transfer {
+fn transfer(knowledge: &Knowledge) -> Vec<Step> {
+    let place = match &knowledge.transfer {
         Some(transfer) => format!("copy the snapshot to {}", transfer.inbox),
         None => "copy the snapshot to the run's own inbox".to_owned(),
     };
@@ -260,17 +323,17 @@ fn verify() -> Vec<Step> {
     vec![reads(StepName::RehashSnapshot, "hash every file of the snapshot that arrived")]
 }
 
-fn import(document: &Document) -> Vec<Step> {
-    let target = &document.target.knowledge;
+fn import(knowledge: &Knowledge) -> Vec<Step> {
+    let target = &knowledge.target.knowledge;
     let index = match &target.index {
         Some(index) if index.kind != "flat" => format!(", then build the index {}", index.kind),
         Some(_) | None => String::new(),
     };
-    let mode = document.import.mode.name();
+    let mode = knowledge.import.mode.name();
     let load = format!("load the records into {} ({mode}){index}", target.store);
     let undo = "put the target back as it was, or name what cannot be put back";
     let mut steps = vec![changes(StepName::LoadRecords, load, undo)];
-    if let Some(artifacts) = artifacts(document) {
+    if let Some(artifacts) = artifacts(knowledge) {
         let does = format!("copy the artifacts into {artifacts}");
         let undo = "remove the copied artifacts and put back those that were replaced";
         steps.push(changes(StepName::PlaceArtifacts, does, undo));
@@ -278,19 +341,19 @@ fn import(document: &Document) -> Vec<Step> {
     steps
 }
 
-fn validate(document: &Document) -> Vec<Step> {
-    let target = &document.target.knowledge.store;
+fn validate(knowledge: &Knowledge) -> Vec<Step> {
+    let target = &knowledge.target.knowledge.store;
     vec![reads(StepName::ReadBack, format!("read every record back from {target}"))]
 }
 
-fn cutover(document: &Document) -> Vec<Step> {
+fn cutover(knowledge: &Knowledge) -> Vec<Step> {
     let mut steps = Vec::new();
-    if let Some(cutover) = &document.cutover {
+    if let Some(cutover) = &knowledge.cutover {
         let (file, key) = (&cutover.switch.env_file, &cutover.switch.key);
         let does = format!("set {key} in {file} to {}", cutover.switch.value);
         steps.push(changes(StepName::Switch, does, format!("restore {file}")));
     }
-    if let Some(quiesce) = &document.quiesce {
+    if let Some(quiesce) = &knowledge.quiesce {
         let flag = &quiesce.flag;
         let does = format!("remove {flag}, so that writers go on");
         steps.push(changes(StepName::LowerFlag, does, format!("make {flag} again")));
@@ -298,23 +361,23 @@ fn cutover(document: &Document) -> Vec<Step> {
     steps
 }
 
-fn decommission(document: &Document) -> Vec<Step> {
-    let Some(decommission) = &document.decommission else { return Vec::new() };
+fn decommission(knowledge: &Knowledge) -> Vec<Step> {
+    let Some(decommission) = &knowledge.decommission else { return Vec::new() };
     let does = format!("keep the snapshot in {}, read-only", decommission.archive);
     vec![changes(StepName::ArchiveSnapshot, does, "remove the archived snapshot")]
 }
 
 /// The target's folder for artifacts, if they travel.
-fn artifacts(document: &Document) -> Option<&super::written::WrittenPath> {
-    let (source, target) = (&document.source.knowledge, &document.target.knowledge);
+fn artifacts(knowledge: &Knowledge) -> Option<&WrittenPath> {
+    let (source, target) = (&knowledge.source.knowledge, &knowledge.target.knowledge);
     source.artifacts.as_ref().and(target.artifacts.as_ref())
 }
 
-fn prepare_gates(document: &Document) -> Vec<Definition> {
+fn prepare_gates(knowledge: &Knowledge) -> Vec<Definition> {
     let sides = BTreeSet::from([gate::contract::Side::Source]);
     vec![
         Definition::new(Rule::Contract(gate::contract::Rule { sides })),
-        Definition::new(Rule::Losses(gate::losses::Rule { waived: document.accept_loss.clone() })),
+        Definition::new(Rule::Losses(gate::losses::Rule { waived: knowledge.accept_loss.clone() })),
     ]
 }
 
@@ -326,11 +389,11 @@ fn verify_gates() -> Vec<Definition> {
     ]
 }
 
-fn validate_gates(document: &Document) -> Vec<Definition> {
+fn validate_gates(knowledge: &Knowledge) -> Vec<Definition> {
     use gate::contract::Side;
-    let mode = document.import.mode;
+    let mode = knowledge.import.mode;
     let sides = BTreeSet::from([Side::Source, Side::Snapshot, Side::Target]);
-    let super::document::Validate { queries, k, tolerance } = document.validate;
+    let knowledge::Validate { queries, k, tolerance } = knowledge.validate;
     let mut rules = vec![
         Rule::Dimensions(gate::dimensions::Rule {}),
         Rule::Contract(gate::contract::Rule { sides }),
@@ -338,7 +401,7 @@ fn validate_gates(document: &Document) -> Vec<Definition> {
         Rule::ContentRoot(gate::content_root::Rule { mode }),
         Rule::QueryParity(gate::query_parity::Rule { queries, k, tolerance }),
     ];
-    if artifacts(document).is_some() {
+    if artifacts(knowledge).is_some() {
         rules.push(Rule::ArtifactChecksums(gate::artifact_checksums::Rule {}));
     }
     rules.into_iter().map(Definition::new).collect()

@@ -1,0 +1,37 @@
+//! What a gate demands, in words for people.
+
+use super::definition::Rule;
+
+impl Rule {
+    /// What is demanded, in one line.
+    pub fn demands(&self) -> String {
+        match self {
+            Self::SchemaVersion(_) => {
+                "the snapshot has a schema version that this build reads".to_owned()
+            }
+            Self::Dimensions(_) => "vectors have one length on both sides".to_owned(),
+            Self::Contract(_) => {
+                "metric, normalisation and model are declared and equal".to_owned()
+            }
+            Self::Losses(rule) if rule.waived.is_empty() => {
+                "the target can hold everything".to_owned()
+            }
+            Self::Losses(rule) => {
+                let waived: Vec<_> = rule.waived.iter().map(ToString::to_string).collect();
+                format!("the target can hold everything but {}", waived.join(", "))
+            }
+            Self::Checksums(_) => {
+                "each file is as its checksum says, none is missing or added".to_owned()
+            }
+            Self::Count(_) => "as many records as there must be".to_owned(),
+            Self::ContentRoot(_) => {
+                "every record read back is, bit for bit, that of the source".to_owned()
+            }
+            Self::QueryParity(rule) => format!(
+                "{} searches find the same {} records in the same order on both sides",
+                rule.queries, rule.k
+            ),
+            Self::ArtifactChecksums(_) => "each artifact is the same file on both sides".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! From the tree to the document: every key, with its defaults.
+
+mod knowledge;
+
+use carnet_ledger::{Family, families_missing};
+
+use super::diagnostic::{Diagnostic, Span};
+use super::document::{Document, Evidence, EvidenceProfile, Format, Governance, HashProfile, Work};
+use super::keys;
+use super::knowledge::Process;
+use super::reader::{Fields, Reader};
+use super::written::{Label, Written};
+use super::yaml::{Entry, Node, Value};
+use crate::code::Code;
+
+/// Reads the document. Absent, or made of defaults where a value was refused, if the reader has
+/// findings: a caller uses it only without.
+pub(super) fn document(reader: &mut Reader, root: &Node, first: Span) -> Option<Document> {
+    let fields = reader.fields(root, "the plan", first, keys::DOCUMENT)?;
+    let carnet = fields.get("carnet").and_then(|at| reader.word(at, &[("v1", Format::V1)]));
+    let migration = fields.get("migration").and_then(|at| reader.written(at));
+    let owner: Option<Label> = fields.get("owner").and_then(|at| reader.written(at));
+    let governance = fields.get("governance").and_then(|at| governance(reader, at));
+    let evidence = evidence(reader, fields.get("evidence"), owner.as_ref());
+    let work = knowledge::knowledge(reader, &fields).map(|it| Work::Knowledge(Box::new(it)));
+    Some(Document {
+        carnet: carnet?,
+        migration: migration?,
+        owner: owner?,
+        governance,
+        evidence: evidence?,
+        work: work?,
+    })
+}
+
+fn mapping<'a>(
+    reader: &mut Reader,
+    at: &'a Entry,
+    what: &str,
+    keys: &[keys::Key],
+) -> Option<Fields<'a>> {
+    reader.fields(&at.node, what, at.key_span, keys)
+}
+
+/// A mapping of which one text key is all there is.
+fn required<T: Written>(
+    reader: &mut Reader,
+    at: &Entry,
+    what: &str,
+    keys: &[keys::Key],
+    key: &str,
+) -> Option<T> {
+    let fields = mapping(reader, at, what, keys)?;
+    fields.get(key).and_then(|at| reader.written(at))
+}
+
+fn governance(reader: &mut Reader, at: &Entry) -> Option<Governance> {
+    let fields = mapping(reader, at, "`governance`", keys::GOVERNANCE)?;
+    Some(Governance {
+        jurisdiction: fields.get("jurisdiction").and_then(|at| reader.written(at)),
+        classification: fields.get("classification").and_then(|at| reader.written(at)),
+        retention: fields.get("retention").and_then(|at| reader.written(at)),
+    })
+}
+
+fn evidence(reader: &mut Reader, at: Option<&Entry>, owner: Option<&Label>) -> Option<Evidence> {
+    let fields = at.and_then(|at| mapping(reader, at, "`evidence`", keys::EVIDENCE));
+    let get = |key| fields.as_ref().and_then(|fields| fields.get(key));
+    let hashes =
+        [("ecs-hash-v1", HashProfile::EcsHashV1), ("rfc8785-sha256-v1", HashProfile::Rfc8785)];
+    let profile = get("profile").and_then(|at| evidence_profile(reader, at));
+    let hash_profile = get("hash_profile").and_then(|at| reader.word(at, &hashes));
+    let tenant = get("tenant").and_then(|at| reader.written(at));
+    Some(Evidence {
+        profile: profile.unwrap_or_default(),
+        tenant: tenant.or_else(|| owner.cloned())?,
+        hash_profile: hash_profile.unwrap_or_default(),
+        signer: get("signer").and_then(|at| reader.written(at)),
+        create_signer: get("create_signer").and_then(|at| reader.yes_or_no(at)).unwrap_or_default(),
+    })
+}
+
+/// A profile that no process of this build can meet is refused with what would be missing.
+fn evidence_profile(reader: &mut Reader, at: &Entry) -> Option<EvidenceProfile> {
+    let demanding = carnet_ledger::EvidenceProfile::RegulatedMl;
+    if !matches!(&at.node.value, Value::Text(text) if text == demanding.name()) {
+        let profiles = [
+            ("ecs-evidence-baseline", EvidenceProfile::Baseline),
+            ("ecs-evidence-admissible", EvidenceProfile::Admissible),
+            ("ecs-evidence-ncp", EvidenceProfile::Ncp),
+        ];
+        return reader.word(at, &profiles);
+    }
+    let written = Process::KnowledgeV1.families().iter().copied().collect();
+    let missing = families_missing(demanding, &written).into_iter().map(Family::name);
+    let missing = missing.collect::<Vec<_>>().join(" and ");
+    reader.push(Diagnostic::error(
+        Code::PLAN_UNSUPPORTED,
+        at.node.span,
+        format!("{demanding} asks for evidence of {missing}, which knowledge/v1 does not write"),
+        "write ecs-evidence-admissible or ecs-evidence-ncp",
+    ));
+    None
+}
