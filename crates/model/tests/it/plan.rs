@@ -1,7 +1,9 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use carnet_model::plan::{Diagnostic, Phase, PhaseName, Plan, PlannedUndo, Severity, StepName};
+use carnet_model::plan::{
+    Diagnostic, Node, Phase, PhaseName, Plan, PlannedUndo, Severity, StepName,
+};
 use proptest::prelude::*;
 
 use crate::metadata::python;
