@@ -44,7 +44,10 @@ impl EngineError {
             Self::Refused(refused) => match refused {
                 Refused::PlanChanged { .. }
                 | Refused::DoneUnderAnother { .. }
+                | Refused::AmendsBegun { .. }
                 | Refused::OtherLog { .. } => Code::PLAN_CHANGED,
+                Refused::NotApproved { .. } => Code::APPROVAL_INVALID,
+                Refused::NotDue { .. } => Code::RUN_NOT_DUE,
                 Refused::NoRun => Code::RUN_NOT_FOUND,
                 Refused::Done | Refused::NothingToRollBack => Code::RUN_NOT_REVERSIBLE,
                 Refused::Unsettled => Code::RUN_UNKNOWN,
@@ -78,6 +81,17 @@ impl EngineError {
             ),
             Self::Refused(Refused::Unsettled) => {
                 Some("run the plan once more: it looks whether the step happened".to_owned())
+            }
+            Self::Refused(Refused::AmendsBegun { .. }) => Some(
+                "leave every phase that has begun as it is, and put what is to change into the \
+                 phases behind it"
+                    .to_owned(),
+            ),
+            Self::Refused(Refused::NotApproved { .. }) => {
+                Some("look at the plan and its gates as they are now, and approve again".to_owned())
+            }
+            Self::Refused(Refused::NotDue { .. }) => {
+                Some("run the plan again when it is due".to_owned())
             }
             Self::Refused(
                 Refused::Done | Refused::NoRun | Refused::NothingToRollBack | Refused::Illegal(_),

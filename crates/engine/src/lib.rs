@@ -20,10 +20,11 @@ pub use evidence::{EvidenceError, EvidenceRequest, ExportedEvidence, Receipt};
 pub use fault::Faults;
 pub use journal::{Journal, JournalError, LogEnd, LogMade, LogProfile, LogReader, TreeDamage};
 pub use process::{
-    Command, Direction, Ending, Fact, FactError, GateState, GateStatus, GateVerdict, Illegal, Next,
-    Node, NodeState, NotAProcess, PartState, PartStatus, Phase, PhaseState, PhaseStatus, Process,
-    Refused, Repeat, RunState, State, Status, StepResult, StepState, StepStatus, Stop, Undo,
-    Written, apply, decide, next, read_fact, write_fact,
+    AMENDMENT, After, Approval, ByHand, Closed, Command, Direction, Due, Ending, Fact, FactError,
+    GateState, GateStatus, GateVerdict, Illegal, Next, Node, NodeKind, NodeState, NotAProcess,
+    OnFailure, Part, PartState, PartStatus, Phase, PhaseState, PhaseStatus, Place, Process,
+    Refused, Repeat, RunState, Start, State, Status, StepResult, StepState, StepStatus, Stop,
+    TimerState, Undo, Written, apply, check, decide, next, read_fact, ready, write_fact,
 };
 pub use refusal::refusal_class;
 pub use run::{

@@ -267,6 +267,11 @@ impl EventType {
             | Self::ProcessStart
             | Self::ProcessResume
             | Self::ProcessPhase
+            | Self::ProcessAmend
+            | Self::ProcessChoice
+            | Self::ProcessTimer
+            | Self::ProcessMessage
+            | Self::ProcessCommit
             | Self::ProcessIntent
             | Self::ProcessOutcome
             | Self::ProcessIncident
@@ -302,6 +307,11 @@ impl EventType {
             | Self::ProcessStart
             | Self::ProcessResume
             | Self::ProcessPhase
+            | Self::ProcessAmend
+            | Self::ProcessChoice
+            | Self::ProcessTimer
+            | Self::ProcessMessage
+            | Self::ProcessCommit
             | Self::ProcessIntent
             | Self::ProcessOutcome
             | Self::ProcessIncident

@@ -65,6 +65,16 @@ named! {
         ProcessResume = "process.resume",
         /// A phase was entered or left.
         ProcessPhase = "process.phase",
+        /// A run goes on under another plan.
+        ProcessAmend = "process.amend",
+        /// A branch was taken.
+        ProcessChoice = "process.choice",
+        /// A timer was set, or is over.
+        ProcessTimer = "process.timer",
+        /// Word came from outside.
+        ProcessMessage = "process.message",
+        /// The point of no automatic return was passed.
+        ProcessCommit = "process.commit",
         /// A step is about to change something.
         ProcessIntent = "process.intent",
         /// How a step ended: applied, not applied or unknown.

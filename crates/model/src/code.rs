@@ -209,6 +209,12 @@ codes! {
     RUN_NOT_REVERSIBLE = "run.not_reversible", Refused;
     /// The outcome of a step is not known.
     RUN_UNKNOWN = "run.unknown", Waits;
+    /// A timer of the run is not due yet.
+    RUN_NOT_DUE = "run.not_due", Waits;
+    /// An approval does not count: for another plan, by nobody who may, or expired.
+    APPROVAL_INVALID = "approval.invalid", Refused;
+    /// An approval was taken back by who gave it.
+    APPROVAL_WITHDRAWN = "approval.withdrawn", Waits;
     /// The key that is to sign was replaced by another one.
     KEY_RETIRED = "key.retired", Refused;
     /// There is no key file at this place.

@@ -70,6 +70,7 @@ pub(super) fn with_engine(
         folder: file.folder(),
         stores: &stores,
         outside: &carnet_connect::NoOutside,
+        patience: std::time::Duration::from_mins(1),
         workers: setting.global.workers(),
         progress: progress.as_ref(),
         dry_run,

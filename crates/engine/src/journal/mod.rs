@@ -285,6 +285,12 @@ impl Journal {
     }
 }
 
+/// Reads the objects of a state directory, for whoever folds its events.
+pub(crate) fn journal_objects(dir: &Path) -> impl Fn(Digest) -> Option<Vec<u8>> + use<> {
+    let objects = Objects::new(dir);
+    move |digest| objects.get(digest).ok()
+}
+
 fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -201,17 +201,17 @@ impl<'d> Beside<'d> {
     /// The tree, unless there is more beside the events than they account for.
     fn finish(self) -> Result<Tree, JournalError> {
         let events = self.tree.size();
-        let mut tiles = Tree::full_tiles(events);
-        for tile in self.tree.open_above() {
-            tiles += 1;
+        let open: Vec<Tile> = self.tree.open_above().collect();
+        let most = Tree::full_tiles(events) + open.len() as u64;
+        if self.next.is_some() || self.database.tiles()? > most {
+            return Err(JournalError::Tree(TreeDamage::Truncated { events }));
+        }
+        for tile in open {
             // A log that was never written by a build that stores them has none.
             let stored = self.database.tile(tile.level, tile.index)?;
             if stored.is_some_and(|stored| stored != tile.hashes) {
                 return Err(damaged(&tile));
             }
-        }
-        if self.next.is_some() || self.database.tiles()? > tiles {
-            return Err(JournalError::Tree(TreeDamage::Truncated { events }));
         }
         Ok(self.tree)
     }

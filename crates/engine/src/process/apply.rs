@@ -1,500 +1,308 @@
 //! The one function that changes the state of a run, for live events and after a crash alike.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use carnet_ledger::{EventTime, Object};
 
-use super::definition::{Node, Undo};
-use super::fact::{Fact, StepResult};
+use super::definition::{NodeKind, Part, Place, Undo};
+use super::fact::{Approval, ByHand, Fact, StepResult};
+use super::legal::{Illegal, check};
+use super::standing::{has_begun, has_led_to_change};
 use super::state::{
-    Direction, Ending, GateState, GateStatus, NodeState, PartState, PartStatus, PhaseState,
-    PhaseStatus, RunState, State, Status, StepState, StepStatus,
+    Direction, Ending, GateState, GateStatus, NodeState, PartState, PartStatus, PhaseStatus,
+    RunState, State, Status, StepState, StepStatus, TimerState,
 };
-
-/// A fact that cannot follow on the state: a defect, or a log that somebody else wrote.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Illegal {
-    /// There is no run that the fact could belong to.
-    #[error("{fact} without a run")]
-    NoRun {
-        /// The fact.
-        fact: &'static str,
-    },
-    /// The run has no such phase, gate or step.
-    #[error("{fact} of {name:?}, which the run does not have")]
-    Unknown {
-        /// The fact.
-        fact: &'static str,
-        /// What it names.
-        name: String,
-    },
-    /// The fact does not fit what came before.
-    #[error("{fact} of {subject:?} does not follow on {state}")]
-    NotNow {
-        /// The fact.
-        fact: &'static str,
-        /// What it is about.
-        subject: String,
-        /// What came before.
-        state: String,
-    },
-}
 
 /// Applies one fact. After an error the state is as it was.
 pub fn apply(state: &mut State, fact: &Fact, at: EventTime) -> Result<(), Illegal> {
-    if let Fact::Started { run, plan, dry_run, process } = fact {
-        if let Some(held) = &state.run {
-            match held.status {
-                Status::Ended(_) => {}
-                Status::Running(_) | Status::Waiting(_) => {
-                    return Err(not_now(fact, run, &held.status));
-                }
-            }
-        }
+    check(state, fact)?;
+    if let Fact::Started { run, plan, dry_run, initiator, process } = fact {
+        let process = Arc::clone(process);
+        let begun = RunState::new(run.clone(), *plan, *dry_run, initiator.clone(), process, at);
+        state.run = Some(begun);
         state.runs += 1;
-        state.run = Some(begin(run, *plan, *dry_run, process, at));
-        return Ok(());
+    } else if let Some(run) = &mut state.run {
+        change(run, fact, at);
     }
-    let run = state.run.as_mut().ok_or(Illegal::NoRun { fact: fact.name() })?;
+    Ok(())
+}
+
+/// What a fact that is legal changes.
+fn change(run: &mut RunState, fact: &Fact, at: EventTime) {
     match fact {
-        Fact::Started { .. } => Ok(()),
-        Fact::Resumed => resume(run, fact),
-        Fact::Entered { phase } => enter(run, fact, phase, at),
-        Fact::Left { phase } => leave(run, fact, phase, at),
+        Fact::Started { .. } => {}
+        Fact::Resumed => resume(run),
+        Fact::Amended { plan, process } => {
+            run.plan = *plan;
+            run.amendments += 1;
+            run.take_on(Arc::clone(process));
+        }
+        Fact::Entered { phase } => with_phase(run, phase, |phase| {
+            (phase.status, phase.entered, phase.left) = (PhaseStatus::Active, Some(at), None);
+        }),
+        Fact::Left { phase } => with_phase(run, phase, |phase| {
+            (phase.status, phase.left) = (PhaseStatus::Done, Some(at));
+        }),
         Fact::Judged { gate, verdict } => {
-            active(run, fact, gate)?;
-            let held = gate_mut(run, fact, gate)?;
             let status = if verdict.opens { GateStatus::Open } else { GateStatus::Closed };
-            *held = GateState { status, last: Some(verdict.clone()) };
-            Ok(())
+            set(run, gate, NodeState::Gate(GateState { status, last: Some(verdict.clone()) }));
         }
-        Fact::Intent { step, inputs, .. } => intent(run, fact, step, inputs),
-        Fact::Part { step, part, status, facts } => {
-            record_part(run, fact, step, part, *status, facts)
+        Fact::Chosen { choice, branch, .. } => {
+            set(run, choice, NodeState::Choice(Some(branch.clone())));
         }
-        Fact::Outcome { step, result, facts, .. } => outcome(run, fact, step, *result, facts),
+        Fact::TimerSet { timer, due } => {
+            set(run, timer, NodeState::Timer(TimerState::Set { due: *due }));
+        }
+        Fact::TimerOver { timer } => set(run, timer, NodeState::Timer(TimerState::Over)),
+        Fact::Received { message, .. } => set(run, message, NodeState::Message(true)),
+        Fact::Committed { node } => {
+            set(run, node, NodeState::Commit(true));
+            run.committed = true;
+        }
+        Fact::Approved(approval) => approve(run, approval),
+        Fact::Withdrawn { subject, approver, .. } => {
+            run.approvals.retain(|it| it.subject != *subject || it.approver != *approver);
+        }
+        Fact::Intent { step, inputs, .. } => intent(run, step, inputs),
+        Fact::Part { step, part, status, facts } => record_part(run, step, part, *status, facts),
+        Fact::Outcome { step, result, facts, .. } => outcome(run, step, *result, facts),
         Fact::Stopped { ending, stop } => {
-            forward(run, fact, &stop.subject)?;
-            run.status = Status::Running(Direction::Undo(*ending));
             run.stop = Some(stop.clone());
-            Ok(())
+            turn_back(run, Direction::Undo(*ending));
         }
-        Fact::Incident { stop } => match run.status {
-            Status::Running(direction) => {
+        Fact::Incident { stop } => {
+            if let Status::Running(direction) = run.status {
                 run.status = Status::Waiting(direction);
-                run.waits_for = Some(stop.clone());
-                Ok(())
             }
-            Status::Waiting(_) | Status::Ended(_) => Err(not_now(fact, &stop.subject, &run.status)),
-        },
-        Fact::UndoIntent { step } => undo_intent(run, fact, step),
-        Fact::UndoOutcome { step, done, left_behind, .. } => {
-            undo_outcome(run, fact, step, *done, left_behind)
+            run.incidents.retain(|held| held.subject != stop.subject);
+            run.incidents.push(stop.clone());
         }
-        Fact::RollbackStarted => rollback(run, fact),
-        Fact::Ended { ending } => end(run, fact, *ending, at),
+        Fact::Retried { subject } => go_on_without(run, subject),
+        Fact::Settled { step, by_hand, reason, .. } => settle(run, step, *by_hand, reason),
+        Fact::UndoIntent { step } => with_step(run, step, |step| step.status = StepStatus::Undoing),
+        Fact::UndoOutcome { step, done, left_behind, .. } => {
+            let status = if *done { StepStatus::Undone } else { StepStatus::UndoFailed };
+            with_step(run, step, |step| step.status = status);
+            if *done {
+                run.undo.pop();
+                run.left_behind.extend(left_behind.iter().cloned());
+            }
+        }
+        Fact::RollbackStarted => {
+            run.incidents.clear();
+            run.ended = None;
+            turn_back(run, Direction::Rollback);
+        }
+        Fact::Ended { ending } => {
+            run.status = Status::Ended(*ending);
+            run.ended = Some(at);
+        }
     }
 }
 
-fn begin(
-    id: &str,
-    plan: carnet_ledger::Digest,
-    dry_run: bool,
-    process: &super::definition::Process,
-    at: EventTime,
-) -> RunState {
-    let phase = PhaseState { status: PhaseStatus::NotStarted, entered: None, left: None };
-    let nodes = process.nodes().map(|(_, node)| match node {
-        Node::Gate { .. } => NodeState::Gate(GateState { status: GateStatus::NotRun, last: None }),
-        Node::Step { .. } => NodeState::Step(StepState {
-            status: StepStatus::NotStarted,
-            inputs: Object::new(),
-            facts: Object::new(),
-            parts: BTreeMap::new(),
-        }),
-    });
-    RunState {
-        id: id.to_owned(),
-        plan,
-        dry_run,
-        phases: vec![phase; process.phases.len()],
-        nodes: nodes.collect(),
-        process: process.clone(),
-        status: Status::Running(Direction::Forward),
-        undo: Vec::new(),
-        committed: false,
-        stop: None,
-        waits_for: None,
-        left_behind: Vec::new(),
-        resumes: 0,
-        started: at,
-        ended: None,
+fn set(run: &mut RunState, node: &str, state: NodeState) {
+    let place = run.node(node).map(|(place, _)| place);
+    if let Some(held) = place.and_then(|place| run.at_mut(place)) {
+        *held = state;
+    }
+}
+
+fn with_phase(run: &mut RunState, name: &str, change: impl FnOnce(&mut super::state::PhaseState)) {
+    let index = run.phase_index(name);
+    if let Some(phase) = index.and_then(|index| run.phases.get_mut(index)) {
+        change(phase);
+    }
+}
+
+fn with_step(run: &mut RunState, name: &str, change: impl FnOnce(&mut StepState)) {
+    let place = run.node(name).map(|(place, _)| place);
+    if let Some(NodeState::Step(step)) = place.and_then(|place| run.at_mut(place)) {
+        change(step);
     }
 }
 
 /// A verdict from before the crash says nothing about the world of now: what only looks is done
 /// again in the phase that is active, and, where the point of no return is next, in the phase that
-/// led to it.
-fn resume(run: &mut RunState, fact: &Fact) -> Result<(), Illegal> {
-    match run.status {
-        Status::Running(direction) | Status::Waiting(direction) => {
-            run.status = Status::Running(direction);
-        }
-        Status::Ended(_) => return Err(not_now(fact, &run.id, &run.status)),
+/// led to it. What has led to a change stays as it was seen: the change may be what it would see.
+fn resume(run: &mut RunState) {
+    if let Status::Running(direction) | Status::Waiting(direction) = run.status {
+        run.status = Status::Running(direction);
     }
-    run.waits_for = None;
+    run.incidents.clear();
     run.resumes += 1;
-    if run.status != Status::Running(Direction::Forward) {
-        return Ok(());
-    }
-    let open = run.phases.iter().position(|phase| phase.status != PhaseStatus::Done);
-    let Some(open) = open else { return Ok(()) };
+    let part = run.part();
+    let Some(open) = run.open_phase(part).filter(|_| run.is_under_way(part)) else { return };
     look_again(run, open);
     let before = open.checked_sub(1).filter(|_| commits_next(run, open));
     if let Some(before) = before {
         look_again(run, before);
         if let Some(phase) = run.phases.get_mut(before) {
-            phase.status = PhaseStatus::Active;
-            phase.left = None;
+            (phase.status, phase.left) = (PhaseStatus::Active, None);
         }
         if let Some(phase) = run.phases.get_mut(open) {
             phase.status = PhaseStatus::NotStarted;
         }
     }
-    Ok(())
 }
 
 /// Whether the phase holds the point of no return and none of its steps has begun.
-fn commits_next(run: &RunState, phase: usize) -> bool {
-    let commits = run.process.phases.get(phase).is_some_and(|phase| phase.commits);
-    let mut nodes = run.process.nodes().zip(&run.nodes).filter(|((owner, _), _)| *owner == phase);
-    commits
-        && nodes.all(|(_, node)| match node {
-            NodeState::Gate(_) => true,
-            NodeState::Step(step) => {
-                matches!(step.status, StepStatus::NotStarted | StepStatus::NotApplied)
-            }
-        })
+fn commits_next(run: &RunState, index: usize) -> bool {
+    let (Some(phase), Some(state)) = (run.process.phases.get(index), run.phases.get(index)) else {
+        return false;
+    };
+    let mut nodes = phase.nodes.iter().zip(&state.nodes);
+    let commits = phase.nodes.iter().any(|node| node.kind == NodeKind::Commit);
+    commits && !run.committed && !nodes.any(|(node, state)| has_begun(&node.kind, state))
 }
 
-fn look_again(run: &mut RunState, phase: usize) {
-    let owned: Vec<bool> = run.process.nodes().map(|(owner, _)| owner == phase).collect();
-    let reads: Vec<bool> =
-        (0..owned.len()).map(|index| run.undo_of(index) == Undo::Nothing).collect();
-    for ((node, owned), reads) in run.nodes.iter_mut().zip(owned).zip(reads) {
+fn look_again(run: &mut RunState, index: usize) {
+    let (Some(phase), Some(state)) = (run.process.phases.get(index), run.phases.get(index)) else {
+        return;
+    };
+    let reads = |node: usize| run.undo_of(Place { phase: index, node }) == Undo::Nothing;
+    let again: Vec<bool> = (0..phase.nodes.len())
+        .map(|node| reads(node) && !has_led_to_change(phase, state, node))
+        .collect();
+    let nodes = run.phases.get_mut(index).map(|phase| phase.nodes.iter_mut());
+    for (node, _) in nodes.into_iter().flatten().zip(again).filter(|(_, again)| *again) {
         match node {
-            NodeState::Gate(gate) if owned => gate.status = GateStatus::NotRun,
-            NodeState::Step(step) if owned && reads && step.status == StepStatus::Applied => {
+            NodeState::Gate(gate) => gate.status = GateStatus::NotRun,
+            NodeState::Step(step) if step.status == StepStatus::Applied => {
                 step.status = StepStatus::NotStarted;
             }
-            NodeState::Gate(_) | NodeState::Step(_) => {}
+            // What was chosen, waited for and heard stays so.
+            NodeState::Step(_)
+            | NodeState::Choice(_)
+            | NodeState::Timer(_)
+            | NodeState::Message(_)
+            | NodeState::Commit(_) => {}
         }
     }
 }
 
-fn enter(run: &mut RunState, fact: &Fact, phase: &str, at: EventTime) -> Result<(), Illegal> {
-    forward(run, fact, phase)?;
-    let index = phase_index(run, fact, phase)?;
-    let before = run.phases.iter().take(index).all(|phase| phase.status == PhaseStatus::Done);
-    let held = run.phases.get_mut(index).filter(|held| held.status == PhaseStatus::NotStarted);
-    match held {
-        Some(held) if before => {
-            *held = PhaseState { status: PhaseStatus::Active, entered: Some(at), left: None };
-            Ok(())
-        }
-        Some(_) | None => Err(not_now(fact, phase, &run.status)),
-    }
+/// One approval of a subject from each person: the last.
+fn approve(run: &mut RunState, approval: &Approval) {
+    run.approvals.retain(|it| it.subject != approval.subject || it.approver != approval.approver);
+    run.approvals.push(approval.clone());
 }
 
-fn leave(run: &mut RunState, fact: &Fact, phase: &str, at: EventTime) -> Result<(), Illegal> {
-    forward(run, fact, phase)?;
-    let index = phase_index(run, fact, phase)?;
-    let all = run.process.nodes().zip(&run.nodes);
-    let finished = all.filter(|((owner, _), _)| *owner == index).all(|(_, node)| finished(node));
-    let commits = run.process.phases.get(index).is_some_and(|phase| phase.commits);
-    let held = run.phases.get_mut(index).filter(|held| held.status == PhaseStatus::Active);
-    match held {
-        Some(held) if finished => {
-            held.status = PhaseStatus::Done;
-            held.left = Some(at);
-            run.committed |= commits;
-            Ok(())
-        }
-        Some(_) | None => Err(not_now(fact, phase, &run.status)),
-    }
-}
-
-fn intent(run: &mut RunState, fact: &Fact, step: &str, inputs: &Object) -> Result<(), Illegal> {
-    active(run, fact, step)?;
-    let (index, held) = step_mut(run, fact, step)?;
-    match held.status {
-        StepStatus::NotStarted | StepStatus::NotApplied => {
-            held.status = StepStatus::Scheduled;
-            held.inputs = inputs.clone();
-        }
-        StepStatus::Scheduled
-        | StepStatus::Applied
-        | StepStatus::Unknown
-        | StepStatus::Withheld
-        | StepStatus::Undoing
-        | StepStatus::Undone
-        | StepStatus::UndoFailed => return Err(not_now(fact, step, &held.status)),
-    }
-    // The list is in the order of beginning, which is that of completion: steps run one at a time.
-    if run.undo_of(index) != Undo::Nothing && !run.undo.contains(&index) {
-        run.undo.push(index);
-    }
-    Ok(())
-}
-
-/// Whether a part of this step's work may be recorded now.
-pub(crate) fn check_part(run: &RunState, step: &str) -> Result<(), Illegal> {
-    let fact = "part";
-    let held = run.step(step).ok_or_else(|| Illegal::Unknown { fact, name: step.to_owned() })?;
-    let going = run.status == Status::Running(Direction::Forward);
-    if going && held.status == StepStatus::Scheduled {
-        return Ok(());
-    }
-    let state = format!("{:?}", held.status).to_lowercase();
-    Err(Illegal::NotNow { fact, subject: step.to_owned(), state })
-}
-
-fn record_part(
-    run: &mut RunState,
-    fact: &Fact,
-    step: &str,
-    part: &str,
-    status: PartStatus,
-    facts: &Object,
-) -> Result<(), Illegal> {
-    check_part(run, step)?;
-    let (_, held) = step_mut(run, fact, step)?;
-    let entry = held.parts.entry(part.to_owned());
-    let entry = entry.or_insert_with(|| PartState { status, facts: Object::new() });
-    entry.status = status;
-    entry.facts.extend(facts.clone());
-    Ok(())
-}
-
-fn outcome(
-    run: &mut RunState,
-    fact: &Fact,
-    step: &str,
-    result: StepResult,
-    facts: &Object,
-) -> Result<(), Illegal> {
-    forward(run, fact, step)?;
-    let dry_run = run.dry_run;
-    let (index, held) = step_mut(run, fact, step)?;
-    let status = match (held.status, result) {
-        (StepStatus::Scheduled | StepStatus::Unknown, StepResult::Applied) => StepStatus::Applied,
-        (StepStatus::Scheduled | StepStatus::Unknown, StepResult::NotApplied) => {
-            StepStatus::NotApplied
-        }
-        (StepStatus::Scheduled | StepStatus::Unknown, StepResult::Unknown) => StepStatus::Unknown,
-        (StepStatus::NotStarted, StepResult::Withheld) if dry_run => StepStatus::Withheld,
-        (
-            StepStatus::NotStarted
-            | StepStatus::Scheduled
-            | StepStatus::Applied
-            | StepStatus::NotApplied
-            | StepStatus::Unknown
-            | StepStatus::Withheld
-            | StepStatus::Undoing
-            | StepStatus::Undone
-            | StepStatus::UndoFailed,
-            StepResult::Applied
-            | StepResult::NotApplied
-            | StepResult::Unknown
-            | StepResult::Withheld,
-        ) => return Err(not_now(fact, step, &held.status)),
-    };
-    held.status = status;
-    held.facts = facts.clone();
-    let owner = run.process.nodes().nth(index).map(|(phase, _)| phase);
-    let commits = owner.and_then(|phase| run.process.phases.get(phase)).is_some_and(|p| p.commits);
-    run.committed |= commits && result == StepResult::Applied;
-    Ok(())
-}
-
-fn undo_intent(run: &mut RunState, fact: &Fact, step: &str) -> Result<(), Illegal> {
-    backward(run, fact, step)?;
-    let newest = run.undo.last().copied();
-    let (index, held) = step_mut(run, fact, step)?;
-    match held.status {
-        StepStatus::Applied | StepStatus::NotApplied | StepStatus::UndoFailed
-            if newest == Some(index) =>
-        {
-            held.status = StepStatus::Undoing;
-            Ok(())
-        }
-        StepStatus::NotStarted
-        | StepStatus::Scheduled
-        | StepStatus::Applied
-        | StepStatus::NotApplied
-        | StepStatus::Unknown
-        | StepStatus::Withheld
-        | StepStatus::Undoing
-        | StepStatus::Undone
-        | StepStatus::UndoFailed => Err(not_now(fact, step, &held.status)),
-    }
-}
-
-fn undo_outcome(
-    run: &mut RunState,
-    fact: &Fact,
-    step: &str,
-    done: bool,
-    left_behind: &[String],
-) -> Result<(), Illegal> {
-    backward(run, fact, step)?;
-    let (_, held) = step_mut(run, fact, step)?;
-    if held.status != StepStatus::Undoing {
-        return Err(not_now(fact, step, &held.status));
-    }
-    held.status = if done { StepStatus::Undone } else { StepStatus::UndoFailed };
-    if done {
-        run.undo.pop();
-        run.left_behind.extend(left_behind.iter().cloned());
-    }
-    Ok(())
-}
-
-/// Behind the point of no return only what is always undone is taken back: the target stays as it
-/// is, since it may hold what was written to it since.
-///
-/// Allowed when the run has ended well, and while it goes forward. A step of which nobody knows
-/// whether it happened must be looked at first.
-fn rollback(run: &mut RunState, fact: &Fact) -> Result<(), Illegal> {
-    let open = run.nodes.iter().any(|node| match node {
-        NodeState::Step(step) => {
-            matches!(step.status, StepStatus::Scheduled | StepStatus::Unknown)
-        }
-        NodeState::Gate(_) => false,
+/// From here on the step is in the list of what is to be undone: it may be cut off in mid-effect.
+/// What the procedure does is not undone.
+fn intent(run: &mut RunState, step: &str, inputs: &Object) {
+    with_step(run, step, |step| {
+        step.status = StepStatus::Scheduled;
+        step.inputs = inputs.clone();
+        step.activations += 1;
     });
-    match run.status {
-        Status::Ended(Ending::Done)
-        | Status::Running(Direction::Forward)
-        | Status::Waiting(Direction::Forward)
-            if !open && !run.dry_run =>
-        {
-            if run.committed {
-                let undo = std::mem::take(&mut run.undo);
-                let always = |index: &usize| run.undo_of(*index) == Undo::Always;
-                run.undo = undo.into_iter().filter(always).collect();
-            }
-            run.status = Status::Running(Direction::Rollback);
-            run.waits_for = None;
-            run.ended = None;
-            Ok(())
-        }
-        Status::Ended(_) | Status::Running(_) | Status::Waiting(_) => {
-            Err(not_now(fact, &run.id, &run.status))
-        }
+    let Some((place, _)) = run.node(step) else { return };
+    let part = run.process.phases.get(place.phase).map(|phase| phase.part);
+    if part == Some(Part::Forward) && is_undone(run.undo_of(place)) {
+        run.undo.retain(|held| *held != place);
+        run.undo.push(place);
     }
 }
 
-fn end(run: &mut RunState, fact: &Fact, ending: Ending, at: EventTime) -> Result<(), Illegal> {
-    let all_done = run.phases.iter().all(|phase| phase.status == PhaseStatus::Done);
-    let legal = match (run.status, ending) {
-        (Status::Running(Direction::Forward), Ending::Done) => all_done,
-        (Status::Running(Direction::Undo(planned)), ending) => {
-            planned == ending && run.undo.is_empty()
-        }
-        (Status::Running(Direction::Rollback), Ending::RolledBack) => run.undo.is_empty(),
-        (
-            Status::Running(Direction::Forward | Direction::Rollback)
-            | Status::Waiting(_)
-            | Status::Ended(_),
-            Ending::Done | Ending::Refused | Ending::Failed | Ending::RolledBack,
-        ) => false,
+fn is_undone(undo: Undo) -> bool {
+    match undo {
+        Undo::Always | Undo::BeforeCommit => true,
+        Undo::Nothing | Undo::Impossible => false,
+    }
+}
+
+fn record_part(run: &mut RunState, step: &str, part: &str, status: PartStatus, facts: &Object) {
+    with_step(run, step, |step| {
+        let entry = step.parts.entry(part.to_owned());
+        let entry = entry.or_insert_with(|| PartState { status, facts: Object::new() });
+        entry.status = status;
+        entry.facts.extend(facts.clone());
+    });
+}
+
+/// Undo is in the reverse order of ending, across parallel branches too.
+fn outcome(run: &mut RunState, step: &str, result: StepResult, facts: &Object) {
+    let status = match result {
+        StepResult::Applied => StepStatus::Applied,
+        StepResult::NotApplied => StepStatus::NotApplied,
+        StepResult::Unknown => StepStatus::Unknown,
+        StepResult::Withheld => StepStatus::Withheld,
     };
-    if !legal {
-        return Err(not_now(fact, ending.name(), &run.status));
-    }
-    run.status = Status::Ended(ending);
-    run.ended = Some(at);
-    Ok(())
+    with_step(run, step, |step| {
+        step.status = status;
+        step.facts = facts.clone();
+    });
+    ended_last(run, step);
 }
 
-fn forward(run: &RunState, fact: &Fact, subject: &str) -> Result<(), Illegal> {
-    match run.status {
-        Status::Running(Direction::Forward) => Ok(()),
-        Status::Running(Direction::Undo(_) | Direction::Rollback)
-        | Status::Waiting(_)
-        | Status::Ended(_) => Err(not_now(fact, subject, &run.status)),
+fn ended_last(run: &mut RunState, step: &str) {
+    let place = run.node(step).map(|(place, _)| place);
+    if let Some(place) = place.filter(|place| run.undo.contains(place)) {
+        run.undo.retain(|held| *held != place);
+        run.undo.push(place);
     }
 }
 
-/// Gates are judged and steps begun only in the active phase, and only when all before them is
-/// done.
-fn active(run: &RunState, fact: &Fact, name: &str) -> Result<(), Illegal> {
-    forward(run, fact, name)?;
-    let (index, _) = run.node(name).ok_or_else(|| unknown(fact, name))?;
-    let owner = run.process.nodes().nth(index).and_then(|(phase, _)| run.phases.get(phase));
-    let owner = owner.ok_or_else(|| unknown(fact, name))?;
-    let ready = run.nodes.iter().take(index).all(finished);
-    match owner.status {
-        PhaseStatus::Active if ready => Ok(()),
-        PhaseStatus::Active | PhaseStatus::NotStarted | PhaseStatus::Done => {
-            Err(not_now(fact, name, &owner.status))
+/// What the way back covers. Behind the point of no return only what is always undone is taken
+/// back: the target stays as it is, since it may hold what was written to it since. Where a
+/// procedure is prescribed, undo covers the phase that is open, and the procedure the rest.
+fn turn_back(run: &mut RunState, direction: Direction) {
+    let open = run.open_phase(Part::Forward);
+    run.status = Status::Running(direction);
+    if run.committed {
+        let undo = std::mem::take(&mut run.undo);
+        let always = |place: &Place| run.undo_of(*place) == Undo::Always;
+        run.undo = undo.into_iter().filter(always).collect();
+    }
+    if run.process.has_procedure() {
+        run.undo.retain(|place| Some(place.phase) == open);
+        let by_procedure = run.nodes().any(|(place, node, state)| {
+            let other = Some(place.phase) != open;
+            let part = run.process.phases.get(place.phase).map(|phase| phase.part);
+            other && part == Some(Part::Forward) && has_begun(&node.kind, state)
+        });
+        run.by_procedure = by_procedure;
+    }
+}
+
+/// Goes on when no incident is left.
+fn go_on_without(run: &mut RunState, subject: &str) {
+    run.incidents.retain(|stop| stop.subject != subject);
+    if let (Status::Waiting(direction), true) = (run.status, run.incidents.is_empty()) {
+        run.status = Status::Running(direction);
+    }
+}
+
+/// What a person says became of a step.
+fn settle(run: &mut RunState, step: &str, by_hand: ByHand, reason: &str) {
+    let place = run.node(step).map(|(place, _)| place);
+    let status = match by_hand {
+        ByHand::Applied => StepStatus::Applied,
+        ByHand::NotApplied => StepStatus::NotApplied,
+        ByHand::Undone => StepStatus::Undone,
+        ByHand::LeftStanding => StepStatus::LeftStanding,
+    };
+    with_step(run, step, |step| step.status = status);
+    match by_hand {
+        ByHand::Applied | ByHand::NotApplied => ended_last(run, step),
+        ByHand::Undone => run.undo.retain(|held| Some(*held) != place),
+        ByHand::LeftStanding => {
+            run.undo.retain(|held| Some(*held) != place);
+            run.left_behind.push(format!("{step} was left as it is: {reason}"));
         }
     }
+    go_on_without(run, step);
 }
 
-fn finished(node: &NodeState) -> bool {
-    match node {
-        NodeState::Gate(gate) => gate.status == GateStatus::Open,
-        NodeState::Step(step) => matches!(step.status, StepStatus::Applied | StepStatus::Withheld),
+impl RunState {
+    /// Whether the way back leads through the prescribed procedure.
+    pub(super) fn procedure_is_due(&self) -> bool {
+        self.by_procedure
     }
-}
 
-fn backward(run: &RunState, fact: &Fact, subject: &str) -> Result<(), Illegal> {
-    match run.status {
-        Status::Running(Direction::Undo(_) | Direction::Rollback) => Ok(()),
-        Status::Running(Direction::Forward) | Status::Waiting(_) | Status::Ended(_) => {
-            Err(not_now(fact, subject, &run.status))
+    /// How the run ended, if it did.
+    pub fn ending(&self) -> Option<Ending> {
+        match self.status {
+            Status::Ended(ending) => Some(ending),
+            Status::Running(_) | Status::Waiting(_) => None,
         }
-    }
-}
-
-fn phase_index(run: &RunState, fact: &Fact, name: &str) -> Result<usize, Illegal> {
-    let index = run.process.phases.iter().position(|phase| phase.name == name);
-    index.ok_or_else(|| unknown(fact, name))
-}
-
-fn step_mut<'r>(
-    run: &'r mut RunState,
-    fact: &Fact,
-    name: &str,
-) -> Result<(usize, &'r mut StepState), Illegal> {
-    let index = run.node(name).map(|(index, _)| index).ok_or_else(|| unknown(fact, name))?;
-    match run.nodes.get_mut(index) {
-        Some(NodeState::Step(step)) => Ok((index, step)),
-        Some(NodeState::Gate(_)) | None => Err(unknown(fact, name)),
-    }
-}
-
-fn gate_mut<'r>(
-    run: &'r mut RunState,
-    fact: &Fact,
-    name: &str,
-) -> Result<&'r mut GateState, Illegal> {
-    let index = run.node(name).map(|(index, _)| index).ok_or_else(|| unknown(fact, name))?;
-    match run.nodes.get_mut(index) {
-        Some(NodeState::Gate(gate)) => Ok(gate),
-        Some(NodeState::Step(_)) | None => Err(unknown(fact, name)),
-    }
-}
-
-fn unknown(fact: &Fact, name: &str) -> Illegal {
-    Illegal::Unknown { fact: fact.name(), name: name.to_owned() }
-}
-
-fn not_now(fact: &Fact, subject: &str, state: &impl std::fmt::Debug) -> Illegal {
-    Illegal::NotNow {
-        fact: fact.name(),
-        subject: subject.to_owned(),
-        state: format!("{state:?}").to_lowercase(),
     }
 }

@@ -1,30 +1,22 @@
 //! What a command means for a run: the facts to record, or why it is refused. Pure: recovery
 //! applies facts and never decides again.
 
+use std::sync::Arc;
+
 use carnet_ledger::{Digest, EventTime, Object, RefusalClass};
 
-use super::apply::{Illegal, apply};
-use super::definition::Process;
-use super::fact::{Fact, StepResult, Stop};
-use super::state::{Direction, Ending, GateVerdict, RunState, State, Status};
+use super::definition::{Due, NodeKind, Part, Process};
+use super::fact::{Approval, ByHand, Fact, StepResult, Stop};
+use super::legal::{Illegal, check, is_unsettled, turns_back};
+use super::state::{
+    Direction, Ending, GateVerdict, NodeState, RunState, State, Status, TimerState,
+};
 
 /// What the driver reports or a person asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Begin a run, or go on with the one that was cut off.
-    Run {
-        /// The id of a new run.
-        run: String,
-        /// The digest of the plan.
-        plan: Digest,
-        /// Whether it only shows what would happen.
-        dry_run: bool,
-        /// What to run.
-        process: Process,
-        /// Whether a run that is done is followed by another: a copy is made anew, a migration is
-        /// not.
-        again: bool,
-    },
+    Run(Start),
     /// Enter a phase.
     Enter(String),
     /// Leave a phase.
@@ -38,6 +30,28 @@ pub enum Command {
         /// What a closed gate means.
         stop: Stop,
     },
+    /// A branch was chosen.
+    Choose {
+        /// The choice.
+        choice: String,
+        /// The branch.
+        branch: String,
+        /// Why, in words.
+        reason: String,
+    },
+    /// The run got to a timer.
+    SetTimer(String),
+    /// A timer is due.
+    EndTimer(String),
+    /// Word came from outside.
+    Send {
+        /// The message.
+        message: String,
+        /// What was said.
+        reason: String,
+    },
+    /// The run got to the point of no automatic return.
+    Commit(String),
     /// A step is to begin.
     Begin {
         /// The step.
@@ -72,6 +86,30 @@ pub enum Command {
         /// What could not be taken away; or why it failed.
         result: Result<Vec<String>, Stop>,
     },
+    /// A person approves; the signature was verified.
+    Approve(Approval),
+    /// A person takes an approval back.
+    Withdraw {
+        /// What was approved.
+        subject: String,
+        /// Who.
+        approver: String,
+        /// Why.
+        reason: String,
+    },
+    /// A person asks for an incident to be tried again.
+    Retry(String),
+    /// A person decides an incident without the engine.
+    SettleByHand {
+        /// The step.
+        step: String,
+        /// What became of it.
+        by_hand: ByHand,
+        /// Who says so.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// A person asks for a rollback.
     Rollback {
         /// The digest of the plan that is to be taken back.
@@ -81,12 +119,39 @@ pub enum Command {
     End(Ending),
 }
 
+/// What a run is started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// The id of a new run.
+    pub run: String,
+    /// The digest of the plan.
+    pub plan: Digest,
+    /// The plan that it amends; the run of that one goes on under this one.
+    pub amends: Option<Digest>,
+    /// Whether it only shows what would happen.
+    pub dry_run: bool,
+    /// Whose key signed the start; `None` if nobody's did.
+    pub initiator: Option<String>,
+    /// What to run.
+    pub process: Arc<Process>,
+    /// Whether a run that is done is followed by another: a copy is made anew, a migration is not.
+    pub again: bool,
+}
+
 /// Why a command is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// A run that is not finished was started under another plan.
     #[error("the run that is not finished was started under another plan")]
     PlanChanged {
+        /// The digest of the plan that was started.
+        started: Digest,
+        /// The digest of the plan of now.
+        now: Digest,
+    },
+    /// The amended plan changes what has begun.
+    #[error("the amended plan changes a phase that has begun")]
+    AmendsBegun {
         /// The digest of the plan that was started.
         started: Digest,
         /// The digest of the plan of now.
@@ -112,7 +177,7 @@ pub enum Refused {
     /// The run of this plan is done.
     #[error("the run is done")]
     Done,
-    /// There is no run to roll back.
+    /// There is no run.
     #[error("there is no run")]
     NoRun,
     /// A run that was taken back cannot be taken back again.
@@ -121,49 +186,90 @@ pub enum Refused {
     /// Nobody knows yet whether a step happened.
     #[error("it is not known yet whether a step happened")]
     Unsettled,
-    /// The command does not fit the state: a defect.
+    /// The timer is not due.
+    #[error("{timer} is due at {due}")]
+    NotDue {
+        /// The timer.
+        timer: String,
+        /// When it is due.
+        due: EventTime,
+    },
+    /// The approval is for another plan, or has expired.
+    #[error("the approval of {subject} does not count: {reason}")]
+    NotApproved {
+        /// What was to be approved.
+        subject: String,
+        /// Why it does not count.
+        reason: &'static str,
+    },
+    /// The command does not fit the state: a defect, or something that is not to be decided now.
     #[error("the command does not fit the state of the run")]
     Illegal(#[from] Illegal),
 }
 
-/// Decides what a command means.
+/// Decides what a command means. The first fact was checked against the state; those behind it
+/// follow from it.
 pub fn decide(state: &State, command: Command, now: EventTime) -> Result<Vec<Fact>, Refused> {
-    let facts = facts_of(state, command)?;
-    // A decision is only given out if its facts can be applied, one after the other.
-    let mut trial = state.clone();
-    for fact in &facts {
-        apply(&mut trial, fact, now)?;
+    let facts = facts_of(state, command, now)?;
+    if let Some(first) = facts.first() {
+        check(state, first)?;
     }
     Ok(facts)
 }
 
-fn facts_of(state: &State, command: Command) -> Result<Vec<Fact>, Refused> {
+fn facts_of(state: &State, command: Command, now: EventTime) -> Result<Vec<Fact>, Refused> {
+    let run = state.run.as_ref();
     let facts = match command {
-        Command::Run { run, plan, dry_run, process, again } => {
-            return begin(state, Fact::Started { run, plan, dry_run, process }, plan, again);
-        }
-        Command::Rollback { plan } => return rollback(state, plan),
+        Command::Run(start) => return begin(run, start),
+        Command::Rollback { plan } => return rollback(run, plan),
         Command::Enter(phase) => vec![Fact::Entered { phase }],
         Command::Leave(phase) => vec![Fact::Left { phase }],
-        Command::Judge { gate, verdict, stop } => judge(state, gate, verdict, stop),
+        Command::Judge { gate, verdict, stop } => judge(run, gate, verdict, stop),
+        Command::Choose { choice, branch, reason } => {
+            vec![Fact::Chosen { choice, branch, reason }]
+        }
+        Command::SetTimer(timer) => vec![set_timer(run, timer, now)],
+        Command::EndTimer(timer) => vec![end_timer(run, timer, now)?],
+        Command::Send { message, reason } => vec![Fact::Received { message, reason }],
+        Command::Commit(node) => vec![Fact::Committed { node }],
         Command::Begin { step, inputs } => {
-            let key = key(state, &step);
+            let key = key(run, &step);
             vec![Fact::Intent { step, key, inputs }]
         }
-        Command::Settle { step, result, facts, why } => settle(state, step, result, facts, why),
-        Command::Stop { ending, stop } => vec![turn(state, ending, stop)],
+        Command::Settle { step, result, facts, why } => settle(run, step, result, facts, why),
+        Command::Stop { ending, stop } => vec![turn(run, ending, stop)],
         Command::BeginUndo(step) => vec![Fact::UndoIntent { step }],
         Command::SettleUndo { step, result } => settle_undo(step, result),
+        Command::Approve(approval) => vec![approve(run, approval, now)?],
+        Command::Withdraw { subject, approver, reason } => {
+            vec![withdraw(run, subject, approver, reason)]
+        }
+        Command::Retry(subject) => vec![Fact::Retried { subject }],
+        Command::SettleByHand { step, by_hand, by, reason } => {
+            vec![Fact::Settled { step, by_hand, by, reason }]
+        }
         Command::End(ending) => vec![Fact::Ended { ending }],
     };
     Ok(facts)
 }
 
-fn begin(state: &State, started: Fact, plan: Digest, again: bool) -> Result<Vec<Fact>, Refused> {
-    let Some(held) = &state.run else { return Ok(vec![started]) };
+fn begin(run: Option<&RunState>, start: Start) -> Result<Vec<Fact>, Refused> {
+    let Start { run: id, plan, amends, dry_run, initiator, process, again } = start;
+    let started = |process| Fact::Started { run: id, plan, dry_run, initiator, process };
+    let Some(held) = run else { return Ok(vec![started(process)]) };
     match held.status {
-        Status::Ended(Ending::Refused | Ending::Failed | Ending::RolledBack) => Ok(vec![started]),
-        Status::Ended(Ending::Done) if again => Ok(vec![started]),
+        Status::Ended(Ending::Refused | Ending::Failed | Ending::RolledBack) => {
+            Ok(vec![started(process)])
+        }
+        Status::Ended(Ending::Done) if again => Ok(vec![started(process)]),
+        Status::Running(_) | Status::Waiting(_) if amends == Some(held.plan) => {
+            let amended = Fact::Amended { plan, process };
+            let state = State { run: Some(held.clone()), runs: 1 };
+            match check(&state, &amended) {
+                Ok(()) => Ok(vec![amended, Fact::Resumed]),
+                Err(_) => Err(Refused::AmendsBegun { started: held.plan, now: plan }),
+            }
+        }
         Status::Ended(Ending::Done) | Status::Running(_) | Status::Waiting(_)
             if held.plan != plan =>
         {
@@ -184,49 +290,124 @@ fn of_another_plan(run: &RunState, now: Digest) -> Refused {
     }
 }
 
-fn rollback(state: &State, plan: Digest) -> Result<Vec<Fact>, Refused> {
-    let run = state.run.as_ref().ok_or(Refused::NoRun)?;
+fn rollback(run: Option<&RunState>, plan: Digest) -> Result<Vec<Fact>, Refused> {
+    let run = run.ok_or(Refused::NoRun)?;
     if run.plan != plan {
         return Err(of_another_plan(run, plan));
     }
-    let facts = match run.status {
+    match run.status {
         Status::Running(Direction::Rollback) | Status::Waiting(Direction::Rollback) => {
-            vec![Fact::Resumed]
+            Ok(vec![Fact::Resumed])
         }
         Status::Ended(Ending::Refused | Ending::Failed | Ending::RolledBack) => {
-            return Err(Refused::NothingToRollBack);
+            Err(Refused::NothingToRollBack)
+        }
+        Status::Ended(Ending::Done) | Status::Running(_) | Status::Waiting(_)
+            if is_unsettled(run) =>
+        {
+            Err(Refused::Unsettled)
         }
         Status::Ended(Ending::Done) | Status::Running(_) | Status::Waiting(_) => {
-            vec![Fact::RollbackStarted]
+            Ok(vec![Fact::RollbackStarted])
         }
-    };
-    let mut trial = state.clone();
-    let fits = facts.iter().all(|fact| apply(&mut trial, fact, run.started).is_ok());
-    if fits { Ok(facts) } else { Err(Refused::Unsettled) }
+    }
 }
 
-fn judge(state: &State, gate: String, verdict: GateVerdict, stop: Stop) -> Vec<Fact> {
+/// A gate that asks for what people still have to do lets the run wait; every other one that is
+/// closed stops it.
+fn judge(run: Option<&RunState>, gate: String, verdict: GateVerdict, stop: Stop) -> Vec<Fact> {
     let opens = verdict.opens;
+    let waits = run.and_then(|run| run.node(&gate)).is_some_and(|(_, node)| {
+        node.kind == NodeKind::Gate { closed: super::definition::Closed::Wait }
+    });
     let mut facts = vec![Fact::Judged { gate, verdict }];
     if !opens {
-        facts.push(turn(state, Ending::Refused, stop));
+        let follows =
+            if waits { Fact::Incident { stop } } else { turn(run, Ending::Refused, stop) };
+        facts.push(follows);
     }
     facts
 }
 
+fn set_timer(run: Option<&RunState>, timer: String, now: EventTime) -> Fact {
+    let due = match run.and_then(|run| run.node(&timer)).map(|(_, node)| &node.kind) {
+        Some(NodeKind::Timer(Due::At { time })) => *time,
+        Some(NodeKind::Timer(Due::After { seconds })) => {
+            let millis = i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
+            let due = now.unix_millis().saturating_add(millis);
+            // A moment behind the year 9999 is not reached; now is not late for it.
+            EventTime::from_unix_millis(due).unwrap_or(now)
+        }
+        Some(
+            NodeKind::Gate { .. }
+            | NodeKind::Step { .. }
+            | NodeKind::Choice { .. }
+            | NodeKind::Message
+            | NodeKind::Commit,
+        )
+        | None => now,
+    };
+    Fact::TimerSet { timer, due }
+}
+
+/// Nothing promotes itself: a timer is over when its moment has come, and only in a dry run before.
+fn end_timer(run: Option<&RunState>, timer: String, now: EventTime) -> Result<Fact, Refused> {
+    let held = run.and_then(|run| run.at(run.node(&timer)?.0));
+    let dry_run = run.is_some_and(|run| run.dry_run);
+    if let Some(NodeState::Timer(TimerState::Set { due })) = held
+        && *due > now
+        && !dry_run
+    {
+        return Err(Refused::NotDue { timer, due: *due });
+    }
+    Ok(Fact::TimerOver { timer })
+}
+
+/// An approval counts for the plan that it names, and until it expires.
+fn approve(run: Option<&RunState>, approval: Approval, now: EventTime) -> Result<Fact, Refused> {
+    let run = run.ok_or(Refused::NoRun)?;
+    let reason = if approval.subject != AMENDMENT && approval.plan != run.plan {
+        Some("it names another plan")
+    } else if approval.expires <= now {
+        Some("it has expired")
+    } else {
+        None
+    };
+    let subject = approval.subject.clone();
+    match reason {
+        Some(reason) => Err(Refused::NotApproved { subject, reason }),
+        None => Ok(Fact::Approved(approval)),
+    }
+}
+
+fn withdraw(run: Option<&RunState>, subject: String, approver: String, reason: String) -> Fact {
+    let mut held = run.into_iter().flat_map(|run| &run.approvals);
+    let held = held.find(|it| it.subject == subject && it.approver == approver);
+    // Without one the fact is refused as illegal.
+    let nothing = Digest([0; 32]);
+    let (plan, gate_table) = held.map_or((nothing, nothing), |held| (held.plan, held.gate_table));
+    Fact::Withdrawn { subject, approver, plan, gate_table, reason }
+}
+
+/// The subject of an approval that lets a run go on under another plan: the one that it names.
+pub const AMENDMENT: &str = "amendment";
+
 fn settle(
-    state: &State,
+    run: Option<&RunState>,
     step: String,
     result: StepResult,
     facts: Object,
     why: Option<(Ending, Stop)>,
 ) -> Vec<Fact> {
     let reason = why.as_ref().map(|(_, why)| why.reason.clone()).unwrap_or_default();
+    let covered = run.is_some_and(|run| is_covered(run, &step));
     let outcome = Fact::Outcome { step, result, facts, reason };
     match (result, why) {
-        (StepResult::Unknown, Some((_, why))) => vec![outcome, Fact::Incident { stop: why }],
+        (StepResult::Unknown, Some((_, stop))) => vec![outcome, Fact::Incident { stop }],
+        // It ended while the run was on its way back: undo takes away what is left of it.
+        (StepResult::NotApplied, Some(_)) if covered => vec![outcome],
         (StepResult::NotApplied, Some((ending, why))) => {
-            vec![outcome, turn(state, ending, why)]
+            vec![outcome, turn(run, ending, why)]
         }
         (
             StepResult::Applied
@@ -238,34 +419,50 @@ fn settle(
     }
 }
 
+/// Whether the run goes back and the step lies on the way that is undone.
+fn is_covered(run: &RunState, step: &str) -> bool {
+    let place = run.node(step).map(|(place, _)| place.phase);
+    let part = place.and_then(|phase| run.process.phases.get(phase)).map(|phase| phase.part);
+    let back = match run.status {
+        Status::Running(Direction::Undo(_) | Direction::Rollback)
+        | Status::Waiting(Direction::Undo(_) | Direction::Rollback) => true,
+        Status::Running(Direction::Forward)
+        | Status::Waiting(Direction::Forward)
+        | Status::Ended(_) => false,
+    };
+    back && part == Some(Part::Forward)
+}
+
 fn settle_undo(step: String, result: Result<Vec<String>, Stop>) -> Vec<Fact> {
     match result {
         Ok(left_behind) => {
             let reason = String::new();
             vec![Fact::UndoOutcome { step, done: true, left_behind, reason }]
         }
-        Err(why) => {
-            let reason = why.reason.clone();
+        Err(stop) => {
+            let reason = stop.reason.clone();
             let left_behind = Vec::new();
             let outcome = Fact::UndoOutcome { step, done: false, left_behind, reason };
-            vec![outcome, Fact::Incident { stop: why }]
+            vec![outcome, Fact::Incident { stop }]
         }
     }
 }
 
-/// Before the point of no return the run turns back; behind it a person decides.
-fn turn(state: &State, ending: Ending, stop: Stop) -> Fact {
-    if state.run.as_ref().is_some_and(|run| run.committed) {
-        Fact::Incident { stop }
-    } else {
+/// Before the point of no return the run turns back; behind it, where the phase says so, and in the
+/// rollback procedure a person decides.
+fn turn(run: Option<&RunState>, ending: Ending, stop: Stop) -> Fact {
+    if run.is_some_and(|run| turns_back(run, &stop.subject)) {
         Fact::Stopped { ending, stop }
+    } else {
+        Fact::Incident { stop }
     }
 }
 
 /// The key by which a resource can tell a repetition: the same for each attempt at one intent.
-fn key(state: &State, step: &str) -> String {
-    let run: Option<&RunState> = state.run.as_ref();
-    format!("{}/{step}", run.map_or("", |run| run.id.as_str()))
+fn key(run: Option<&RunState>, step: &str) -> String {
+    let id = run.map_or("", |run| run.id.as_str());
+    let before = run.and_then(|run| run.step(step)).map_or(0, |step| step.activations);
+    format!("{id}/{step}/{}", before + 1)
 }
 
 impl Stop {

@@ -1,46 +1,126 @@
-//! What a process is made of. A run carries its definition in its first event, so that a later
+//! What a process is made of. A run carries its definition with its first event, so that a later
 //! version of the program continues what an earlier one began.
+//!
+//! Phases run one after the other. The nodes of a phase form a graph without loops: each names the
+//! nodes that it comes after. Several nodes behind one are a parallel split, several names in
+//! `after` a join, a [`NodeKind::Choice`] is an exclusive split. A phase is the sub-process of other
+//! notations.
 
-use carnet_ledger::{Object, Value};
+use carnet_ledger::EventTime;
 
 /// A process: phases that run one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     /// The name, such as `knowledge/v1`.
     pub name: String,
-    /// The phases, in order.
+    /// The phases, in order: those of the way forward, then those of the rollback procedure.
     pub phases: Vec<Phase>,
 }
 
-/// A phase: gates and steps, in order.
+/// A phase: gates, steps and what stands between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phase {
     /// The name, such as `import`.
     pub name: String,
-    /// Whether it holds the point of no automatic return: once a step of it was applied, or it
-    /// was left, a failure stops the run for a person instead of undoing it.
-    pub commits: bool,
-    /// What it consists of.
+    /// On which way it lies.
+    pub part: Part,
+    /// What a failure in it means.
+    pub on_failure: OnFailure,
+    /// What it consists of. A node stands behind all that it comes after.
     pub nodes: Vec<Node>,
+}
+
+/// On which way a phase lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// On the way forward.
+    Forward,
+    /// In the prescribed rollback procedure: it is run on every way back from a later phase, and
+    /// undo then covers the phase that failed alone.
+    Rollback,
+}
+
+/// What a failure before the point of no return means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The run goes back.
+    Undo,
+    /// A person decides.
+    Wait,
 }
 
 /// One part of a phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Node {
+pub struct Node {
+    /// Its name, unique in the process.
+    pub name: String,
+    /// What it comes after; it follows when all of these are settled and at least one leads to it.
+    pub after: Vec<After>,
+    /// What it is.
+    pub kind: NodeKind,
+}
+
+/// A way that leads to a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct After {
+    /// The index of the node before, in the same phase.
+    pub node: usize,
+    /// The branch of a choice that must have been taken.
+    pub branch: Option<String>,
+}
+
+/// What a node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeKind {
     /// A check that must pass.
     Gate {
-        /// Its name, unique in the process.
-        name: String,
+        /// What it means that it did not pass.
+        closed: Closed,
     },
     /// An action.
     Step {
-        /// Its name, unique in the process.
-        name: String,
         /// What is done about it after a crash.
         repeat: Repeat,
         /// How it is taken back.
         undo: Undo,
     },
+    /// An exclusive split: one branch is taken.
+    Choice {
+        /// The branches.
+        branches: Vec<String>,
+        /// The one that is taken if nothing speaks for another.
+        otherwise: String,
+    },
+    /// A wait for a moment.
+    Timer(Due),
+    /// A wait for word from outside.
+    Message,
+    /// The point of no automatic return: from here on a failure stops the run for a person.
+    Commit,
+}
+
+/// When a timer is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// So many seconds after it was set.
+    After {
+        /// Seconds.
+        seconds: u64,
+    },
+    /// At this moment.
+    At {
+        /// The moment.
+        time: EventTime,
+    },
+}
+
+/// What a gate that did not pass means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// The run is refused.
+    Refuse,
+    /// The run waits, and asks again when it goes on: for what people still have to do.
+    Wait,
 }
 
 /// What is done after a crash about a step that has an intent and no outcome.
@@ -50,134 +130,99 @@ pub enum Repeat {
     Again,
     /// The world is asked whether it happened.
     Probe,
+    /// A person looks.
+    Manual,
 }
 
 /// How a step is taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undo {
-    /// It changes nothing that would have to be taken back.
+    /// It only looks: there is nothing to take back.
     Nothing,
+    /// It changes the world for good.
+    Impossible,
     /// By its undo, on every way back.
     Always,
     /// By its undo, but not behind the point of no return: others may rely on it by then.
     BeforeCommit,
 }
 
-impl Node {
-    /// The name.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Gate { name } | Self::Step { name, .. } => name,
-        }
-    }
+/// Where a node stands in a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The index of its phase.
+    pub phase: usize,
+    /// Its index in the phase.
+    pub node: usize,
 }
-
-impl Repeat {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Again => "again",
-            Self::Probe => "probe",
-        }
-    }
-}
-
-impl Undo {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Nothing => "nothing",
-            Self::Always => "always",
-            Self::BeforeCommit => "before_commit",
-        }
-    }
-}
-
-/// The stored definition has another form.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the process definition is not of the form it should be")]
-pub struct NotAProcess;
 
 impl Process {
-    /// All nodes with the index of their phase, in order.
-    pub fn nodes(&self) -> impl Iterator<Item = (usize, &Node)> {
-        self.phases
-            .iter()
-            .enumerate()
-            .flat_map(|(index, phase)| phase.nodes.iter().map(move |node| (index, node)))
+    /// The node at a place.
+    pub fn at(&self, place: Place) -> Option<&Node> {
+        self.phases.get(place.phase)?.nodes.get(place.node)
     }
 
-    pub(super) fn write(&self) -> Value {
-        let phases = self.phases.iter().map(|phase| {
-            let nodes = phase.nodes.iter().map(|node| match node {
-                Node::Gate { name } => object([("gate", name.as_str().into())]),
-                Node::Step { name, repeat, undo } => object([
-                    ("step", name.as_str().into()),
-                    ("repeat", repeat.name().into()),
-                    ("undo", undo.name().into()),
-                ]),
-            });
-            object([
-                ("name", phase.name.as_str().into()),
-                ("commits", phase.commits.into()),
-                ("nodes", Value::List(nodes.collect())),
-            ])
-        });
-        object([("name", self.name.as_str().into()), ("phases", Value::List(phases.collect()))])
+    /// All nodes with their places, in order.
+    pub fn nodes(&self) -> impl Iterator<Item = (Place, &Node)> {
+        self.phases.iter().enumerate().flat_map(|(phase, held)| {
+            held.nodes.iter().enumerate().map(move |(node, it)| (Place { phase, node }, it))
+        })
     }
 
-    pub(super) fn read(value: &Value) -> Result<Self, NotAProcess> {
-        let process = as_object(value)?;
-        let phases = list(process, "phases")?.iter().map(|phase| {
-            let phase = as_object(phase)?;
-            let nodes = list(phase, "nodes")?.iter().map(read_node).collect::<Result<_, _>>()?;
-            let Some(Value::Bool(commits)) = phase.get("commits") else { return Err(NotAProcess) };
-            Ok(Phase { name: text(phase, "name")?, commits: *commits, nodes })
-        });
-        Ok(Self { name: text(process, "name")?, phases: phases.collect::<Result<_, _>>()? })
+    /// Whether there is a rollback procedure.
+    pub fn has_procedure(&self) -> bool {
+        self.phases.iter().any(|phase| phase.part == Part::Rollback)
     }
-}
 
-fn read_node(value: &Value) -> Result<Node, NotAProcess> {
-    let node = as_object(value)?;
-    if node.contains_key("gate") {
-        return Ok(Node::Gate { name: text(node, "gate")? });
+    /// What is wrong with a process that cannot be run; `None` if it can.
+    pub fn flaw(&self) -> Option<String> {
+        let mut names = std::collections::HashSet::new();
+        let mut back = false;
+        for phase in &self.phases {
+            if !names.insert(phase.name.as_str()) {
+                return Some(format!("two are named {}", phase.name));
+            }
+            if back && phase.part == Part::Forward {
+                return Some(format!("{} stands behind the rollback procedure", phase.name));
+            }
+            back |= phase.part == Part::Rollback;
+        }
+        for (place, node) in self.nodes() {
+            if !names.insert(node.name.as_str()) {
+                return Some(format!("two are named {}", node.name));
+            }
+            if let Some(wrong) = node.after.iter().find(|after| !self.leads(place, after)) {
+                return Some(format!("{} cannot come after {}", node.name, wrong.node));
+            }
+        }
+        None
     }
-    let repeat = match text(node, "repeat")?.as_str() {
-        "again" => Repeat::Again,
-        "probe" => Repeat::Probe,
-        _ => return Err(NotAProcess),
-    };
-    let undo = match text(node, "undo")?.as_str() {
-        "nothing" => Undo::Nothing,
-        "always" => Undo::Always,
-        "before_commit" => Undo::BeforeCommit,
-        _ => return Err(NotAProcess),
-    };
-    Ok(Node::Step { name: text(node, "step")?, repeat, undo })
-}
 
-fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
-    Value::Object(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
-}
-
-fn as_object(value: &Value) -> Result<&Object, NotAProcess> {
-    match value {
-        Value::Object(object) => Ok(object),
-        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Text(_) | Value::List(_) => {
-            Err(NotAProcess)
+    /// Whether a way can lead to this place.
+    fn leads(&self, place: Place, after: &After) -> bool {
+        let before = Place { node: after.node, ..place };
+        let Some(node) = self.at(before).filter(|_| before.node < place.node) else { return false };
+        match (&node.kind, &after.branch) {
+            (NodeKind::Choice { branches, otherwise }, Some(branch)) => {
+                branches.contains(branch) || otherwise == branch
+            }
+            (
+                NodeKind::Gate { .. }
+                | NodeKind::Step { .. }
+                | NodeKind::Timer(_)
+                | NodeKind::Message
+                | NodeKind::Commit,
+                branch,
+            ) => branch.is_none(),
+            (NodeKind::Choice { .. }, None) => true,
         }
     }
 }
 
-fn list<'v>(object: &'v Object, key: &str) -> Result<&'v [Value], NotAProcess> {
-    match object.get(key) {
-        Some(Value::List(list)) => Ok(list),
-        Some(_) | None => Err(NotAProcess),
-    }
-}
-
-fn text(object: &Object, key: &str) -> Result<String, NotAProcess> {
-    match object.get(key) {
-        Some(Value::Text(text)) => Ok(text.clone()),
-        Some(_) | None => Err(NotAProcess),
+impl Node {
+    /// A node that comes after the one before it, where there is one.
+    pub fn in_sequence(index: usize, name: impl Into<String>, kind: NodeKind) -> Self {
+        let after = index.checked_sub(1).map(|node| After { node, branch: None });
+        Self { name: name.into(), after: after.into_iter().collect(), kind }
     }
 }

@@ -2,13 +2,15 @@
 //! authority) are the recorder's.
 
 use carnet_ledger::{
-    Digest, Event, EventBody, Integer, Object, Outcome, Refusal, RefusalClass, Value,
+    self as ledger, Digest, EventBody, HashProfile, Integer, Object, Outcome, Refusal,
+    RefusalClass, Value,
 };
+use carnet_model::Code;
 
 use crate::refusal::{gate_class, gate_code};
 
 use super::definition::Process;
-use super::fact::{Fact, StepResult, Stop};
+use super::fact::{Approval, Fact, StepResult, Stop};
 use super::state::{Ending, GateVerdict, PartStatus};
 
 /// The longest text that an event repeats, in bytes: longer ones are cut.
@@ -27,36 +29,55 @@ pub struct Written {
     pub action: &'static str,
     /// The object with its details, where it has one of its own.
     pub pointer: Option<Digest>,
-    /// All that the fact consists of.
+    /// All that the fact consists of, but for what stands in the objects.
     pub context: Object,
-}
-
-/// An event that should be a fact of a run and is none.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("event {sequence} has no {member} of the form it should be")]
-pub struct FactError {
-    /// Which event.
-    pub sequence: u64,
-    /// The member of its context.
-    pub member: &'static str,
+    /// Objects that the context names by their digests: they must be stored first.
+    pub objects: Vec<Vec<u8>>,
 }
 
 /// Writes a fact.
 pub fn write_fact(fact: &Fact) -> Written {
     let (body, outcome, action, resource) = envelope(fact);
-    let mut out = Writer { context: Object::new(), pointer: None };
+    let mut out = Writer { context: Object::new(), pointer: None, objects: Vec::new() };
     out.text("fact", action);
     match fact {
-        Fact::Started { plan, dry_run, process, .. } => {
+        Fact::Started { plan, dry_run, initiator, process, .. } => {
             out.put("plan", (*plan).into());
             out.put("dry_run", (*dry_run).into());
-            out.put("process", process.write());
+            out.put("process_name", process.name.as_str().into());
+            if let Some(initiator) = initiator {
+                out.text("initiator", initiator);
+            }
+            out.process(process);
+        }
+        Fact::Amended { plan, process } => {
+            out.put("plan", (*plan).into());
+            out.process(process);
         }
         Fact::Resumed
         | Fact::RollbackStarted
         | Fact::Entered { .. }
         | Fact::Left { .. }
+        | Fact::TimerOver { .. }
+        | Fact::Committed { .. }
+        | Fact::Retried { .. }
         | Fact::UndoIntent { .. } => {}
+        Fact::Chosen { branch, reason, .. } => {
+            out.text("branch", branch);
+            out.text("reason", reason);
+        }
+        Fact::TimerSet { due, .. } => out.put("due", due.to_string().into()),
+        Fact::Received { reason, .. } => out.text("reason", reason),
+        Fact::Approved(approval) => out.approval(approval),
+        Fact::Withdrawn { approver, reason, .. } => {
+            out.text("approver", approver);
+            out.text("reason", reason);
+        }
+        Fact::Settled { by_hand, by, reason, .. } => {
+            out.text("by_hand", by_hand.name());
+            out.text("by", by);
+            out.text("reason", reason);
+        }
         Fact::Judged { verdict, .. } => out.verdict(verdict),
         Fact::Intent { key, inputs, .. } => {
             out.text("idempotency_key", key);
@@ -85,8 +106,8 @@ pub fn write_fact(fact: &Fact) -> Written {
         }
         Fact::Ended { ending } => out.text("ending", ending.name()),
     }
-    let Writer { context, pointer } = out;
-    Written { body, outcome, resource_id: resource, action, pointer, context }
+    let Writer { context, pointer, objects } = out;
+    Written { body, outcome, resource_id: resource, action, pointer, context, objects }
 }
 
 type Envelope = (EventBody, Outcome, &'static str, Option<String>);
@@ -99,6 +120,38 @@ fn envelope(fact: &Fact) -> Envelope {
     match fact {
         Fact::Started { .. } => accepted(EventBody::ProcessStart, "start", None),
         Fact::Resumed => accepted(EventBody::ProcessResume, "resume", None),
+        Fact::Amended { .. } => accepted(EventBody::ProcessAmend, "amend", None),
+        Fact::Chosen { choice, .. } => accepted(EventBody::ProcessChoice, "choose", Some(choice)),
+        Fact::TimerSet { timer, .. } => accepted(EventBody::ProcessTimer, "set_timer", Some(timer)),
+        Fact::TimerOver { timer } => accepted(EventBody::ProcessTimer, "end_timer", Some(timer)),
+        Fact::Received { message, .. } => {
+            accepted(EventBody::ProcessMessage, "receive", Some(message))
+        }
+        Fact::Committed { node } => accepted(EventBody::ProcessCommit, "commit", Some(node)),
+        Fact::Approved(approval) => {
+            let body = EventBody::ApprovalGranted(ledger::Approval {
+                plan: approval.plan,
+                gate_table: approval.gate_table,
+                expires: Some(approval.expires),
+            });
+            accepted(body, "approve", Some(&approval.subject))
+        }
+        Fact::Withdrawn { subject, plan, gate_table, reason, .. } => {
+            let (plan, gate_table) = (*plan, *gate_table);
+            let body = ledger::Approval { plan, gate_table, expires: None };
+            let refusal = Refusal {
+                class: RefusalClass::AuthorityMissingOrInvalid,
+                code: Code::APPROVAL_WITHDRAWN.name().to_owned(),
+                subject: subject.clone(),
+                reason: Some(cut(reason)).filter(|reason| !reason.is_empty()),
+            };
+            let outcome = Outcome::Refused(refusal);
+            (EventBody::ApprovalDenied(body), outcome, "withdraw", Some(subject.clone()))
+        }
+        Fact::Retried { subject } => accepted(EventBody::ProcessIncident, "retry", Some(subject)),
+        Fact::Settled { step, .. } => {
+            accepted(EventBody::ProcessIncident, "settle_by_hand", Some(step))
+        }
         Fact::Entered { phase } => accepted(EventBody::ProcessPhase, "enter", Some(phase)),
         Fact::Left { phase } => accepted(EventBody::ProcessPhase, "leave", Some(phase)),
         Fact::Judged { gate, verdict } => {
@@ -172,6 +225,7 @@ pub(crate) fn cut(text: &str) -> String {
 struct Writer {
     context: Object,
     pointer: Option<Digest>,
+    objects: Vec<Vec<u8>>,
 }
 
 impl Writer {
@@ -188,6 +242,22 @@ impl Writer {
         self.put(key, Integer::try_from(count).map_or(Value::Null, Value::Integer));
     }
 
+    /// A process may be larger than an event.
+    fn process(&mut self, process: &Process) {
+        let bytes = HashProfile::Rfc8785Sha256V1.canonical(&process.write()).into_bytes();
+        self.put("process", Digest::of(&bytes).into());
+        self.objects.push(bytes);
+    }
+
+    fn approval(&mut self, approval: &Approval) {
+        self.text("approver", &approval.approver);
+        if let Some(key) = &approval.key {
+            self.text("key", key);
+        }
+        self.put("at", approval.at.to_string().into());
+        self.pointer = Some(approval.statement);
+    }
+
     fn verdict(&mut self, verdict: &GateVerdict) {
         self.text("verdict", &verdict.verdict);
         self.put("opens", verdict.opens.into());
@@ -195,6 +265,9 @@ impl Writer {
         self.text("remedy", &verdict.remedy);
         self.count("damaged_copies", verdict.damaged);
         self.count("damaged_copies_refused", verdict.refused);
+        if let Some(exception) = &verdict.exception {
+            self.text("exception", exception);
+        }
         if let Some(observation) = verdict.observation {
             self.put("observation", observation.into());
             self.pointer = Some(observation);
@@ -210,146 +283,6 @@ impl Writer {
     }
 }
 
-/// Reads the fact of an event; `None` for an event that changes no run's state, such as a report
-/// that content was exported.
-pub fn read_fact(event: &Event) -> Result<Option<Fact>, FactError> {
-    let reader = Reader { event };
-    let Some(Value::Text(fact)) = event.draft.context.get("fact") else { return Ok(None) };
-    let resource = || event.draft.resource_id.clone().ok_or(reader.wrong("resource_id"));
-    let fact = match fact.as_str() {
-        "start" => Fact::Started {
-            run: event.draft.correlation_id.clone(),
-            plan: reader.digest("plan")?,
-            dry_run: reader.flag("dry_run")?,
-            process: Process::read(reader.value("process")?)
-                .map_err(|_| reader.wrong("process"))?,
-        },
-        "resume" => Fact::Resumed,
-        "enter" => Fact::Entered { phase: resource()? },
-        "leave" => Fact::Left { phase: resource()? },
-        "judge" => Fact::Judged { gate: resource()?, verdict: reader.verdict()? },
-        "intent" => Fact::Intent {
-            step: resource()?,
-            key: reader.text("idempotency_key")?,
-            inputs: reader.object("inputs")?,
-        },
-        "part" => Fact::Part {
-            step: resource()?,
-            part: reader.text("part")?,
-            status: PartStatus::parse(&reader.text("status")?).ok_or(reader.wrong("status"))?,
-            facts: reader.object("facts")?,
-        },
-        "outcome" => Fact::Outcome {
-            step: resource()?,
-            result: StepResult::parse(&reader.text("result")?).ok_or(reader.wrong("result"))?,
-            facts: reader.object("facts")?,
-            reason: reader.text("reason")?,
-        },
-        "stop" => Fact::Stopped { ending: reader.ending()?, stop: reader.stop()? },
-        "incident" => Fact::Incident { stop: reader.stop()? },
-        "undo_intent" => Fact::UndoIntent { step: resource()? },
-        "undo_outcome" => Fact::UndoOutcome {
-            step: resource()?,
-            done: reader.flag("done")?,
-            left_behind: reader.texts("left_behind")?,
-            reason: reader.text("reason")?,
-        },
-        "rollback" => Fact::RollbackStarted,
-        "end" => Fact::Ended { ending: reader.ending()? },
-        _ => return Err(reader.wrong("fact")),
-    };
-    Ok(Some(fact))
-}
-
-struct Reader<'e> {
-    event: &'e Event,
-}
-
-impl Reader<'_> {
-    fn wrong(&self, member: &'static str) -> FactError {
-        FactError { sequence: self.event.sequence, member }
-    }
-
-    fn value(&self, key: &'static str) -> Result<&Value, FactError> {
-        self.event.draft.context.get(key).ok_or(self.wrong(key))
-    }
-
-    fn text(&self, key: &'static str) -> Result<String, FactError> {
-        match self.event.draft.context.get(key) {
-            Some(Value::Text(text)) => Ok(text.clone()),
-            Some(_) | None => Err(self.wrong(key)),
-        }
-    }
-
-    fn texts(&self, key: &'static str) -> Result<Vec<String>, FactError> {
-        let Value::List(list) = self.value(key)? else { return Err(self.wrong(key)) };
-        let text = |value: &Value| match value {
-            Value::Text(text) => Ok(text.clone()),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Integer(_)
-            | Value::List(_)
-            | Value::Object(_) => Err(self.wrong(key)),
-        };
-        list.iter().map(text).collect()
-    }
-
-    fn flag(&self, key: &'static str) -> Result<bool, FactError> {
-        match self.event.draft.context.get(key) {
-            Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) | None => Err(self.wrong(key)),
-        }
-    }
-
-    fn count(&self, key: &'static str) -> Result<u64, FactError> {
-        match self.event.draft.context.get(key) {
-            Some(Value::Integer(count)) => u64::try_from(count.get()).map_err(|_| self.wrong(key)),
-            Some(_) | None => Err(self.wrong(key)),
-        }
-    }
-
-    fn object(&self, key: &'static str) -> Result<Object, FactError> {
-        match self.event.draft.context.get(key) {
-            Some(Value::Object(object)) => Ok(object.clone()),
-            Some(_) | None => Err(self.wrong(key)),
-        }
-    }
-
-    fn digest(&self, key: &'static str) -> Result<Digest, FactError> {
-        self.text(key)?.parse().map_err(|_| self.wrong(key))
-    }
-
-    fn ending(&self) -> Result<Ending, FactError> {
-        Ending::parse(&self.text("ending")?).ok_or(self.wrong("ending"))
-    }
-
-    fn verdict(&self) -> Result<GateVerdict, FactError> {
-        let observation = match self.event.draft.context.get("observation") {
-            Some(_) => Some(self.digest("observation")?),
-            None => None,
-        };
-        Ok(GateVerdict {
-            verdict: self.text("verdict")?,
-            opens: self.flag("opens")?,
-            reason: self.text("reason")?,
-            remedy: self.text("remedy")?,
-            refused: self.count("damaged_copies_refused")?,
-            damaged: self.count("damaged_copies")?,
-            observation,
-        })
-    }
-
-    fn stop(&self) -> Result<Stop, FactError> {
-        Ok(Stop {
-            class: RefusalClass::parse(&self.text("class")?).ok_or(self.wrong("class"))?,
-            code: self.text("code")?,
-            subject: self.text("subject")?,
-            reason: self.text("reason")?,
-            remedy: self.text("remedy")?,
-        })
-    }
-}
-
 impl PartStatus {
     /// The word in events.
     pub const fn name(self) -> &'static str {
@@ -360,7 +293,7 @@ impl PartStatus {
         }
     }
 
-    fn parse(name: &str) -> Option<Self> {
+    pub(super) fn parse(name: &str) -> Option<Self> {
         [Self::Planned, Self::Intent, Self::Done].into_iter().find(|one| one.name() == name)
     }
 }

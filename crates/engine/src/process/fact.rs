@@ -1,6 +1,8 @@
 //! What an event means to a run. Events are written from facts, and read back into them.
 
-use carnet_ledger::{Digest, Object, RefusalClass};
+use std::sync::Arc;
+
+use carnet_ledger::{Digest, EventTime, Object, RefusalClass};
 
 use super::definition::Process;
 use super::state::{Ending, GateVerdict, PartStatus};
@@ -16,11 +18,20 @@ pub enum Fact {
         plan: Digest,
         /// Whether it only shows what would happen.
         dry_run: bool,
+        /// Whose key signed the start; `None` if nobody's did.
+        initiator: Option<String>,
         /// What it runs.
-        process: Process,
+        process: Arc<Process>,
     },
     /// A run that was cut off, or waited, goes on.
     Resumed,
+    /// The run goes on under another plan, which changes nothing that has begun.
+    Amended {
+        /// The digest of the new plan.
+        plan: Digest,
+        /// What it runs from now on.
+        process: Arc<Process>,
+    },
     /// A phase was entered.
     Entered {
         /// Its name.
@@ -37,6 +48,54 @@ pub enum Fact {
         gate: String,
         /// What was found.
         verdict: GateVerdict,
+    },
+    /// A branch was taken.
+    Chosen {
+        /// The choice.
+        choice: String,
+        /// The branch.
+        branch: String,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A timer was set.
+    TimerSet {
+        /// Its name.
+        timer: String,
+        /// When it is due.
+        due: EventTime,
+    },
+    /// A timer is over.
+    TimerOver {
+        /// Its name.
+        timer: String,
+    },
+    /// Word came from outside.
+    Received {
+        /// The message.
+        message: String,
+        /// What was said.
+        reason: String,
+    },
+    /// The point of no automatic return was passed.
+    Committed {
+        /// Its name.
+        node: String,
+    },
+    /// A person approved.
+    Approved(Approval),
+    /// A person took an approval back.
+    Withdrawn {
+        /// What was approved.
+        subject: String,
+        /// Who.
+        approver: String,
+        /// The plan that had been approved.
+        plan: Digest,
+        /// The gates with their verdicts, as they had been seen.
+        gate_table: Digest,
+        /// Why.
+        reason: String,
     },
     /// A step is about to change something.
     Intent {
@@ -81,6 +140,22 @@ pub enum Fact {
         /// About what.
         stop: Stop,
     },
+    /// A person asked for one incident to be tried again.
+    Retried {
+        /// What it is about.
+        subject: String,
+    },
+    /// A person decided an incident without the engine.
+    Settled {
+        /// The step.
+        step: String,
+        /// What became of it.
+        by_hand: ByHand,
+        /// Who says so.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// A step is about to be undone.
     UndoIntent {
         /// Its name.
@@ -107,7 +182,7 @@ pub enum Fact {
 }
 
 /// How a step ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StepResult {
     /// It is done.
     Applied,
@@ -117,6 +192,40 @@ pub enum StepResult {
     Unknown,
     /// It would be done now (dry run).
     Withheld,
+}
+
+/// What a person says became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ByHand {
+    /// It is done: seen, or done by hand.
+    Applied,
+    /// It is not done.
+    NotApplied,
+    /// It was undone by hand.
+    Undone,
+    /// Its undo is skipped: it stays as it is.
+    LeftStanding,
+}
+
+/// A person's consent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// What is approved: an approval gate, `amendment`, or the undo that is skipped.
+    pub subject: String,
+    /// Who, as the trust file names them.
+    pub approver: String,
+    /// The key that signed it; `None` if nobody's did.
+    pub key: Option<String>,
+    /// The digest of the plan that is approved.
+    pub plan: Digest,
+    /// The digest of the gates with their verdicts, as the person saw them.
+    pub gate_table: Digest,
+    /// When it was given.
+    pub at: EventTime,
+    /// Until when it counts.
+    pub expires: EventTime,
+    /// The statement and its signature, as an object of the evidence.
+    pub statement: Digest,
 }
 
 /// Why a run does not go on.
@@ -140,14 +249,24 @@ impl Fact {
         match self {
             Self::Started { .. } => "started",
             Self::Resumed => "resumed",
+            Self::Amended { .. } => "amended",
             Self::Entered { .. } => "phase entered",
             Self::Left { .. } => "phase left",
             Self::Judged { .. } => "gate judged",
+            Self::Chosen { .. } => "branch chosen",
+            Self::TimerSet { .. } => "timer set",
+            Self::TimerOver { .. } => "timer over",
+            Self::Received { .. } => "message received",
+            Self::Committed { .. } => "committed",
+            Self::Approved(_) => "approved",
+            Self::Withdrawn { .. } => "approval withdrawn",
             Self::Intent { .. } => "intent",
             Self::Part { .. } => "part",
             Self::Outcome { .. } => "outcome",
             Self::Stopped { .. } => "stopped",
             Self::Incident { .. } => "incident",
+            Self::Retried { .. } => "incident retried",
+            Self::Settled { .. } => "settled by hand",
             Self::UndoIntent { .. } => "undo intent",
             Self::UndoOutcome { .. } => "undo outcome",
             Self::RollbackStarted => "rollback started",
@@ -171,5 +290,24 @@ impl StepResult {
         [Self::Applied, Self::NotApplied, Self::Unknown, Self::Withheld]
             .into_iter()
             .find(|one| one.name() == name)
+    }
+}
+
+impl ByHand {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Applied, Self::NotApplied, Self::Undone, Self::LeftStanding];
+
+    /// The word in events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::NotApplied => "not_applied",
+            Self::Undone => "undone",
+            Self::LeftStanding => "left_standing",
+        }
+    }
+
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
     }
 }

@@ -4,23 +4,34 @@
 mod apply;
 mod decide;
 mod definition;
+mod definition_json;
 mod event;
+mod event_read;
 mod fact;
+mod legal;
 mod next;
+mod standing;
 mod state;
 
-pub(crate) use apply::check_part;
-pub use apply::{Illegal, apply};
-pub use decide::{Command, Refused, decide};
-pub use definition::{Node, NotAProcess, Phase, Process, Repeat, Undo};
+pub use apply::apply;
+pub use decide::{AMENDMENT, Command, Refused, Start, decide};
+pub use definition::{
+    After, Closed, Due, Node, NodeKind, OnFailure, Part, Phase, Place, Process, Repeat, Undo,
+};
+pub use definition_json::NotAProcess;
 pub(crate) use event::cut;
-pub use event::{FactError, Written, read_fact, write_fact};
-pub use fact::{Fact, StepResult, Stop};
-pub use next::{Next, next};
+pub use event::{Written, write_fact};
+pub use event_read::{FactError, read_fact};
+pub use fact::{Approval, ByHand, Fact, StepResult, Stop};
+pub(crate) use legal::check_part;
+pub use legal::{Illegal, check};
+pub use next::{Next, next, ready};
 pub use state::{
     Direction, Ending, GateState, GateStatus, GateVerdict, NodeState, PartState, PartStatus,
-    PhaseState, PhaseStatus, RunState, State, Status, StepState, StepStatus,
+    PhaseState, PhaseStatus, RunState, State, Status, StepState, StepStatus, TimerState,
 };
 
+#[cfg(test)]
+mod graph_tests;
 #[cfg(test)]
 mod tests;

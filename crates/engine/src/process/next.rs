@@ -1,8 +1,11 @@
 //! What is to be done next. It follows from the state alone, before a crash and after it.
 
-use super::definition::Node;
+use carnet_ledger::EventTime;
+
+use super::definition::{NodeKind, Part, Place};
+use super::standing::{Standing, standings};
 use super::state::{
-    Direction, Ending, GateStatus, NodeState, PhaseStatus, RunState, Status, StepStatus,
+    Direction, Ending, GateStatus, NodeState, PhaseStatus, RunState, Status, StepStatus, TimerState,
 };
 
 /// The next thing to do.
@@ -12,6 +15,21 @@ pub enum Next {
     Enter(String),
     /// Observe and judge the gate.
     Judge(String),
+    /// Take a branch.
+    Choose(String),
+    /// Set the timer.
+    Set(String),
+    /// The timer runs: wait until it is due.
+    Await {
+        /// The timer.
+        timer: String,
+        /// When it is due.
+        due: EventTime,
+    },
+    /// Nothing but word from outside is missing.
+    Hear(String),
+    /// Pass the point of no automatic return.
+    Commit(String),
     /// Record the intent of the step.
     Begin(String),
     /// The step has an intent and no known outcome: do it, or look whether it happened.
@@ -28,48 +46,90 @@ pub enum Next {
     Nothing,
 }
 
-/// What is to be done next.
-pub fn next(run: &RunState) -> Next {
+/// All that can be done now, in the order in which one who does one thing at a time would do it.
+/// Only work on nodes of parallel branches is more than one.
+pub fn ready(run: &RunState) -> Vec<Next> {
     match run.status {
-        Status::Ended(_) => Next::Nothing,
-        Status::Waiting(_) => Next::Wait,
-        Status::Running(Direction::Forward) => forward(run),
+        Status::Ended(_) => vec![Next::Nothing],
+        Status::Waiting(_) => vec![Next::Wait],
+        Status::Running(Direction::Forward) => through(run, Part::Forward, Ending::Done),
         Status::Running(Direction::Undo(ending)) => back(run, ending),
         Status::Running(Direction::Rollback) => back(run, Ending::RolledBack),
     }
 }
 
-fn back(run: &RunState, ending: Ending) -> Next {
-    run.next_undo().map_or(Next::End(ending), |step| Next::Undo(step.to_owned()))
+/// What is to be done next, one thing at a time.
+pub fn next(run: &RunState) -> Next {
+    ready(run).into_iter().next().unwrap_or(Next::Wait)
 }
 
-fn forward(run: &RunState) -> Next {
-    let open = run.phases.iter().position(|phase| phase.status != PhaseStatus::Done);
-    let Some(open) = open else { return Next::End(Ending::Done) };
-    let Some(phase) = run.process.phases.get(open) else { return Next::End(Ending::Done) };
-    if run.phases.get(open).is_some_and(|held| held.status == PhaseStatus::NotStarted) {
-        return Next::Enter(phase.name.clone());
+/// Undo comes first, newest first; then the procedure, where there is one.
+fn back(run: &RunState, ending: Ending) -> Vec<Next> {
+    let Some(place) = run.undo.last() else { return through(run, Part::Rollback, ending) };
+    let Some(node) = run.process.at(*place) else { return vec![Next::Wait] };
+    let name = node.name.clone();
+    let unknown = run.at(*place).and_then(NodeState::step).map(|step| step.status);
+    // Nobody knows whether there is anything to undo: that is found out first.
+    vec![if unknown == Some(StepStatus::Unknown) { Next::Settle(name) } else { Next::Undo(name) }]
+}
+
+fn through(run: &RunState, part: Part, ending: Ending) -> Vec<Next> {
+    // A procedure takes back what undo does not cover: where there is nothing of it, it has no work.
+    if part == Part::Rollback && !run.procedure_is_due() {
+        return vec![Next::End(ending)];
     }
-    let mut nodes = run.process.nodes().zip(&run.nodes).filter(|((owner, _), _)| *owner == open);
-    nodes
-        .find_map(|((_, node), state)| work(node, state))
-        .unwrap_or_else(|| Next::Leave(phase.name.clone()))
+    let Some(open) = run.open_phase(part) else { return vec![Next::End(ending)] };
+    let (Some(phase), Some(state)) = (run.process.phases.get(open), run.phases.get(open)) else {
+        return vec![Next::Wait];
+    };
+    if state.status == PhaseStatus::NotStarted {
+        return vec![Next::Enter(phase.name.clone())];
+    }
+    let all = standings(phase, state);
+    let ready = all.iter().enumerate().filter(|(_, standing)| **standing == Standing::Ready);
+    let mut work: Vec<Next> =
+        ready.filter_map(|(node, _)| work(run, Place { phase: open, node })).collect();
+    if work.is_empty() {
+        work.push(Next::Leave(phase.name.clone()));
+    }
+    // What waits comes last: the rest goes on meanwhile.
+    work.sort_by_key(|next| matches!(next, Next::Await { .. } | Next::Hear(_)));
+    work
 }
 
-/// What a node still needs; `None` if it is done.
-fn work(node: &Node, state: &NodeState) -> Option<Next> {
-    let name = node.name().to_owned();
-    match state {
+/// What a node that can be worked on still needs.
+fn work(run: &RunState, place: Place) -> Option<Next> {
+    let node = run.process.at(place)?;
+    let name = node.name.clone();
+    Some(match run.at(place)? {
         NodeState::Gate(gate) => match gate.status {
-            GateStatus::Open => None,
-            GateStatus::NotRun | GateStatus::Closed => Some(Next::Judge(name)),
+            GateStatus::Open => return None,
+            GateStatus::NotRun | GateStatus::Closed => Next::Judge(name),
         },
         NodeState::Step(step) => match step.status {
-            StepStatus::Applied | StepStatus::Withheld => None,
-            StepStatus::NotStarted | StepStatus::NotApplied => Some(Next::Begin(name)),
-            StepStatus::Scheduled | StepStatus::Unknown => Some(Next::Settle(name)),
-            // Going forward, nothing has been undone.
-            StepStatus::Undoing | StepStatus::Undone | StepStatus::UndoFailed => Some(Next::Wait),
+            StepStatus::Applied | StepStatus::Withheld => return None,
+            StepStatus::NotStarted | StepStatus::NotApplied => Next::Begin(name),
+            StepStatus::Scheduled | StepStatus::Unknown => Next::Settle(name),
+            // On the way forward nothing has been undone.
+            StepStatus::Undoing
+            | StepStatus::Undone
+            | StepStatus::UndoFailed
+            | StepStatus::LeftStanding => Next::Wait,
         },
-    }
+        NodeState::Choice(_) => Next::Choose(name),
+        NodeState::Timer(timer) => match (timer, &node.kind) {
+            (TimerState::Set { due }, _) => Next::Await { timer: name, due: *due },
+            (TimerState::NotSet | TimerState::Over, NodeKind::Timer(_)) => Next::Set(name),
+            (
+                TimerState::NotSet | TimerState::Over,
+                NodeKind::Gate { .. }
+                | NodeKind::Step { .. }
+                | NodeKind::Choice { .. }
+                | NodeKind::Message
+                | NodeKind::Commit,
+            ) => return None,
+        },
+        NodeState::Message(_) => Next::Hear(name),
+        NodeState::Commit(_) => Next::Commit(name),
+    })
 }

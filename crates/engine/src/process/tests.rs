@@ -5,6 +5,7 @@ use carnet_ledger::{
     RefusalClass,
 };
 use proptest::prelude::*;
+use std::sync::Arc;
 
 use super::*;
 
@@ -12,28 +13,36 @@ fn now() -> EventTime {
     EventTime::from_unix_millis(1_800_000_000_000).unwrap()
 }
 
-fn step(name: &str, undo: Undo) -> Node {
-    Node::Step { name: name.into(), repeat: Repeat::Again, undo }
+type Named = (String, NodeKind);
+
+fn step(name: &str, undo: Undo) -> Named {
+    (name.into(), NodeKind::Step { repeat: Repeat::Again, undo })
 }
 
-fn gate(name: &str) -> Node {
-    Node::Gate { name: name.into() }
+fn gate(name: &str) -> Named {
+    (name.into(), NodeKind::Gate { closed: Closed::Refuse })
+}
+
+fn phase(name: &str, nodes: Vec<Named>) -> Phase {
+    let nodes = nodes.into_iter().enumerate();
+    Phase {
+        name: name.into(),
+        part: Part::Forward,
+        on_failure: OnFailure::Undo,
+        nodes: nodes.map(|(index, (name, kind))| Node::in_sequence(index, name, kind)).collect(),
+    }
 }
 
 fn process() -> Process {
-    let phase = |name: &str, commits, nodes| Phase { name: name.into(), commits, nodes };
+    let commit = ("commit".to_owned(), NodeKind::Commit);
     Process {
         name: "test/v1".into(),
         phases: vec![
-            phase("look", false, vec![step("open", Undo::Nothing), gate("fits")]),
-            phase(
-                "move",
-                false,
-                vec![step("write", Undo::Always), step("copy", Undo::BeforeCommit)],
-            ),
-            phase("check", false, vec![gate("equal")]),
-            phase("switch", true, vec![step("point", Undo::Always)]),
-            phase("close", false, vec![step("archive", Undo::BeforeCommit)]),
+            phase("look", vec![step("open", Undo::Nothing), gate("fits")]),
+            phase("move", vec![step("write", Undo::Always), step("copy", Undo::BeforeCommit)]),
+            phase("check", vec![gate("equal")]),
+            phase("switch", vec![step("point", Undo::Always), commit]),
+            phase("close", vec![step("archive", Undo::BeforeCommit)]),
         ],
     }
 }
@@ -43,13 +52,16 @@ fn plan() -> Digest {
 }
 
 fn start() -> Command {
-    Command::Run {
-        run: "r1".into(),
-        plan: plan(),
-        dry_run: false,
-        process: process(),
-        again: false,
-    }
+    start_of("r1", plan(), false, false)
+}
+
+fn start_of(run: &str, plan: Digest, dry_run: bool, again: bool) -> Command {
+    Command::Run(start_with(run, plan, dry_run, again, process()))
+}
+
+fn start_with(run: &str, plan: Digest, dry_run: bool, again: bool, process: Process) -> Start {
+    let process = Arc::new(process);
+    Start { run: run.into(), plan, amends: None, dry_run, initiator: None, process, again }
 }
 
 fn take_back() -> Command {
@@ -58,6 +70,23 @@ fn take_back() -> Command {
 
 fn stop(subject: &str) -> Stop {
     Stop::precondition("gate.closed", subject, "because".into(), "do this".into())
+}
+
+fn approval(subject: &str, approver: &str) -> Approval {
+    Approval {
+        subject: subject.into(),
+        approver: approver.into(),
+        key: Some("SHA256:abc".into()),
+        plan: plan(),
+        gate_table: Digest::of(b"table"),
+        at: now(),
+        expires: later(60),
+        statement: Digest::of(b"statement"),
+    }
+}
+
+fn later(seconds: i64) -> EventTime {
+    EventTime::from_unix_millis(now().unix_millis() + seconds * 1000).unwrap()
 }
 
 fn verdict(opens: bool) -> GateVerdict {
@@ -69,6 +98,7 @@ fn verdict(opens: bool) -> GateVerdict {
         damaged: 3,
         remedy: String::new(),
         observation: Some(Digest::of(b"seen")),
+        exception: None,
     }
 }
 
@@ -78,6 +108,7 @@ struct World {
     failing: Vec<String>,
     unknown: Vec<String>,
     undo_fails: Vec<String>,
+    branch: String,
 }
 
 impl World {
@@ -107,6 +138,13 @@ impl World {
                 step,
             },
             Next::End(ending) => Command::End(ending),
+            Next::Commit(node) => Command::Commit(node),
+            Next::Choose(choice) => {
+                Command::Choose { branch: self.branch.clone(), choice, reason: "seen".into() }
+            }
+            Next::Set(timer) => Command::SetTimer(timer),
+            Next::Await { timer, .. } => Command::EndTimer(timer),
+            Next::Hear(message) => Command::Send { message, reason: "go".into() },
             Next::Wait | Next::Nothing => return None,
         })
     }
@@ -153,7 +191,12 @@ fn run_in(world: &World) -> (State, Vec<Fact>) {
 
 fn world(failing: &[&str], unknown: &[&str], undo_fails: &[&str]) -> World {
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    World { failing: owned(failing), unknown: owned(unknown), undo_fails: owned(undo_fails) }
+    World {
+        failing: owned(failing),
+        unknown: owned(unknown),
+        undo_fails: owned(undo_fails),
+        branch: String::new(),
+    }
 }
 
 fn undone(facts: &[Fact]) -> Vec<&str> {
@@ -222,22 +265,10 @@ fn a_rollback_before_the_point_of_no_return_takes_everything_back() {
 
 #[test]
 fn what_run_means_depends_on_where_the_last_run_stands() {
-    let other = Command::Run {
-        run: "r2".into(),
-        plan: Digest::of(b"other"),
-        dry_run: false,
-        process: process(),
-        again: false,
-    };
+    let other = start_of("r2", Digest::of(b"other"), false, false);
     let (done, _) = run_in(&world(&[], &[], &[]));
     assert_eq!(decide(&done, start(), now()), Err(Refused::Done));
-    let again = Command::Run {
-        run: "r2".into(),
-        plan: plan(),
-        dry_run: false,
-        process: process(),
-        again: true,
-    };
+    let again = start_of("r2", plan(), false, true);
     assert!(matches!(decide(&done, again, now()).as_deref(), Ok([Fact::Started { .. }])));
     let past = Refused::DoneUnderAnother { done: plan(), now: Digest::of(b"other") };
     assert!(past.to_string().contains("is done"), "{past}");
@@ -270,13 +301,7 @@ fn what_waited_goes_on_when_the_world_is_in_order_again() {
 #[test]
 fn a_dry_run_withholds_steps_and_lets_gates_be_not_run() {
     let (mut state, mut facts) = (State::default(), Vec::new());
-    let start = Command::Run {
-        run: "d".into(),
-        plan: plan(),
-        dry_run: true,
-        process: process(),
-        again: false,
-    };
+    let start = start_of("d", plan(), true, false);
     commit(&mut state, start, &mut facts);
     loop {
         let next = next(state.run.as_ref().unwrap());
@@ -332,11 +357,15 @@ fn what_was_seen_before_a_crash_is_looked_at_again_before_the_point_of_no_return
 /// What must be the same however often a run was cut off.
 fn essence(state: &State) -> (Status, Vec<PhaseStatus>, Vec<String>) {
     let run = state.run.as_ref().unwrap();
-    let nodes = run.nodes.iter().map(|node| match node {
-        NodeState::Gate(gate) => format!("{:?}", gate.last),
-        NodeState::Step(step) => format!("{:?}", step.status),
-    });
-    (run.status, run.phases.iter().map(|phase| phase.status).collect(), nodes.collect())
+    let nodes = run
+        .nodes()
+        .map(|(_, _, state)| match state {
+            NodeState::Gate(gate) => format!("{:?}", gate.last),
+            NodeState::Step(step) => format!("{:?}", step.status),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    (run.status, run.phases.iter().map(|phase| phase.status).collect(), nodes)
 }
 
 fn names() -> impl Strategy<Value = Vec<String>> {
@@ -350,7 +379,7 @@ proptest! {
     fn a_crash_after_any_event_reaches_the_same_end(
         failing in names(), unknown in names(), undo_fails in names(),
     ) {
-        let world = World { failing, unknown, undo_fails };
+        let world = World { failing, unknown, undo_fails, branch: String::new() };
         let (whole, facts) = run_in(&world);
         for cut in 1..facts.len() {
             let mut kept = facts.get(..cut).unwrap().to_vec();
@@ -369,7 +398,12 @@ proptest! {
     fn facts_in_any_order_are_applied_or_refused_and_never_fall(
         order in proptest::collection::vec(0usize..200, 0..80), failing in names(),
     ) {
-        let world = World { failing, unknown: Vec::new(), undo_fails: Vec::new() };
+        let world = World {
+            failing,
+            unknown: Vec::new(),
+            undo_fails: Vec::new(),
+            branch: String::new(),
+        };
         let (mut state, mut facts) = run_in(&world);
         let again = world.clone();
         if decide(&state, take_back(), now()).is_ok() {
@@ -406,11 +440,22 @@ fn seal(fact: &Fact) -> Event {
         jurisdiction: None,
         classification: None,
         context: written.context,
-        fields: Object::new(),
+        fields: written.body.fields(),
     };
     let chain = Chain::new("test", HashProfile::default(), EvidenceProfile::Baseline);
     let sealed = chain.seal(draft, EventId([7; 16]), now()).unwrap();
     Event::parse(&sealed.bytes).unwrap()
+}
+
+/// The fact that an event says, with the objects that were stored with it.
+fn read_back(fact: &Fact) -> Result<Option<Fact>, FactError> {
+    let objects = write_fact(fact).objects;
+    let get = |digest| objects.iter().find(|bytes| Digest::of(bytes) == digest).cloned();
+    read_fact(&seal(fact), &get)
+}
+
+fn nothing(_: Digest) -> Option<Vec<u8>> {
+    None
 }
 
 #[test]
@@ -432,13 +477,37 @@ fn every_fact_survives_its_event() {
             left_behind: vec!["records in place".into()],
             reason: String::new(),
         },
+        Fact::Amended { plan: Digest::of(b"next"), process: Arc::new(process()) },
+        Fact::Chosen { choice: "way".into(), branch: "left".into(), reason: "seen".into() },
+        Fact::TimerSet { timer: "soak".into(), due: now() },
+        Fact::TimerOver { timer: "soak".into() },
+        Fact::Received { message: "go".into(), reason: "the owner says so".into() },
+        Fact::Committed { node: "commit".into() },
+        Fact::Approved(approval("go", "ops")),
+        Fact::Approved(Approval { key: None, ..approval("go", "dev") }),
+        Fact::Withdrawn {
+            subject: "go".into(),
+            approver: "ops".into(),
+            plan: plan(),
+            gate_table: Digest::of(b"table"),
+            reason: "a mistake".into(),
+        },
+        Fact::Retried { subject: "write".into() },
+        Fact::Judged {
+            gate: "equal".into(),
+            verdict: GateVerdict { exception: Some("split-dns".into()), ..verdict(true) },
+        },
         Fact::Stopped {
             ending: Ending::Failed,
             stop: Stop { class: RefusalClass::DependencyUnavailableFailClosed, ..stop("write") },
         },
     ]);
+    for by_hand in ByHand::ALL {
+        let (step, by, reason) = ("write".into(), "ops".into(), "seen".into());
+        facts.push(Fact::Settled { step, by_hand, by, reason });
+    }
     for fact in facts {
-        assert_eq!(read_fact(&seal(&fact)).unwrap().as_ref(), Some(&fact));
+        assert_eq!(read_back(&fact).unwrap().as_ref(), Some(&fact));
     }
 }
 
@@ -449,9 +518,18 @@ fn an_event_that_lacks_a_part_of_its_fact_is_refused() {
     for member in ["verdict", "opens", "reason", "damaged_copies", "remedy"] {
         let mut event = whole.clone();
         event.draft.context.remove(member);
-        assert_eq!(read_fact(&event).unwrap_err().member, member);
+        assert_eq!(read_fact(&event, &nothing).unwrap_err().member, member);
     }
     let mut other = whole;
     other.draft.context.remove("fact");
-    assert_eq!(read_fact(&other), Ok(None));
+    assert_eq!(read_fact(&other, &nothing), Ok(None));
+}
+
+#[test]
+fn a_process_that_is_not_the_one_of_its_digest_is_refused() {
+    let (_, facts) = run_in(&world(&[], &[], &[]));
+    let started = seal(&facts[0]);
+    let other = |_: Digest| Some(b"{}".to_vec());
+    assert_eq!(read_fact(&started, &nothing).unwrap_err().member, "process");
+    assert_eq!(read_fact(&started, &other).unwrap_err().member, "process");
 }

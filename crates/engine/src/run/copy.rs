@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use carnet_bundle::{
     CollectionDigest, DeclaredView, Expected, ImportMode, ImportPlan, ImportRequest, Imported,
@@ -22,8 +23,8 @@ use super::{Engine, has_failed, notes, unfinished, waits_on_the_way_back};
 use crate::error::{EngineError, StepError};
 use crate::journal::LogProfile;
 use crate::process::{
-    Command, GateVerdict, Next, Node, Phase, Process, Repeat, RunState, StepResult, StepStatus,
-    Undo, next,
+    Closed, Command, GateVerdict, Next, Node, NodeKind, OnFailure, Part, Phase, Process, Repeat,
+    RunState, Start, StepResult, StepStatus, Undo, next,
 };
 use crate::step::import::{Parts, intent, take_back};
 use crate::step::{digest_of, making, number, remove_made};
@@ -110,13 +111,19 @@ impl CopyJob<'_> {
 }
 
 fn process() -> Process {
-    let step = |name: &str, undo| Node::Step { name: name.into(), repeat: Repeat::Again, undo };
-    let nodes = vec![
-        step(LOAD, Undo::BeforeCommit),
-        step(BACK, Undo::Nothing),
-        Node::Gate { name: GATE.into() },
+    let step = |undo| NodeKind::Step { repeat: Repeat::Again, undo };
+    let nodes = [
+        (LOAD, step(Undo::BeforeCommit)),
+        (BACK, step(Undo::Nothing)),
+        (GATE, NodeKind::Gate { closed: Closed::Refuse }),
     ];
-    let phase = Phase { name: PHASE.into(), commits: false, nodes };
+    let nodes = nodes.into_iter().enumerate();
+    let phase = Phase {
+        name: PHASE.into(),
+        part: Part::Forward,
+        on_failure: OnFailure::Undo,
+        nodes: nodes.map(|(index, (name, kind))| Node::in_sequence(index, name, kind)).collect(),
+    };
     Process { name: "copy/v1".into(), phases: vec![phase] }
 }
 
@@ -166,13 +173,15 @@ impl Engine {
         description: Digest,
         resumed: bool,
     ) -> Result<Copying<'c>, EngineError> {
-        let command = Command::Run {
+        let command = Command::Run(Start {
             run: self.ids.next_id().to_string(),
             plan: description,
+            amends: None,
             dry_run: false,
-            process: process(),
+            initiator: None,
+            process: Arc::new(process()),
             again: true,
-        };
+        });
         let action = if resumed { "resume" } else { "start" };
         let mut notes: Vec<Note> = notes::verified(recorder).into_iter().collect();
         notes.push(notes::authority(job.target.label(), action));
@@ -214,7 +223,14 @@ impl Copying<'_> {
             Next::Settle(step) => self.settle(&run, step)?,
             Next::Judge(gate) => self.judge(&run, gate)?,
             Next::Undo(step) => self.undo(&run, step)?,
-            Next::Wait | Next::Nothing => return Ok(false),
+            // A copy is loads and gates alone.
+            Next::Choose(_)
+            | Next::Set(_)
+            | Next::Await { .. }
+            | Next::Hear(_)
+            | Next::Commit(_)
+            | Next::Wait
+            | Next::Nothing => return Ok(false),
         }
         Ok(true)
     }
@@ -378,6 +394,7 @@ impl Copying<'_> {
         let observation = Observation { observed_at_us: now_us, facts: Facts::ContentRoot(facts) };
         let evaluation = gate::evaluate(&definition, &observation, now_us, &[]);
         let verdict = GateVerdict {
+            exception: None,
             verdict: evaluation.judgement.verdict.name().to_owned(),
             opens: evaluation.opens(),
             reason: reason(&evaluation),

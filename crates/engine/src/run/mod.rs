@@ -11,6 +11,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use carnet_bundle::{SnapshotTime, Work};
 use carnet_connect::{Outside, Progress};
@@ -22,8 +23,8 @@ pub use report::{CollectionReport, GateReport, PhaseReport, Report, StopReport, 
 
 use crate::error::EngineError;
 use crate::fault::Faults;
-use crate::journal::{Journal, LogProfile, LogReader};
-use crate::process::{Command, Direction, Ending, Refused, State, Status};
+use crate::journal::{Journal, LogProfile, LogReader, journal_objects};
+use crate::process::{Command, Direction, Ending, Refused, Start, State, Status};
 use crate::source::{Clock, IdSource};
 use crate::step::{Context, Parts, StoreOpener};
 use recorder::{Envelope, Note, Recorder, put_json};
@@ -55,6 +56,9 @@ pub struct RunRequest<'a> {
     pub dry_run: bool,
     /// The moment that names and dates the snapshot; now if nothing is said.
     pub snapshot_time: Option<SnapshotTime>,
+    /// For how long a timer of the process is waited for; one that is due later ends the command,
+    /// and the next `run` goes on.
+    pub patience: Duration,
     /// Signs checkpoints of the evidence; `None` leaves it unsigned.
     pub signer: Option<Arc<SigningKey>>,
 }
@@ -126,13 +130,15 @@ impl Engine {
         } else {
             notes.extend(notes::start(recorder, request.plan)?);
         }
-        let command = Command::Run {
+        let command = Command::Run(Start {
             run: self.ids.next_id().to_string(),
             plan: request.plan.digest(),
+            amends: request.plan.parent(),
             dry_run: request.dry_run,
-            process: process_of::process_of(request.plan),
+            initiator: request.signer.as_ref().map(|key| key.verifying_key().key_id()),
+            process: Arc::new(process_of::process_of(request.plan)?),
             again: false,
-        };
+        });
         self.ask(request, recorder, "run", command, notes)
     }
 
@@ -195,7 +201,8 @@ impl Engine {
     ) -> Result<(Journal, State), EngineError> {
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
         let mut state = State::default();
-        let fold = &mut |event: &Event| recorder::fold(&mut state, event);
+        let object = journal_objects(&self.state);
+        let fold = &mut |event: &Event| recorder::fold(&mut state, event, &object);
         let journal = Journal::open(&self.state, profile, signer, clock, ids, fold)?;
         Ok((journal, state))
     }
@@ -239,6 +246,8 @@ impl Engine {
             clock: self.clock.as_ref(),
             faults: &self.faults,
             snapshot_time: request.snapshot_time,
+            dry_run: request.dry_run,
+            patience_ms: i64::try_from(request.patience.as_millis()).unwrap_or(i64::MAX),
         })
     }
 
@@ -267,7 +276,7 @@ pub fn status(state: &Path) -> Result<Report, EngineError> {
     let (mut folded, mut plan) = (State::default(), None);
     let end = log.verify(&mut |event| {
         plan.get_or_insert(event.draft.evidence_pointer);
-        recorder::fold(&mut folded, event)
+        recorder::fold(&mut folded, event, &|digest| log.object(digest).ok())
     })?;
     let run = folded.run.ok_or_else(none)?;
     let get = |digest: Digest| log.object(digest).ok();

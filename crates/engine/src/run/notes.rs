@@ -77,7 +77,12 @@ pub(super) fn refused(refused: &Refused, code: Code, asked: &'static str, plan: 
             .with("plan_started", (*started).into())
             .with("plan_now", (*now).into()),
         Refused::OtherLog { .. } => note(EventBody::AuthorityRefusal),
+        Refused::AmendsBegun { started, now } => note(EventBody::AuthorityRefusal)
+            .with("plan_started", (*started).into())
+            .with("plan_now", (*now).into()),
+        Refused::NotApproved { .. } => note(EventBody::AuthorityRefusal),
         Refused::Done
+        | Refused::NotDue { .. }
         | Refused::NoRun
         | Refused::NothingToRollBack
         | Refused::Unsettled
@@ -95,7 +100,7 @@ impl Table {
     /// The gates of a phase that were judged. `rule` gives the digest of a gate's definition.
     pub(super) fn of(run: &RunState, phase: &str, rule: impl Fn(&str) -> Option<Digest>) -> Self {
         let prefix = format!("{phase}/");
-        let nodes = run.process.nodes().map(|(_, node)| node.name());
+        let nodes = run.process.nodes().map(|(_, node)| node.name.as_str());
         let judged = nodes.filter(|name| name.starts_with(&prefix)).filter_map(|name| {
             let verdict = run.gate(name)?.last.clone()?;
             Some((name.to_owned(), rule(name), verdict))

@@ -1,62 +1,87 @@
 //! A plan as a process of the core.
 
-use carnet_model::plan::{self, Plan, StepName};
+use carnet_ledger::EventTime;
+use carnet_model::capability::{self, descriptor};
+use carnet_model::plan::{self, Plan, PlannedStep, PlannedUndo, StepName};
 
-use crate::process::{Node, Phase, Process, Repeat, Undo};
+use crate::error::StepError;
+use crate::process::{
+    After, Closed, Due, Node, NodeKind, OnFailure, Part, Phase, Process, Repeat, Undo,
+};
 
 /// The process that a plan is compiled to.
-pub(super) fn process_of(plan: &Plan) -> Process {
-    let phases = plan.phases().iter().map(|phase| Phase {
-        name: phase.name.clone(),
-        commits: phase.commits(),
-        nodes: phase.nodes.iter().filter_map(node).collect(),
+pub(super) fn process_of(plan: &Plan) -> Result<Process, StepError> {
+    let phases = plan.phases().iter().map(|phase| {
+        Ok(Phase {
+            name: phase.name.clone(),
+            part: match phase.part {
+                plan::Part::Forward => Part::Forward,
+                plan::Part::Rollback => Part::Rollback,
+            },
+            on_failure: match phase.on_failure {
+                plan::OnFailure::Undo => OnFailure::Undo,
+                plan::OnFailure::Wait => OnFailure::Wait,
+            },
+            nodes: phase.nodes.iter().map(node).collect::<Result<_, _>>()?,
+        })
     });
-    Process { name: "knowledge/v1".to_owned(), phases: phases.collect() }
+    let name = if plan.knowledge().is_some() { "knowledge/v1" } else { "phases/v1" };
+    Ok(Process { name: name.to_owned(), phases: phases.collect::<Result<_, StepError>>()? })
 }
 
-/// The node of the core; `None` for what the core knows of a phase otherwise.
-fn node(node: &plan::Node) -> Option<Node> {
-    let name = node.name.clone();
-    if node.gate().is_some() {
-        return Some(Node::Gate { name });
+fn node(node: &plan::Node) -> Result<Node, StepError> {
+    let after = node.after.iter();
+    let after = after.map(|after| After { node: after.node, branch: after.branch.clone() });
+    let kind = match &node.kind {
+        plan::NodeKind::Step(step) => NodeKind::Step { repeat: repeat(step), undo: undo(step) },
+        plan::NodeKind::Gate(gate) => NodeKind::Gate {
+            closed: match gate.closed {
+                plan::Closed::Refuse => Closed::Refuse,
+                plan::Closed::Wait => Closed::Wait,
+            },
+        },
+        plan::NodeKind::Choice { branches, otherwise } => NodeKind::Choice {
+            branches: branches.iter().map(|branch| branch.name.clone()).collect(),
+            otherwise: otherwise.clone(),
+        },
+        plan::NodeKind::Timer(plan::Timer::For { seconds }) => {
+            NodeKind::Timer(Due::After { seconds: *seconds })
+        }
+        plan::NodeKind::Timer(plan::Timer::Until { unix_seconds }) => {
+            let time = EventTime::from_unix_millis(unix_seconds.saturating_mul(1000));
+            let time = time.map_err(|_| {
+                let what = format!("{} waits for a year that no event can name", node.name);
+                StepError::new(carnet_model::Code::PLAN_VALUE, what)
+            })?;
+            NodeKind::Timer(Due::At { time })
+        }
+        plan::NodeKind::Message => NodeKind::Message,
+        plan::NodeKind::Commit => NodeKind::Commit,
+    };
+    Ok(Node { name: node.name.clone(), after: after.collect(), kind })
+}
+
+/// What is done after a crash. A capability that nobody knows is for a person: the plan reader
+/// refuses it before.
+fn repeat(step: &PlannedStep) -> Repeat {
+    let found = descriptor(&step.capability).map(|found| capability::repeat(found, &step.with));
+    match found {
+        Some(capability::Repeat::Again) => Repeat::Again,
+        Some(capability::Repeat::Probe) => Repeat::Probe,
+        Some(capability::Repeat::Manual) | None => Repeat::Manual,
     }
-    let step = StepName::of_capability(&node.step()?.capability)?;
-    Some(Node::Step { name, repeat: repeat(step), undo: undo(step) })
 }
 
-/// Every step but the switch may be run again; the switch first looks where it stands.
-fn repeat(step: StepName) -> Repeat {
-    match step {
-        StepName::Switch => Repeat::Probe,
-        StepName::DescribeSource
-        | StepName::DescribeTarget
-        | StepName::RaiseFlag
-        | StepName::PinSource
-        | StepName::ExportSnapshot
-        | StepName::PlaceSnapshot
-        | StepName::RehashSnapshot
-        | StepName::LoadRecords
-        | StepName::PlaceArtifacts
-        | StepName::ReadBack
-        | StepName::LowerFlag
-        | StepName::ArchiveSnapshot => Repeat::Again,
-    }
-}
-
-fn undo(step: StepName) -> Undo {
-    match step {
-        StepName::DescribeSource
-        | StepName::DescribeTarget
-        | StepName::PinSource
-        | StepName::RehashSnapshot
-        | StepName::ReadBack => Undo::Nothing,
+fn undo(step: &PlannedStep) -> Undo {
+    let always = matches!(
+        StepName::of_capability(&step.capability),
         // On every way back readers return to the source, and its writers go on.
-        StepName::Switch | StepName::RaiseFlag => Undo::Always,
-        StepName::ExportSnapshot
-        | StepName::PlaceSnapshot
-        | StepName::LoadRecords
-        | StepName::PlaceArtifacts
-        | StepName::LowerFlag
-        | StepName::ArchiveSnapshot => Undo::BeforeCommit,
+        Some(StepName::Switch | StepName::RaiseFlag)
+    );
+    match &step.undo {
+        PlannedUndo::Nothing => Undo::Nothing,
+        PlannedUndo::Refused { .. } => Undo::Impossible,
+        PlannedUndo::Own | PlannedUndo::By { .. } if always => Undo::Always,
+        PlannedUndo::Own | PlannedUndo::By { .. } => Undo::BeforeCommit,
     }
 }

@@ -91,9 +91,13 @@ struct Inner {
     state: State,
 }
 
-/// Adds the next event of a log to the state.
-pub(crate) fn fold(state: &mut State, event: &Event) -> Result<(), EngineError> {
-    if let Some(fact) = read_fact(event)? {
+/// Adds the next event of a log to the state. `object` reads the objects that events name.
+pub(crate) fn fold(
+    state: &mut State,
+    event: &Event,
+    object: &dyn Fn(Digest) -> Option<Vec<u8>>,
+) -> Result<(), EngineError> {
+    if let Some(fact) = read_fact(event, object)? {
         apply(state, &fact, event.occurred_at)?;
     }
     Ok(())
@@ -173,9 +177,11 @@ impl Recorder {
         let Some((first, rest)) = facts.split_first() else { return Ok(()) };
         // The notes are on the first fact; the others are what follows from it.
         let beside = notes.len();
-        let mut drafts = vec![self.fact_draft(first, &run)];
+        let mut drafts = vec![self.fact_draft(&inner.journal, first, &run)?];
         drafts.extend(notes.into_iter().map(|note| self.note_draft(note, &run)));
-        drafts.extend(rest.iter().map(|fact| self.fact_draft(fact, &run)));
+        for fact in rest {
+            drafts.push(self.fact_draft(&inner.journal, fact, &run)?);
+        }
         let events = inner.journal.append(drafts)?;
         let of_facts = events.iter().take(1).chain(events.iter().skip(1 + beside));
         for (event, fact) in of_facts.zip(facts) {
@@ -191,8 +197,17 @@ impl Recorder {
         Ok(())
     }
 
-    fn fact_draft(&self, fact: &Fact, run: &str) -> EventDraft {
+    /// The event of a fact. The objects that it names are stored first.
+    fn fact_draft(
+        &self,
+        journal: &Journal,
+        fact: &Fact,
+        run: &str,
+    ) -> Result<EventDraft, JournalError> {
         let written = write_fact(fact);
+        for object in &written.objects {
+            journal.put(object)?;
+        }
         let note = Note {
             body: written.body,
             outcome: written.outcome,
@@ -201,7 +216,7 @@ impl Recorder {
             pointer: written.pointer,
             context: written.context,
         };
-        self.note_draft(note, run)
+        Ok(self.note_draft(note, run))
     }
 
     fn note_draft(&self, note: Note, run: &str) -> EventDraft {
@@ -234,6 +249,11 @@ impl Recorder {
     /// The run as it stands.
     pub(crate) fn run(&self) -> Option<RunState> {
         self.inner().state.run.clone()
+    }
+
+    /// Looks at the run as it stands, without a copy of it.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&RunState) -> T) -> Option<T> {
+        self.inner().state.run.as_ref().map(look)
     }
 
     /// Stores bytes as an object of the evidence.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::ending;
 use crate::process::{
-    Direction, Ending, NodeState, PhaseStatus, RunState, Status, StepState, StepStatus, Stop,
+    Direction, Ending, PhaseStatus, RunState, Status, StepState, StepStatus, Stop,
 };
 use crate::step::look::SourceSeen;
 use crate::step::read_back::BackSeen;
@@ -188,7 +188,7 @@ pub(super) fn of(run: &RunState, get: &Get<'_>) -> Report {
         phases: phases(run),
         gates: gates(run),
         stop: run.stop.as_ref().map(told),
-        waits_for: run.waits_for.as_ref().map(told),
+        waits_for: run.waits_for().map(told),
         left_behind: run.left_behind.clone(),
         standing: run.standing().into_iter().map(str::to_owned).collect(),
         can_roll_back: can_roll_back(run),
@@ -200,11 +200,9 @@ pub(super) fn of(run: &RunState, get: &Get<'_>) -> Report {
 }
 
 fn can_roll_back(run: &RunState) -> bool {
-    let open = run.nodes.iter().any(|node| match node {
-        NodeState::Step(step) => {
-            matches!(step.status, StepStatus::Scheduled | StepStatus::Unknown)
-        }
-        NodeState::Gate(_) => false,
+    let open = run.nodes().any(|(_, _, state)| {
+        let status = state.step().map(|step| step.status);
+        matches!(status, Some(StepStatus::Scheduled | StepStatus::Unknown))
     });
     let on_the_way = match run.status {
         Status::Running(Direction::Forward | Direction::Rollback)
@@ -245,8 +243,8 @@ fn phases(run: &RunState) -> Vec<PhaseReport> {
 
 fn gates(run: &RunState) -> Vec<GateReport> {
     let named = run.process.nodes().filter_map(|(_, node)| {
-        let state = run.gate(node.name())?;
-        let (phase, gate) = node.name().split_once('/')?;
+        let state = run.gate(&node.name)?;
+        let (phase, gate) = node.name.split_once('/')?;
         Some((phase, gate, state))
     });
     let reports = named.map(|(phase, gate, state)| {

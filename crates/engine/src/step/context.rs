@@ -67,6 +67,10 @@ pub(crate) struct Context<'a> {
     pub(crate) faults: &'a Faults,
     /// The moment that names a new snapshot, where the caller fixes it.
     pub(crate) snapshot_time: Option<SnapshotTime>,
+    /// Whether only to show what would happen.
+    pub(crate) dry_run: bool,
+    /// For how long a timer is waited for, in milliseconds.
+    pub(crate) patience_ms: i64,
     source: Opened,
     target: Opened,
     /// The leaves that the last read-back found: only good for the process that read them.
@@ -86,12 +90,15 @@ pub(crate) struct Parts<'a> {
     pub(crate) clock: &'a dyn Clock,
     pub(crate) faults: &'a Faults,
     pub(crate) snapshot_time: Option<SnapshotTime>,
+    pub(crate) dry_run: bool,
+    pub(crate) patience_ms: i64,
 }
 
 impl<'a> Context<'a> {
     pub(crate) fn new(parts: Parts<'a>) -> Self {
         let Parts { plan, folder, state, recorder, stores, .. } = parts;
-        let Parts { outside, work, clock, faults, snapshot_time, .. } = parts;
+        let Parts { outside, work, clock, faults, .. } = parts;
+        let Parts { snapshot_time, dry_run, patience_ms, .. } = parts;
         let (source, target, leaves) = Default::default();
         Self {
             plan,
@@ -104,6 +111,8 @@ impl<'a> Context<'a> {
             clock,
             faults,
             snapshot_time,
+            dry_run,
+            patience_ms,
             source,
             target,
             leaves,

@@ -191,6 +191,7 @@ impl Yard {
             folder,
             stores: self,
             outside: &carnet_connect::NoOutside,
+            patience: std::time::Duration::from_mins(1),
             workers: 2,
             progress: &NoProgress,
             dry_run,
