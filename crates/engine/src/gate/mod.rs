@@ -12,7 +12,7 @@ use carnet_model::gate::{
     content_root, contract, count, dimensions, losses, schema_version,
 };
 use carnet_model::plan::PhaseName;
-use carnet_model::{CollectionContract, CollectionName};
+use carnet_model::{Code, CollectionContract, CollectionName};
 
 use crate::error::StepError;
 use crate::step::look::{SourceSeen, TargetSeen};
@@ -53,7 +53,7 @@ struct Seen {
 
 impl Seen {
     fn at(observed_at_us: i64, facts: Facts) -> Self {
-        Self { observation: Observation { observed_at_us, facts }, reread: Vec::new() }
+        Self { observation: Observation::new(observed_at_us, facts), reread: Vec::new() }
     }
 }
 
@@ -83,6 +83,20 @@ fn observe(cx: &Context<'_>, phase: &str, definition: &Definition) -> Result<See
             Ok(Seen::at(cx.now_us(), Facts::QueryParity(facts)))
         }
         Rule::ArtifactChecksums(_) => artifacts(cx),
+        Rule::Command(_)
+        | Rule::File(_)
+        | Rule::Object(_)
+        | Rule::Digest(_)
+        | Rule::Sql(_)
+        | Rule::Rows(_)
+        | Rule::Http(_)
+        | Rule::Tcp(_)
+        | Rule::TlsExpiry(_)
+        | Rule::Lag(_)
+        | Rule::Approval(_) => {
+            let what = format!("the gate {} is not looked at here", definition.gate());
+            Err(StepError::new(Code::FEATURE_MISSING, what))
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn damaged(
             if let Some(roots) = copy.collections.get_mut(index) {
                 roots.target = Some(root);
             }
-            copies.push((name, Observation { observed_at_us, facts: Facts::ContentRoot(copy) }));
+            copies.push((name, Observation::new(observed_at_us, Facts::ContentRoot(copy))));
         }
     }
     copies

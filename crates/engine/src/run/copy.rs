@@ -391,7 +391,7 @@ impl Copying<'_> {
             }
         });
         let facts = content_root::Facts { collections: collections.collect() };
-        let observation = Observation { observed_at_us: now_us, facts: Facts::ContentRoot(facts) };
+        let observation = Observation::new(now_us, Facts::ContentRoot(facts));
         let evaluation = gate::evaluate(&definition, &observation, now_us, &[]);
         let verdict = GateVerdict {
             exception: None,

@@ -11,7 +11,7 @@ use super::finding::{Judgement, counted};
 pub struct Rule {}
 
 /// The artifact files of all sides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// One for each path that is on any side.
     pub artifacts: Vec<Artifact>,

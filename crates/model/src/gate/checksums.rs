@@ -11,7 +11,7 @@ use super::finding::{Judgement, counted};
 pub struct Rule {}
 
 /// The files that are listed or there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// One for each path that is in the list or in the folder; the list itself is not among them.
     pub files: Vec<File>,

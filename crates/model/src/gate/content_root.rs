@@ -15,7 +15,7 @@ pub struct Rule {
 }
 
 /// The roots that were computed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// One for each collection.
     pub collections: Vec<Roots>,

@@ -38,7 +38,7 @@ impl Side {
 }
 
 /// What is declared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// One for each collection.
     pub collections: Vec<Declared>,

@@ -14,7 +14,7 @@ pub struct Rule {
 }
 
 /// The counts that were found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// One for each collection.
     pub collections: Vec<Counts>,

@@ -5,9 +5,11 @@ use std::fmt;
 use carnet_ledger::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::control::Control;
 use super::{
-    artifact_checksums, checksums, content_root, contract, count, dimensions, losses, query_parity,
-    schema_version,
+    approval, artifact_checksums, checksums, command, content_root, contract, count, digest,
+    dimensions, file, http, lag, losses, object, query_parity, rows, schema_version, sql, tcp,
+    tls_expiry,
 };
 use crate::canonical::digest_of;
 
@@ -61,6 +63,11 @@ macro_rules! gates {
             pub const fn gate(&self) -> Gate {
                 match self { $(Self::$variant(_) => Gate::$variant,)* }
             }
+
+            /// The facts of a look that saw nothing.
+            pub fn nothing(gate: Gate) -> Self {
+                match gate { $(Gate::$variant => Self::$variant($module::Facts::default()),)* }
+            }
         }
 
         /// The facts judged by the rule; `None` if they belong to different gates.
@@ -103,6 +110,28 @@ gates! {
     QueryParity = query_parity;
     /// Each artifact file is the same on all sides.
     ArtifactChecksums = artifact_checksums;
+    /// A command ends as it must, and prints what it must.
+    Command = command;
+    /// A file is there, and is what it must be.
+    File = file;
+    /// An object in S3 is there, and is what it must be.
+    Object = object;
+    /// A file or a folder has the content that it must have.
+    Digest = digest;
+    /// A query on a database gives what it must.
+    Sql = sql;
+    /// Two databases count the same.
+    Rows = rows;
+    /// A server answers a request as it must, and refuses it without its credential.
+    Http = http;
+    /// A server takes connections.
+    Tcp = tcp;
+    /// The certificate of a server is good, for its name, and for long enough.
+    TlsExpiry = tls_expiry;
+    /// How far something is behind stays below a maximum.
+    Lag = lag;
+    /// Enough people have approved this very plan, having seen these very gates.
+    Approval = approval;
 }
 
 impl fmt::Display for Gate {
@@ -116,14 +145,27 @@ impl fmt::Display for Gate {
 pub struct Definition {
     /// How old an observation may be, in seconds.
     pub age_s_max: u64,
+    /// How many things must have been compared at least: a pass over fewer is `no_data`. 1 is not
+    /// written, as it is what every gate demands.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub sample_min: u64,
     /// What is demanded.
     pub rule: Rule,
 }
 
+const fn one() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_one(number: &u64) -> bool {
+    *number == 1
+}
+
 impl Definition {
-    /// A definition with the usual age.
+    /// A definition with the usual age, for which one thing that was compared is enough.
     pub fn new(rule: Rule) -> Self {
-        Self { age_s_max: AGE_S_MAX, rule }
+        Self { age_s_max: AGE_S_MAX, sample_min: one(), rule }
     }
 
     /// Which gate.
@@ -144,9 +186,17 @@ pub struct Observation {
     pub observed_at_us: i64,
     /// What was seen.
     pub facts: Facts,
+    /// What was asked beside it, that must be refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controls: Vec<Control>,
 }
 
 impl Observation {
+    /// What was seen, without controls.
+    pub const fn new(observed_at_us: i64, facts: Facts) -> Self {
+        Self { observed_at_us, facts, controls: Vec::new() }
+    }
+
     /// Which gate.
     pub const fn gate(&self) -> Gate {
         self.facts.gate()

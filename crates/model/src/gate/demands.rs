@@ -32,6 +32,17 @@ impl Rule {
                 rule.queries, rule.k
             ),
             Self::ArtifactChecksums(_) => "each artifact is the same file on both sides".to_owned(),
+            Self::Command(rule) => rule.demands(),
+            Self::File(rule) => rule.demands(),
+            Self::Object(rule) => rule.demands(),
+            Self::Digest(rule) => rule.demands(),
+            Self::Sql(rule) => rule.demands(),
+            Self::Rows(rule) => rule.demands(),
+            Self::Http(rule) => rule.demands(),
+            Self::Tcp(rule) => rule.demands(),
+            Self::TlsExpiry(rule) => rule.demands(),
+            Self::Lag(rule) => rule.demands(),
+            Self::Approval(rule) => rule.demands(),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::finding::{Judgement, counted};
 pub struct Rule {}
 
 /// The lengths that were found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// One for each collection.
     pub collections: Vec<Lengths>,

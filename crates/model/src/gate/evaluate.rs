@@ -3,6 +3,7 @@
 use carnet_ledger::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::control::{after_controls, damage_controls};
 use super::definition::{Definition, Facts, Gate, Observation, Rule, damage_facts, judge_facts};
 use super::finding::{Judgement, Verdict};
 use crate::code::Code;
@@ -21,8 +22,11 @@ pub fn damage(
     definition: &Definition,
     observation: &Observation,
 ) -> Vec<(&'static str, Observation)> {
-    let copies = damage_facts(&definition.rule, &observation.facts).into_iter();
-    copies.map(|(name, facts)| (name, Observation { facts, ..observation.clone() })).collect()
+    let facts = damage_facts(&definition.rule, &observation.facts).into_iter();
+    let facts = facts.map(|(name, facts)| (name, Observation { facts, ..observation.clone() }));
+    let controls = damage_controls(&definition.rule, &observation.controls).into_iter();
+    let with = |controls| Observation { controls, ..observation.clone() };
+    facts.chain(controls.map(|(name, controls)| (name, with(controls)))).collect()
 }
 
 /// What a gate said about an observation, and what it said about damaged copies of it.
@@ -147,7 +151,7 @@ fn judge_by(
     if let Some(stale) = too_old(definition, observation, now_us) {
         return stale;
     }
-    judge(&definition.rule, &observation.facts).unwrap_or_else(|| Judgement {
+    let said = judge(&definition.rule, &observation.facts).unwrap_or_else(|| Judgement {
         verdict: Verdict::Error,
         reason: format!(
             "the gate {} was shown an observation for {}",
@@ -156,7 +160,18 @@ fn judge_by(
         ),
         remedy: Some("this is a defect in Carnet; please report it".to_owned()),
         sample: 0,
-    })
+    });
+    if said.verdict != Verdict::Pass {
+        return said;
+    }
+    let passed = after_controls(&definition.rule, &observation.controls, said);
+    if passed.verdict == Verdict::Pass && passed.sample < definition.sample_min.max(1) {
+        let (sample, min) = (passed.sample, definition.sample_min.max(1));
+        let reason = format!("{sample} compared, and {min} are the least: {}", passed.reason);
+        let remedy = Some("give the gate more to compare, or demand fewer".to_owned());
+        return Judgement { verdict: Verdict::NoData, reason, remedy, sample };
+    }
+    passed
 }
 
 fn too_old(definition: &Definition, observation: &Observation, now_us: i64) -> Option<Judgement> {

@@ -16,7 +16,7 @@ pub struct Rule {
 }
 
 /// What would be lost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The collections that were held against what the target can hold.
     pub checked: Vec<String>,

@@ -3,22 +3,49 @@
 //! A gate is a rule and a kind of facts. [`evaluate`] judges the facts, and, when they pass, judges
 //! damaged copies of these very facts: a gate that would also have passed those shows nothing.
 
+mod content;
+mod control;
 mod damaged;
 mod definition;
 mod demands;
 mod evaluate;
+mod expected;
 mod finding;
+mod kinds;
+mod limits;
+mod sample;
+mod score;
+mod violation;
 
+pub mod approval;
 pub mod artifact_checksums;
 pub mod checksums;
+pub mod command;
 pub mod content_root;
 pub mod contract;
 pub mod count;
+pub mod digest;
 pub mod dimensions;
+pub mod file;
+pub mod http;
+pub mod lag;
 pub mod losses;
+pub mod object;
 pub mod query_parity;
+pub mod rows;
 pub mod schema_version;
+pub mod sql;
+pub mod tcp;
+pub mod tls_expiry;
 
+pub use content::{CONTENT_BYTES_MAX, Content};
+pub use control::{
+    BOGUS_CREDENTIAL, CANARY, CLOSED_PORT, Control, NO_ROWS, OTHER_NAME, WITHOUT_CREDENTIAL,
+};
 pub use definition::{AGE_S_MAX, Definition, Facts, Gate, Observation, Rule};
 pub use evaluate::{Evaluation, Judge, damage, evaluate, evaluate_with, judge};
+pub use expected::{Expected, Scalar};
 pub use finding::{Judgement, Verdict};
+pub use kinds::{GateKind, kinds, read_rule};
+pub use sample::{Sample, samples};
+pub use score::{Scored, score};

@@ -26,7 +26,7 @@ pub struct Rule {
 }
 
 /// The searches that were made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// One for each collection.
     pub collections: Vec<Searched>,

@@ -13,7 +13,7 @@ pub struct Rule {
 }
 
 /// The versions that were found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// One for each thing that has a version.
     pub subjects: Vec<Versioned>,

@@ -1,0 +1,233 @@
+//! The kinds of gates that a plan can name, and reading what it says to them.
+
+use schemars::{JsonSchema, schema_for};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::definition::{Gate, Rule};
+use super::{approval, command, digest, file, http, lag, object, rows, sql, tcp, tls_expiry};
+use crate::input::{InputError, input_errors};
+
+/// A kind of gate that a plan can name. (The gates of a knowledge move come with its process.)
+#[derive(Debug, Clone, Copy)]
+pub struct GateKind {
+    /// Which gate.
+    pub gate: Gate,
+    /// What it does, in one line.
+    pub does: &'static str,
+    /// The JSON Schema of what stands under `with`.
+    pub schema: fn() -> Value,
+    read: fn(&Value) -> Result<Rule, Vec<InputError>>,
+}
+
+impl GateKind {
+    /// The name in plans.
+    pub const fn name(&self) -> &'static str {
+        self.gate.id()
+    }
+}
+
+/// The kinds of gates that a plan can name.
+pub fn kinds() -> &'static [GateKind] {
+    KINDS
+}
+
+/// Reads what a plan says to a gate of this kind.
+pub fn read_rule(kind: &str, with: &Value) -> Result<Rule, Vec<InputError>> {
+    let Some(found) = KINDS.iter().find(|it| it.name() == kind) else {
+        let names: Vec<&str> = KINDS.iter().map(GateKind::name).collect();
+        let remedy = format!("write one of {}", names.join(", "));
+        return Err(vec![InputError::new("", "there is no gate of this kind", remedy)]);
+    };
+    (found.read)(with)
+}
+
+/// A list of the kinds from the gate's module, its line and its variant.
+macro_rules! kinds {
+    ($($variant:ident = $module:ident, $does:literal;)*) => {
+        const KINDS: &[GateKind] = &[$(GateKind {
+            gate: Gate::$variant,
+            does: $does,
+            schema: schema_of::<$module::Rule>,
+            read: |with| {
+                let rule: $module::Rule = read(with)?;
+                let errors = rule.check();
+                if errors.is_empty() { Ok(Rule::$variant(rule)) } else { Err(errors) }
+            },
+        }),*];
+    };
+}
+
+kinds! {
+    Command = command, "runs a program, and judges its exit status and what it prints";
+    File = file, "judges a file: there, its length, its SHA-256, its JSON";
+    Object = object, "judges an object in S3: there, its length, its SHA-256, its JSON";
+    Digest = digest, "judges the whole content of a file or a folder";
+    Sql = sql, "asks a PostgreSQL or SQLite database, and judges the rows";
+    Rows = rows, "counts on two databases, and compares the counts";
+    Http = http, "sends a request, and judges status, headers, JSON and refusals";
+    Tcp = tcp, "opens connections to a server";
+    TlsExpiry = tls_expiry, "judges the certificate that a server shows";
+    Lag = lag, "measures how far something is behind";
+    Approval = approval, "judges who approved this plan, having seen these gates";
+}
+
+fn schema_of<T: JsonSchema>() -> Value {
+    schema_for!(T).to_value()
+}
+
+fn read<T: JsonSchema + DeserializeOwned>(with: &Value) -> Result<T, Vec<InputError>> {
+    let errors = input_errors(&schema_of::<T>(), with);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    // The schema says all that reading demands: what is left is a gap between the two.
+    T::deserialize(with).map_err(|_| {
+        vec![InputError::new(
+            "",
+            "what is written here cannot be read",
+            "compare it with the schema",
+        )]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn errors(kind: &str, with: &Value) -> Vec<String> {
+        let errors = read_rule(kind, with).err().unwrap_or_default();
+        assert!(errors.iter().all(|error| !error.remedy.is_empty()), "{errors:?}");
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    /// Each kind with what a plan may say to it, and what it may not, with the place of the error.
+    #[test]
+    fn what_is_right_is_read_and_what_is_wrong_is_told_with_its_place() {
+        let sha256 = "0".repeat(64);
+        let cases = [
+            ("command", json!({"program": "true"}), json!({"program": "ls -l"}), "/program"),
+            (
+                "command",
+                json!({"program": "ls -l", "shell": true}),
+                json!({"program": "x", "stdout": {}}),
+                "/stdout",
+            ),
+            (
+                "file",
+                json!({"path": "a.json", "schema": {"type": "object"}}),
+                json!({"path": "a", "sha256": "ab"}),
+                "/sha256",
+            ),
+            (
+                "file",
+                json!({"path": "a", "bytes_max": 1}),
+                json!({"path": "a", "bytes_max": 0}),
+                "/bytes_max",
+            ),
+            (
+                "object",
+                json!({"url": "s3://b/p", "key": "k"}),
+                json!({"url": "http://b/p", "key": "k"}),
+                "/url",
+            ),
+            ("digest", json!({"path": "a", "sha256": sha256}), json!({"path": "a"}), ""),
+            (
+                "sql",
+                json!({"url": "sqlite:a.db", "query": "q", "value": {"equals": 1}}),
+                json!({"url": "sqlite:a.db", "query": "q"}),
+                "",
+            ),
+            (
+                "sql",
+                json!({"url": "sqlite:a.db", "query": "q", "rows": 0, "control": "c"}),
+                json!({"url": "sqlite:a.db", "query": "q", "rows": 0}),
+                "/control",
+            ),
+            (
+                "sql",
+                json!({"url": "postgres://u@h/d", "query": "q", "rows": 1}),
+                json!({"url": "postgres://u:secret@h/d", "query": "q", "rows": 1}),
+                "/url",
+            ),
+            (
+                "rows",
+                json!({"source": {"url": "sqlite:a", "query": "q"}, "target": {"url": "sqlite:b", "query": "q"}}),
+                json!({"source": {"url": "sqlite:a", "query": "q"}, "target": {"url": "sqlite:a", "query": "q"}}),
+                "/target",
+            ),
+            (
+                "http",
+                json!({"url": "https://h/p", "json": {"/a": {"at_most": "5"}}}),
+                json!({"url": "https://h/p", "json": {"a": {"at_most": "5"}}}),
+                "/json/a",
+            ),
+            (
+                "http",
+                json!({"url": "https://h/p", "headers": {"authorization": {"secret": "T"}}, "refused_without": "authorization"}),
+                json!({"url": "https://h/p", "headers": {"Authorization": "Bearer abc"}}),
+                "/headers/Authorization",
+            ),
+            ("tcp", json!({"host": "h", "port": 1}), json!({"host": "h", "port": 0}), "/port"),
+            (
+                "tls_expiry",
+                json!({"host": "h", "days_min": 30}),
+                json!({"host": "h", "days_min": 30, "trusted": false}),
+                "/trusted",
+            ),
+            (
+                "lag",
+                json!({"command": {"program": "p"}, "at_most": "5"}),
+                json!({"at_most": "5"}),
+                "",
+            ),
+            (
+                "lag",
+                json!({"sql": {"url": "sqlite:a", "query": "q"}, "at_most": "0.5"}),
+                json!({"sql": {"url": "sqlite:a", "query": "q"}, "at_most": "-1"}),
+                "/at_most",
+            ),
+            (
+                "approval",
+                json!({"name": "go", "any_of": ["a"], "expires_s": 60}),
+                json!({"name": "go", "any_of": ["a"], "count": 2, "expires_s": 60}),
+                "/any_of",
+            ),
+        ];
+        for (kind, right, wrong, place) in &cases {
+            let rule = read_rule(kind, right);
+            assert_eq!(rule.as_ref().map(Rule::gate).map(Gate::id), Ok(*kind), "{right}: {rule:?}");
+            assert!(!rule.unwrap().demands().is_empty());
+            let errors = read_rule(kind, wrong).unwrap_err();
+            assert!(errors.iter().any(|error| error.pointer == *place), "{wrong}: {errors:?}");
+            assert!(!format!("{errors:?}").contains("secret@"), "{errors:?}");
+            let mut unknown = right.clone();
+            unknown["no_such_key"] = json!(1);
+            assert_eq!(
+                self::errors(kind, &unknown),
+                ["/no_such_key: there is no key `no_such_key` here"]
+            );
+            assert!(!self::errors(kind, &json!({})).is_empty());
+            assert!(!self::errors(kind, &json!(7)).is_empty());
+        }
+        let tried: std::collections::BTreeSet<_> = cases.iter().map(|(kind, ..)| *kind).collect();
+        assert_eq!(tried.len(), kinds().len());
+        assert_eq!(errors("no_such", &json!({})), ["there is no gate of this kind"]);
+        assert!(read_rule("count", &json!({"mode": "append"})).is_err());
+    }
+
+    #[test]
+    fn every_key_of_every_kind_is_explained() {
+        for kind in kinds() {
+            let schema = (kind.schema)();
+            let keys = schema["properties"].as_object().unwrap();
+            for (key, about) in keys {
+                let said = about.get("description").and_then(Value::as_str);
+                assert!(said.is_some_and(|said| !said.is_empty()), "{} {key}", kind.name());
+            }
+            assert_eq!(schema["additionalProperties"], json!(false), "{}", kind.name());
+        }
+    }
+}

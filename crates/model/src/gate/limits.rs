@@ -1,0 +1,86 @@
+//! Checks of keys that several rules have.
+
+use crate::input::InputError;
+
+/// Seconds that a look may take when nothing is said.
+pub(super) const fn limit_s() -> u64 {
+    30
+}
+
+/// Yes, when nothing is said.
+pub(super) const fn yes() -> bool {
+    true
+}
+
+/// Once, when nothing is said.
+pub(super) const fn once() -> u32 {
+    1
+}
+
+/// What is wrong with a text that must not be empty or hold control characters.
+pub(super) fn check_text(pointer: &str, text: &str) -> Vec<InputError> {
+    if text.trim().is_empty() || text.contains('\0') {
+        return vec![InputError::new(
+            pointer,
+            "there is nothing here to look at",
+            "write what to look at",
+        )];
+    }
+    Vec::new()
+}
+
+/// What is wrong with a number outside of its range.
+pub(super) fn check_range(pointer: &str, number: u64, min: u64, max: u64) -> Vec<InputError> {
+    if (min..=max).contains(&number) {
+        return Vec::new();
+    }
+    let what = format!("{number} is not between {min} and {max}");
+    vec![InputError::new(pointer, what, "write a number in this range")]
+}
+
+/// What is wrong with the URL of a database.
+pub(super) fn check_database(pointer: &str, url: &str) -> Vec<InputError> {
+    let remedy = "write sqlite:FILE or postgres://USER@HOST:PORT/DATABASE";
+    match crate::StoreUrl::parse(url) {
+        Ok(crate::StoreUrl::Sqlite(_)) => Vec::new(),
+        Ok(crate::StoreUrl::Postgres(url)) if url.has_password() => {
+            let what = "a password stands in the URL";
+            let remedy = "take it out, and set PGPASSWORD in the environment";
+            vec![InputError::new(pointer, what, remedy)]
+        }
+        Ok(crate::StoreUrl::Postgres(_)) => Vec::new(),
+        Ok(crate::StoreUrl::Faiss(_) | crate::StoreUrl::Snapshot(_)) | Err(_) => {
+            vec![InputError::new(pointer, "not the URL of a database", remedy)]
+        }
+    }
+}
+
+/// What is wrong with the URL of a server.
+pub(super) fn check_http_url(pointer: &str, url: &str) -> Vec<InputError> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let authority = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    match authority {
+        Some(authority) if authority.contains('@') => {
+            let what = "a user or a password stands in the URL";
+            let remedy = "take it out, and name a secret of the environment in a header";
+            vec![InputError::new(pointer, what, remedy)]
+        }
+        Some(authority) if !authority.is_empty() && !url.contains(char::is_whitespace) => {
+            Vec::new()
+        }
+        Some(_) | None => {
+            let remedy = "write http://HOST:PORT/PATH or https://HOST:PORT/PATH";
+            vec![InputError::new(pointer, "not the URL of a server", remedy)]
+        }
+    }
+}
+
+/// What is wrong with the URL of a place for objects.
+pub(super) fn check_objects_url(pointer: &str, url: &str) -> Vec<InputError> {
+    let bucket = url.strip_prefix("s3://").and_then(|rest| rest.split(['/', '?']).next());
+    if bucket.is_some_and(|bucket| !bucket.is_empty() && !bucket.contains('@')) {
+        return Vec::new();
+    }
+    let remedy = "write s3://BUCKET/PREFIX?endpoint=URL&region=NAME, without credentials";
+    vec![InputError::new(pointer, "not the URL of a place for objects", remedy)]
+}

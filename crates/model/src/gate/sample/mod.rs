@@ -1,0 +1,55 @@
+//! Observations that each gate must pass, and some of nothing: what its score is made of.
+
+mod knowledge;
+mod outside;
+
+use super::definition::{Facts, Gate, Rule};
+
+/// An observation that must pass, and observations of nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// What is demanded.
+    pub rule: Rule,
+    /// What was seen; it must pass.
+    pub facts: Facts,
+    /// What is seen where there is nothing; it must be `no_data`.
+    pub empty: Vec<Facts>,
+}
+
+impl Sample {
+    fn new(rule: Rule, facts: Facts) -> Self {
+        let empty = vec![Facts::nothing(rule.gate())];
+        Self { rule, facts, empty }
+    }
+
+    fn or_empty(mut self, facts: Facts) -> Self {
+        self.empty.push(facts);
+        self
+    }
+}
+
+/// The samples of a gate. There is at least one for each form that its rule can have.
+pub fn samples(gate: Gate) -> Vec<Sample> {
+    match gate {
+        Gate::SchemaVersion => vec![knowledge::versions()],
+        Gate::Dimensions => vec![knowledge::lengths()],
+        Gate::Contract => vec![knowledge::contracts()],
+        Gate::Losses => vec![knowledge::waived()],
+        Gate::Checksums => vec![knowledge::files()],
+        Gate::Count => vec![knowledge::counts()],
+        Gate::ContentRoot => vec![knowledge::roots()],
+        Gate::QueryParity => vec![knowledge::searches()],
+        Gate::ArtifactChecksums => vec![knowledge::artifacts()],
+        Gate::Command => outside::commands(),
+        Gate::File => outside::files(),
+        Gate::Object => outside::objects(),
+        Gate::Digest => outside::digests(),
+        Gate::Sql => outside::queries(),
+        Gate::Rows => outside::counts(),
+        Gate::Http => outside::requests(),
+        Gate::Tcp => outside::connections(),
+        Gate::TlsExpiry => outside::certificates(),
+        Gate::Lag => outside::lags(),
+        Gate::Approval => outside::approvals(),
+    }
+}
