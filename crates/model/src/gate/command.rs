@@ -133,7 +133,7 @@ impl Rule {
                 }
             });
         };
-        let other = Ended::Exited(if self.exit == 0 { 1 } else { 0 });
+        let other = Ended::Exited(i32::from(self.exit == 0));
         add("status_other", &|ran| ran.ended = other);
         add("status_next", &|ran| ran.ended = Ended::Exited(self.exit + 1));
         add("ended_by_signal", &|ran| ran.ended = Ended::Signal(9));

@@ -152,7 +152,9 @@ impl Rule {
             }
         }
         if usize::try_from(self.samples).is_ok_and(|demanded| demanded == facts.samples.len()) {
-            copies.add("one_sample_less", |facts| drop(facts.samples.pop()));
+            copies.add("one_sample_less", |facts| {
+                facts.samples.pop();
+            });
         }
         copies.add("nothing_seen", |facts| facts.samples.clear());
         copies.done()

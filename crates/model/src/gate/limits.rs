@@ -42,13 +42,12 @@ pub(super) fn check_range(pointer: &str, number: u64, min: u64, max: u64) -> Vec
 pub(super) fn check_database(pointer: &str, url: &str) -> Vec<InputError> {
     let remedy = "write sqlite:FILE or postgres://USER@HOST:PORT/DATABASE";
     match crate::StoreUrl::parse(url) {
-        Ok(crate::StoreUrl::Sqlite(_)) => Vec::new(),
         Ok(crate::StoreUrl::Postgres(url)) if url.has_password() => {
             let what = "a password stands in the URL";
             let remedy = "take it out, and set PGPASSWORD in the environment";
             vec![InputError::new(pointer, what, remedy)]
         }
-        Ok(crate::StoreUrl::Postgres(_)) => Vec::new(),
+        Ok(crate::StoreUrl::Sqlite(_) | crate::StoreUrl::Postgres(_)) => Vec::new(),
         Ok(crate::StoreUrl::Faiss(_) | crate::StoreUrl::Snapshot(_)) | Err(_) => {
             vec![InputError::new(pointer, "not the URL of a database", remedy)]
         }
