@@ -42,6 +42,11 @@ impl Environment {
         }
     }
 
+    /// A variable that a plan names, set and not empty.
+    pub(crate) fn secret(name: &str) -> Option<Secret> {
+        variable(name).map(Secret::new)
+    }
+
     /// Microseconds since 1970: the clock.
     pub(crate) fn now() -> i64 {
         #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]

@@ -26,6 +26,7 @@ mod sheet;
 mod signer;
 mod stores;
 mod view;
+mod world;
 
 use std::process::ExitCode;
 

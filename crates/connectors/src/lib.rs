@@ -1,8 +1,11 @@
-//! Stores that Carnet reads and writes, a folder and a feature each.
+//! Stores that Carnet reads and writes, and what gates look at beside them: a folder and a feature
+//! each.
 #![deny(unsafe_code)]
 
 #[cfg(feature = "faiss")]
 mod faiss;
+#[cfg(feature = "http")]
+mod http;
 mod open;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -14,6 +17,8 @@ pub use faiss::{
     FaissFlatWriter, FaissFormatError, FaissIndex, FaissLayout, FaissMetric, FaissRefused,
     FaissStore,
 };
+#[cfg(feature = "http")]
+pub use http::{certificate, connect, http};
 pub use open::{OpenOptions, open};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;

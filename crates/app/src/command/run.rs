@@ -18,6 +18,7 @@ use crate::plan_file::PlanFile;
 use crate::signer::signer_of_run;
 use crate::stores::open_for_engine;
 use crate::view::run::RunView;
+use crate::world::World;
 
 /// Run a plan, or go on with a run that was cut off.
 ///
@@ -69,7 +70,7 @@ pub(super) fn with_engine(
         plan: &file.plan,
         folder: file.folder(),
         stores: &stores,
-        outside: &carnet_connect::NoOutside,
+        outside: &World,
         patience: std::time::Duration::from_mins(1),
         workers: setting.global.workers(),
         progress: progress.as_ref(),

@@ -16,6 +16,9 @@ mod faiss_format;
 #[cfg(feature = "faiss")]
 mod faiss_store;
 #[cfg(test)]
+#[cfg(feature = "http")]
+mod http;
+#[cfg(test)]
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(test)]

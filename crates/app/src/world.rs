@@ -1,0 +1,59 @@
+//! What gates look through and steps act through, as this build has it.
+
+use std::time::Duration;
+
+use carnet_connect::{
+    Address, Certificate, CertificateRequest, HttpRequest, HttpResponse, NoOutside, Objects,
+    Outside, SqlSession, StoreError,
+};
+use carnet_model::Secret;
+
+use crate::environment::Environment;
+
+/// The world outside: each call reaches it through the connector that this build has for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct World;
+
+impl Outside for World {
+    #[cfg(feature = "http")]
+    fn http(&self, request: &HttpRequest) -> Result<HttpResponse, StoreError> {
+        carnet_connectors::http(request)
+    }
+
+    #[cfg(not(feature = "http"))]
+    fn http(&self, request: &HttpRequest) -> Result<HttpResponse, StoreError> {
+        NoOutside.http(request)
+    }
+
+    #[cfg(feature = "http")]
+    fn connect(&self, address: &Address) -> Result<Duration, StoreError> {
+        carnet_connectors::connect(address)
+    }
+
+    #[cfg(not(feature = "http"))]
+    fn connect(&self, address: &Address) -> Result<Duration, StoreError> {
+        NoOutside.connect(address)
+    }
+
+    #[cfg(feature = "http")]
+    fn certificate(&self, request: &CertificateRequest) -> Result<Certificate, StoreError> {
+        carnet_connectors::certificate(request)
+    }
+
+    #[cfg(not(feature = "http"))]
+    fn certificate(&self, request: &CertificateRequest) -> Result<Certificate, StoreError> {
+        NoOutside.certificate(request)
+    }
+
+    fn sql(&self, url: &str) -> Result<Box<dyn SqlSession>, StoreError> {
+        NoOutside.sql(url)
+    }
+
+    fn objects(&self, url: &str) -> Result<Box<dyn Objects>, StoreError> {
+        NoOutside.objects(url)
+    }
+
+    fn secret(&self, name: &str) -> Option<Secret> {
+        Environment::secret(name)
+    }
+}
