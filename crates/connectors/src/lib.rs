@@ -9,6 +9,8 @@ mod http;
 mod open;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -22,5 +24,7 @@ pub use http::{certificate, connect, http};
 pub use open::{OpenOptions, open};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use sql::open_sql;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;

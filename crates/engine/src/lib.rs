@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[expect(dead_code, unused_imports, reason = "what drives a run turns to it next")]
+mod capability;
 mod error;
 mod evidence;
 mod fault;
@@ -15,6 +17,7 @@ mod source;
 mod step;
 mod succession;
 
+pub use capability::{CapabilityReceipt, ReceiptMode};
 pub use error::{EngineError, StepError};
 pub use evidence::{EvidenceError, EvidenceRequest, ExportedEvidence, Receipt};
 pub use fault::Faults;

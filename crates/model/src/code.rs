@@ -197,12 +197,31 @@ codes! {
     /// There is no detached signature.
     SIGNATURE_MISSING = "signature.missing", Incomplete;
 
+    /// A secret that the plan names is not set.
+    SECRET_MISSING = "secret.missing", Usage;
+    /// A command ended otherwise than it should.
+    COMMAND_FAILED = "command.failed", Unreachable;
+    /// A server answered otherwise than it should.
+    HTTP_FAILED = "http.failed", Unreachable;
+    /// The place for a file is taken.
+    FILE_EXISTS = "file.exists", Refused;
+    /// The place for an object is taken.
+    OBJECT_EXISTS = "object.exists", Refused;
+    /// An object is not what it was any more.
+    OBJECT_CHANGED = "object.changed", Refused;
+    /// A copy between services would pass through this machine.
+    S3_LOCAL_HOP = "s3.local_hop", Refused;
+    /// A service does not run as it should after its restart.
+    SERVICE_FAILED = "service.failed", Unreachable;
+
     /// A gate did not pass.
     GATE_CLOSED = "gate.closed", Refused;
     /// A gate let damaged copies pass, so that its verdict means nothing.
     GATE_BROKEN = "gate.broken", Refused;
     /// Another process holds this run.
     RUN_LOCKED = "run.locked", Refused;
+    /// A newer writer has taken over: a resource refuses this one.
+    RUN_FENCED = "run.fenced", Refused;
     /// There is no run to show or to roll back.
     RUN_NOT_FOUND = "run.not_found", Usage;
     /// Nothing can be rolled back any more, or not yet.

@@ -23,9 +23,14 @@ const SETTINGS: &str = "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO';
     SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
     SET LOCAL lock_timeout = '60s'; SET LOCAL jit = off;";
 
+/// The settings of every transaction.
+pub(crate) const fn settings() -> &'static str {
+    SETTINGS
+}
+
 /// Makes connections to one database.
 #[derive(Clone)]
-pub(super) struct Connector {
+pub(crate) struct Connector {
     config: Config,
     tls: MakeRustlsConnect,
     place: String,
@@ -33,7 +38,7 @@ pub(super) struct Connector {
 
 impl Connector {
     /// Reads the URL. Nothing is connected yet.
-    pub(super) fn new(url: &PostgresUrl, password: Option<&Secret>) -> Result<Self, StoreError> {
+    pub(crate) fn new(url: &PostgresUrl, password: Option<&Secret>) -> Result<Self, StoreError> {
         let (text, mode, root_file) = take_tls(url.connection().reveal());
         // The driver's message names the parameter and never its value.
         let mut config: Config = text.parse().map_err(|error: postgres::Error| {
@@ -67,7 +72,7 @@ impl Connector {
     }
 
     /// The server and the database, for messages.
-    pub(super) fn place(&self) -> &str {
+    pub(crate) fn place(&self) -> &str {
         &self.place
     }
 
@@ -77,7 +82,7 @@ impl Connector {
     }
 
     /// Opens a connection.
-    pub(super) fn connect(&self) -> Result<Client, StoreError> {
+    pub(crate) fn connect(&self) -> Result<Client, StoreError> {
         self.config
             .connect(self.tls.clone())
             .map_err(|error| not_connected(format!("cannot connect to {}", self.place), error))

@@ -31,7 +31,7 @@ impl Answer {
 }
 
 /// A failure on a connection that was open. `what` is what was being done.
-pub(super) fn failed(what: impl Into<String>, error: postgres::Error) -> StoreError {
+pub(crate) fn failed(what: impl Into<String>, error: postgres::Error) -> StoreError {
     match error.as_db_error() {
         Some(answer) => answered(what, answer),
         None => StoreError::new(Code::STORE_LOST, what)

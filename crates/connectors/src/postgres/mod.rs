@@ -23,4 +23,6 @@ mod tls;
 mod upsert;
 mod wire;
 
+pub(crate) use connect::{Connector, settings};
+pub(crate) use error::failed;
 pub use store::PostgresStore;

@@ -27,9 +27,9 @@ const MOMENT_ATTEMPTS: usize = 20;
 
 /// A database file and how long to wait for others who lock it.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) path: PathBuf,
-    pub(super) wait: Duration,
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    pub(crate) wait: Duration,
 }
 
 /// What a file looked like when it was opened as one that nobody changes.
@@ -50,12 +50,12 @@ pub(super) struct Moment {
 
 impl Place {
     /// The file, for people.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         self.path.display().to_string()
     }
 
     /// Whether there is a file. A missing directory, or something else at its place, is an error.
-    pub(super) fn exists(&self) -> Result<bool, StoreError> {
+    pub(crate) fn exists(&self) -> Result<bool, StoreError> {
         match std::fs::metadata(&self.path) {
             Ok(metadata) if metadata.is_file() => Ok(true),
             Ok(_) => Err(StoreError::new(
@@ -86,7 +86,7 @@ impl Place {
     }
 
     /// A connection for reading; `None` if there is no file yet.
-    pub(super) fn reader(&self) -> Result<Option<Connection>, StoreError> {
+    pub(crate) fn reader(&self) -> Result<Option<Connection>, StoreError> {
         Ok(self.reader_and_stamp()?.map(|(connection, _)| connection))
     }
 
@@ -207,7 +207,7 @@ impl Place {
     }
 
     /// Refuses a place that cannot be written, without writing to it.
-    pub(super) fn check_writable(&self) -> Result<(), StoreError> {
+    pub(crate) fn check_writable(&self) -> Result<(), StoreError> {
         let refused = |path: &Path, errno: rustix::io::Errno| {
             StoreError::io(format!("{} cannot be written", path.display()), errno.into())
                 .remedy("choose a file and a directory that can be written")

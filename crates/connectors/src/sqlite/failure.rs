@@ -6,7 +6,7 @@ use rusqlite::{ErrorCode, ffi};
 
 /// Wraps an error of SQLite with what was being done, and tells apart the cases that a person can
 /// do something about.
-pub(super) fn failed(what: impl Into<String>, source: rusqlite::Error) -> StoreError {
+pub(crate) fn failed(what: impl Into<String>, source: rusqlite::Error) -> StoreError {
     let what = what.into();
     let (code, remedy) = match source.sqlite_error() {
         Some(error) => meaning(*error),

@@ -23,8 +23,9 @@ use carnet_connect::{
 use carnet_model::{Code, CollectionName, Metric};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use connect::Place;
-use failure::{failed, is_busy, is_full};
+pub(crate) use connect::Place;
+pub(crate) use failure::failed;
+use failure::{is_busy, is_full};
 use load::SqliteLoad;
 use schema::Table;
 use view::SqliteView;

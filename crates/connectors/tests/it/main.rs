@@ -34,6 +34,9 @@ mod postgres_tls;
 #[cfg(feature = "faiss")]
 mod python;
 #[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod sql;
+#[cfg(test)]
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(test)]

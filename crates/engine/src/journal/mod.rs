@@ -274,6 +274,11 @@ impl Journal {
         }
     }
 
+    /// The name of the log, which it has from its first event on.
+    pub fn name(&self) -> String {
+        self.chain().chain_id
+    }
+
     /// How many events there are.
     pub fn events(&self) -> u64 {
         self.chain().next_sequence

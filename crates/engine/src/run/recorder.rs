@@ -290,6 +290,11 @@ impl Recorder {
         })
     }
 
+    /// The name of the log: what a resource remembers the generation of its writers by.
+    pub(crate) fn log_name(&self) -> String {
+        self.inner().journal.name()
+    }
+
     /// How many events there are, and the hash of the last.
     pub(crate) fn end(&self) -> (u64, Option<Digest>) {
         let inner = self.inner();

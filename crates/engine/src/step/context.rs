@@ -60,7 +60,6 @@ pub(crate) struct Context<'a> {
     pub(crate) recorder: &'a Recorder,
     pub(crate) stores: &'a dyn StoreOpener,
     /// What steps act through and gates look through, beside stores.
-    #[expect(dead_code, reason = "the gates and steps of knowledge/v1 need stores alone")]
     pub(crate) outside: &'a dyn Outside,
     pub(crate) work: Work<'a>,
     pub(crate) clock: &'a dyn Clock,

@@ -33,19 +33,25 @@ pub(crate) struct ExportSeen {
 }
 
 pub(super) fn inputs(cx: &Context<'_>) -> Result<Object, StepError> {
-    let seconds = cx.clock.now().unix_millis().div_euclid(1_000);
-    let time = match cx.snapshot_time {
-        Some(time) => time,
-        None => SnapshotTime::from_unix_seconds(seconds)?,
-    };
     // What names the snapshot is fixed here: a repetition writes the same bytes.
-    let seconds = cx.snapshot_time.map_or(Ok(seconds), |_| unix_seconds(&time.utc()))?;
-    let seconds = u64::try_from(seconds).unwrap_or(0);
+    let (time, seconds) = moment(cx)?;
     let inputs = Object::from([
         ("folder".to_owned(), time.folder().into()),
         ("created".to_owned(), number(seconds)),
     ]);
     Ok(making(inputs, &cx.snapshots()))
+}
+
+/// The moment that names a new snapshot, and the same in seconds since 1970: the one that the caller
+/// fixed, else now.
+pub(crate) fn moment(cx: &Context<'_>) -> Result<(SnapshotTime, u64), StepError> {
+    let seconds = cx.clock.now().unix_millis().div_euclid(1_000);
+    let time = match cx.snapshot_time {
+        Some(time) => time,
+        None => SnapshotTime::from_unix_seconds(seconds)?,
+    };
+    let seconds = cx.snapshot_time.map_or(Ok(seconds), |_| unix_seconds(&time.utc()))?;
+    Ok((time, u64::try_from(seconds).unwrap_or(0)))
 }
 
 /// Seconds since 1970 of a time that ends in whole seconds.

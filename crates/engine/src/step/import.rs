@@ -188,7 +188,7 @@ fn existed(inputs: &Object, name: &CollectionName) -> bool {
 /// Remembers an import in the journal, as parts of a step.
 pub(crate) struct Parts<'r> {
     pub(crate) recorder: &'r Recorder,
-    pub(crate) node: &'static str,
+    pub(crate) node: &'r str,
     pub(crate) faults: &'r Faults,
 }
 

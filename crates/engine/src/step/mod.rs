@@ -7,7 +7,7 @@ mod context;
 mod cutover;
 mod env_file;
 mod export;
-mod files;
+pub(crate) mod files;
 mod flag;
 pub(crate) mod import;
 pub(crate) mod look;
@@ -21,7 +21,7 @@ pub(crate) use context::{
     Context, Done, Parts, digest_of, integer_of, making, number, remove_made, text_of,
 };
 pub use context::{Role, StoreOpener, StoreRequest};
-pub(crate) use export::ExportSeen;
+pub(crate) use export::{ExportSeen, moment};
 pub(crate) use look::artifact_digests;
 pub(crate) use verify::ArrivedSeen;
 

@@ -19,8 +19,8 @@ use jsonschema::Validator;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::Transform;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use command::{Command, CommandRepeat, OUTPUT_BYTES_MAX, Probe};
@@ -63,7 +63,7 @@ pub struct Descriptor {
 }
 
 /// Whether something is changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Safety {
     /// It only looks.

@@ -1,0 +1,126 @@
+//! What steps do: each capability of the registry (`carnet_model::capability`) with its hands. All of
+//! them look first, act under a recorded intent, can be asked after a crash whether it happened, and
+//! know how to take it back, or say that they do not.
+//!
+//! Each has fault points of its own in the middle of its work: `command/started`, `http/answered`,
+//! `sql/changed`, `file/staged`, `file/placed`, `s3/object`, `service/restarted`, `import/range`.
+
+mod command;
+mod file;
+mod http;
+mod knowledge;
+mod objects;
+mod program;
+mod receipt;
+mod secrets;
+mod service;
+mod snapshot;
+mod sql;
+
+use carnet_ledger::Object;
+use carnet_model::Code;
+use carnet_model::capability::step_of;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use receipt::{CapabilityReceipt, ReceiptMode};
+pub(crate) use receipt::{Used, receipt};
+
+use crate::error::StepError;
+use crate::step::{Context, Done};
+
+/// What a capability does.
+pub(crate) trait Capability: Send + Sync {
+    /// Looks, and changes nothing. What it gives is recorded with the intent: `act`, `probe` and
+    /// `undo` read it. Secrets are never part of it.
+    fn prepare(&self, act: &Act<'_>) -> Result<Object, StepError>;
+
+    /// Does it. What an attempt that was cut off has left is used or replaced, as far as the
+    /// capability may be repeated. `run.unknown`: nobody can tell whether it happened.
+    fn act(&self, act: &Act<'_>, inputs: &Object) -> Result<Done, StepError>;
+
+    /// Asks the world whether it happened. Changes nothing.
+    fn probe(&self, act: &Act<'_>, inputs: &Object) -> Result<Probed, StepError>;
+
+    /// Takes it back, whole or half done; twice is as good as once. Gives what cannot be taken away,
+    /// in words. A capability whose undo the plan must name gives nothing and does nothing.
+    fn undo(&self, act: &Act<'_>, inputs: &Object) -> Result<Vec<String>, StepError>;
+}
+
+/// One use of a capability.
+#[derive(Clone, Copy)]
+pub(crate) struct Act<'a> {
+    pub(crate) cx: &'a Context<'a>,
+    /// The node of the process, such as `move/copy_objects`.
+    pub(crate) node: &'a str,
+    /// The inputs as the plan has them, checked.
+    pub(crate) with: &'a Value,
+    /// The same for every repetition of this effect.
+    pub(crate) key: &'a str,
+    /// Which writer of the log this is; `None` where nothing is written.
+    pub(crate) generation: Option<u64>,
+    /// The key of the step that this one takes back, where it is the undo that a plan names. What a
+    /// resource has recorded under that key is then forgotten in the same transaction, and nothing
+    /// is done where nothing is recorded.
+    pub(crate) takes_back: Option<&'a str>,
+}
+
+impl Act<'_> {
+    /// The inputs as their type.
+    fn inputs<T: DeserializeOwned>(&self) -> Result<T, StepError> {
+        carnet_model::capability::read(self.with).map_err(|error| {
+            let what = format!("the inputs of {} are not as they were checked: {error}", self.node);
+            StepError::new(Code::BUG, what)
+        })
+    }
+
+    /// Passes a fault point.
+    fn pass(&self, point: &str) -> Result<(), StepError> {
+        self.cx.faults.pass(point)
+    }
+}
+
+/// What a look at the world says about an effect without an outcome.
+#[derive(Debug)]
+pub(crate) enum Probed {
+    /// It happened, and this came out.
+    Applied(Done),
+    /// It did not: it may be done now.
+    NotApplied,
+    /// Nobody can tell: a person must look. Why, in words.
+    Unknown(String),
+}
+
+/// The capability of this name.
+pub(crate) fn find(name: &str) -> Option<&'static dyn Capability> {
+    Some(match name {
+        "command.run" => &command::Run,
+        "http.request" => &http::Request,
+        "sql.change" => &sql::Change,
+        "file.copy" => &file::Copy,
+        "s3.copy" => &objects::Copy,
+        "service.restart" => &service::Restart,
+        "snapshot.export" => &snapshot::Export,
+        "snapshot.verify" => &snapshot::Verify,
+        "snapshot.import" => &snapshot::Import,
+        other => knowledge::of(step_of(other)?),
+    })
+}
+
+/// The outcome that nobody can tell.
+fn unknown(what: impl Into<String>, remedy: &str) -> StepError {
+    StepError::new(Code::RUN_UNKNOWN, what).remedy(remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_capability_of_the_registry_has_hands() {
+        for one in carnet_model::capability::all() {
+            assert!(find(one.name).is_some(), "{}", one.name);
+        }
+        assert!(find("no.such").is_none() && find("knowledge.no_such").is_none());
+    }
+}
