@@ -133,7 +133,8 @@ fn resume(run: &mut RunState) {
     let part = run.part();
     let Some(open) = run.open_phase(part).filter(|_| run.is_under_way(part)) else { return };
     look_again(run, open);
-    let before = open.checked_sub(1).filter(|_| commits_next(run, open));
+    let forward = part == Part::Forward;
+    let before = open.checked_sub(1).filter(|_| forward && commits_next(run, open));
     if let Some(before) = before {
         look_again(run, before);
         if let Some(phase) = run.phases.get_mut(before) {

@@ -403,7 +403,7 @@ fn settle(
     let covered = run.is_some_and(|run| is_covered(run, &step));
     let outcome = Fact::Outcome { step, result, facts, reason };
     match (result, why) {
-        (StepResult::Unknown, Some((_, stop))) => vec![outcome, Fact::Incident { stop }],
+        (StepResult::Unknown, Some((_, why))) => vec![outcome, Fact::Incident { stop: why }],
         // It ended while the run was on its way back: undo takes away what is left of it.
         (StepResult::NotApplied, Some(_)) if covered => vec![outcome],
         (StepResult::NotApplied, Some((ending, why))) => {
@@ -439,11 +439,11 @@ fn settle_undo(step: String, result: Result<Vec<String>, Stop>) -> Vec<Fact> {
             let reason = String::new();
             vec![Fact::UndoOutcome { step, done: true, left_behind, reason }]
         }
-        Err(stop) => {
-            let reason = stop.reason.clone();
+        Err(why) => {
+            let reason = why.reason.clone();
             let left_behind = Vec::new();
             let outcome = Fact::UndoOutcome { step, done: false, left_behind, reason };
-            vec![outcome, Fact::Incident { stop }]
+            vec![outcome, Fact::Incident { stop: why }]
         }
     }
 }

@@ -44,10 +44,7 @@ pub fn write_fact(fact: &Fact) -> Written {
         Fact::Started { plan, dry_run, initiator, process, .. } => {
             out.put("plan", (*plan).into());
             out.put("dry_run", (*dry_run).into());
-            out.put("process_name", process.name.as_str().into());
-            if let Some(initiator) = initiator {
-                out.text("initiator", initiator);
-            }
+            out.maybe_text("initiator", initiator.as_deref());
             out.process(process);
         }
         Fact::Amended { plan, process } => {
@@ -100,8 +97,7 @@ pub fn write_fact(fact: &Fact) -> Written {
         Fact::Incident { stop } => out.stop(stop),
         Fact::UndoOutcome { done, left_behind, reason, .. } => {
             out.put("done", (*done).into());
-            let left = left_behind.iter().map(|text| cut(text).into()).collect();
-            out.put("left_behind", Value::List(left));
+            out.texts("left_behind", left_behind);
             out.text("reason", reason);
         }
         Fact::Ended { ending } => out.text("ending", ending.name()),
@@ -128,25 +124,9 @@ fn envelope(fact: &Fact) -> Envelope {
             accepted(EventBody::ProcessMessage, "receive", Some(message))
         }
         Fact::Committed { node } => accepted(EventBody::ProcessCommit, "commit", Some(node)),
-        Fact::Approved(approval) => {
-            let body = EventBody::ApprovalGranted(ledger::Approval {
-                plan: approval.plan,
-                gate_table: approval.gate_table,
-                expires: Some(approval.expires),
-            });
-            accepted(body, "approve", Some(&approval.subject))
-        }
+        Fact::Approved(approval) => approved(approval),
         Fact::Withdrawn { subject, plan, gate_table, reason, .. } => {
-            let (plan, gate_table) = (*plan, *gate_table);
-            let body = ledger::Approval { plan, gate_table, expires: None };
-            let refusal = Refusal {
-                class: RefusalClass::AuthorityMissingOrInvalid,
-                code: Code::APPROVAL_WITHDRAWN.name().to_owned(),
-                subject: subject.clone(),
-                reason: Some(cut(reason)).filter(|reason| !reason.is_empty()),
-            };
-            let outcome = Outcome::Refused(refusal);
-            (EventBody::ApprovalDenied(body), outcome, "withdraw", Some(subject.clone()))
+            withdrawn(subject, *plan, *gate_table, reason)
         }
         Fact::Retried { subject } => accepted(EventBody::ProcessIncident, "retry", Some(subject)),
         Fact::Settled { step, .. } => {
@@ -187,6 +167,28 @@ fn envelope(fact: &Fact) -> Envelope {
             (EventBody::ProcessEnd, done(good), "end", None)
         }
     }
+}
+
+fn approved(approval: &Approval) -> Envelope {
+    let body = ledger::Approval {
+        plan: approval.plan,
+        gate_table: approval.gate_table,
+        expires: Some(approval.expires),
+    };
+    let subject = Some(approval.subject.clone());
+    (EventBody::ApprovalGranted(body), Outcome::Accepted, "approve", subject)
+}
+
+fn withdrawn(subject: &str, plan: Digest, gate_table: Digest, reason: &str) -> Envelope {
+    let body = ledger::Approval { plan, gate_table, expires: None };
+    let refusal = Refusal {
+        class: RefusalClass::AuthorityMissingOrInvalid,
+        code: Code::APPROVAL_WITHDRAWN.name().to_owned(),
+        subject: subject.to_owned(),
+        reason: Some(cut(reason)).filter(|reason| !reason.is_empty()),
+    };
+    let outcome = Outcome::Refused(refusal);
+    (EventBody::ApprovalDenied(body), outcome, "withdraw", Some(subject.to_owned()))
 }
 
 fn closed(gate: &str, verdict: &GateVerdict) -> Outcome {
@@ -242,8 +244,20 @@ impl Writer {
         self.put(key, Integer::try_from(count).map_or(Value::Null, Value::Integer));
     }
 
+    fn maybe_text(&mut self, key: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text(key, text);
+        }
+    }
+
+    fn texts(&mut self, key: &str, texts: &[String]) {
+        let texts = texts.iter().map(|text| cut(text).into());
+        self.put(key, Value::List(texts.collect()));
+    }
+
     /// A process may be larger than an event.
     fn process(&mut self, process: &Process) {
+        self.text("process_name", &process.name);
         let bytes = HashProfile::Rfc8785Sha256V1.canonical(&process.write()).into_bytes();
         self.put("process", Digest::of(&bytes).into());
         self.objects.push(bytes);
@@ -251,9 +265,7 @@ impl Writer {
 
     fn approval(&mut self, approval: &Approval) {
         self.text("approver", &approval.approver);
-        if let Some(key) = &approval.key {
-            self.text("key", key);
-        }
+        self.maybe_text("key", approval.key.as_deref());
         self.put("at", approval.at.to_string().into());
         self.pointer = Some(approval.statement);
     }
@@ -265,9 +277,7 @@ impl Writer {
         self.text("remedy", &verdict.remedy);
         self.count("damaged_copies", verdict.damaged);
         self.count("damaged_copies_refused", verdict.refused);
-        if let Some(exception) = &verdict.exception {
-            self.text("exception", exception);
-        }
+        self.maybe_text("exception", verdict.exception.as_deref());
         if let Some(observation) = verdict.observation {
             self.put("observation", observation.into());
             self.pointer = Some(observation);

@@ -33,13 +33,7 @@ pub fn read_fact(
     let Some(Value::Text(fact)) = event.draft.context.get("fact") else { return Ok(None) };
     let resource = || event.draft.resource_id.clone().ok_or(reader.wrong("resource_id"));
     let fact = match fact.as_str() {
-        "start" => Fact::Started {
-            run: event.draft.correlation_id.clone(),
-            plan: reader.digest("plan")?,
-            dry_run: reader.flag("dry_run")?,
-            initiator: reader.maybe_text("initiator")?,
-            process: reader.process()?,
-        },
+        "start" => reader.started()?,
         "resume" => Fact::Resumed,
         "amend" => Fact::Amended { plan: reader.digest("plan")?, process: reader.process()? },
         "enter" => Fact::Entered { phase: resource()? },
@@ -121,6 +115,16 @@ impl Reader<'_> {
             Some(Value::Text(text)) => Ok(text.clone()),
             Some(_) | None => Err(self.wrong(key)),
         }
+    }
+
+    fn started(&self) -> Result<Fact, FactError> {
+        Ok(Fact::Started {
+            run: self.event.draft.correlation_id.clone(),
+            plan: self.digest("plan")?,
+            dry_run: self.flag("dry_run")?,
+            initiator: self.maybe_text("initiator")?,
+            process: self.process()?,
+        })
     }
 
     fn maybe_text(&self, key: &'static str) -> Result<Option<String>, FactError> {

@@ -73,14 +73,11 @@ pub(super) fn refused(refused: &Refused, code: Code, asked: &'static str, plan: 
     let note = |body| Note::refused(body, asked, refusal).about(subject);
     match refused {
         Refused::PlanChanged { started, now }
+        | Refused::AmendsBegun { started, now }
         | Refused::DoneUnderAnother { done: started, now } => note(EventBody::AuthorityRefusal)
             .with("plan_started", (*started).into())
             .with("plan_now", (*now).into()),
-        Refused::OtherLog { .. } => note(EventBody::AuthorityRefusal),
-        Refused::AmendsBegun { started, now } => note(EventBody::AuthorityRefusal)
-            .with("plan_started", (*started).into())
-            .with("plan_now", (*now).into()),
-        Refused::NotApproved { .. } => note(EventBody::AuthorityRefusal),
+        Refused::OtherLog { .. } | Refused::NotApproved { .. } => note(EventBody::AuthorityRefusal),
         Refused::Done
         | Refused::NotDue { .. }
         | Refused::NoRun

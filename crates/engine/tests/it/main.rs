@@ -10,6 +10,7 @@ mod evidence_bundle;
 mod faults;
 mod journal;
 mod run;
+mod simulation;
 mod succession;
 mod world;
 mod yard;
