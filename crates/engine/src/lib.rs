@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-#[expect(dead_code, unused_imports, reason = "what drives a run turns to it next")]
 mod capability;
 mod error;
 mod evidence;

@@ -423,14 +423,7 @@ fn settle(
 fn is_covered(run: &RunState, step: &str) -> bool {
     let place = run.node(step).map(|(place, _)| place.phase);
     let part = place.and_then(|phase| run.process.phases.get(phase)).map(|phase| phase.part);
-    let back = match run.status {
-        Status::Running(Direction::Undo(_) | Direction::Rollback)
-        | Status::Waiting(Direction::Undo(_) | Direction::Rollback) => true,
-        Status::Running(Direction::Forward)
-        | Status::Waiting(Direction::Forward)
-        | Status::Ended(_) => false,
-    };
-    back && part == Some(Part::Forward)
+    run.goes_back() && part == Some(Part::Forward)
 }
 
 fn settle_undo(step: String, result: Result<Vec<String>, Stop>) -> Vec<Fact> {

@@ -87,6 +87,7 @@ pub fn write_fact(fact: &Fact) -> Written {
         }
         Fact::Outcome { result, facts, reason, .. } => {
             out.text("result", result.name());
+            out.pointer = receipt_of(facts);
             out.put("facts", facts.clone().into());
             out.text("reason", reason);
         }
@@ -209,6 +210,14 @@ impl Stop {
             subject: self.subject.clone(),
             reason: Some(cut(&self.reason)).filter(|reason| !reason.is_empty()),
         }
+    }
+}
+
+/// The receipt of the use of a capability, which the outcome points to.
+fn receipt_of(facts: &Object) -> Option<Digest> {
+    match facts.get("receipt") {
+        Some(Value::Text(digest)) => digest.parse().ok(),
+        Some(_) | None => None,
     }
 }
 

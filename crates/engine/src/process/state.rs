@@ -367,6 +367,23 @@ impl RunState {
         self.incidents.first()
     }
 
+    /// The key of a step's present attempt: the same for each repetition of one effect.
+    pub fn key_of(&self, step: &str) -> String {
+        let activation = self.step(step).map_or(0, |step| step.activations);
+        format!("{}/{step}/{activation}", self.id)
+    }
+
+    /// Whether it goes back.
+    pub fn goes_back(&self) -> bool {
+        match self.status {
+            Status::Running(Direction::Undo(_) | Direction::Rollback)
+            | Status::Waiting(Direction::Undo(_) | Direction::Rollback) => true,
+            Status::Running(Direction::Forward)
+            | Status::Waiting(Direction::Forward)
+            | Status::Ended(_) => false,
+        }
+    }
+
     /// What is to be undone next: the newest first.
     pub fn next_undo(&self) -> Option<&str> {
         self.process.at(*self.undo.last()?).map(|node| node.name.as_str())

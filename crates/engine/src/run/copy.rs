@@ -16,7 +16,7 @@ use carnet_model::{CollectionContract, CollectionName, IndexSpec, plan};
 use serde_json::json;
 
 use super::declared::{authority, rule};
-use super::drive::{closed, reason};
+use super::judge::{closed, reason};
 use super::recorder::{Envelope, Note, Recorder, put_json};
 use super::report::{self, CollectionReport, Report};
 use super::{Engine, has_failed, notes, unfinished, waits_on_the_way_back};

@@ -1,8 +1,10 @@
 //! Running a plan: one loop asks the core what follows, does it, and records it.
 
+mod act;
 mod copy;
 mod declared;
 mod drive;
+mod judge;
 pub(crate) mod notes;
 mod process_of;
 pub(crate) mod recorder;

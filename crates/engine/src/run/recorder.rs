@@ -256,6 +256,11 @@ impl Recorder {
         self.inner().state.run.as_ref().map(look)
     }
 
+    /// The number of this writer, as events and fences name it; `None` in a dry run.
+    pub(crate) fn generation(&self) -> Option<u64> {
+        self.inner().journal.generation()
+    }
+
     /// Stores bytes as an object of the evidence.
     pub(crate) fn put(&self, bytes: &[u8]) -> Result<Digest, JournalError> {
         self.inner().journal.put(bytes)

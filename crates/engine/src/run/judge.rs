@@ -1,0 +1,85 @@
+//! Gates and choices: observe, judge, record.
+
+use carnet_model::Code;
+use carnet_model::gate::{Evaluation, Verdict};
+use carnet_model::plan::NodeKind;
+
+use super::drive::tell;
+use super::notes;
+use crate::error::{EngineError, StepError};
+use crate::gate;
+use crate::process::{Command, GateVerdict, Stop};
+use crate::refusal::gate_class;
+use crate::step::Context;
+
+/// The first branch whose gate passes; the other ones are not asked any more.
+pub(super) fn choose(cx: &Context<'_>, node: String) -> Result<(), EngineError> {
+    let found = cx.plan.node(&node);
+    let Some((phase, NodeKind::Choice { branches, otherwise })) =
+        found.map(|(phase, node)| (phase, &node.kind))
+    else {
+        return Err(StepError::new(Code::BUG, format!("no choice is named {node}")).into());
+    };
+    let mut seen = Vec::new();
+    for branch in branches {
+        let (evaluation, _) = gate::evaluate(cx, &phase.name, &branch.when, cx.dry_run);
+        let reason = reason(&evaluation);
+        if evaluation.opens() {
+            let (choice, branch) = (node, branch.name.clone());
+            return tell(cx, Command::Choose { choice, branch, reason }, Vec::new());
+        }
+        seen.push(format!("{}: {reason}", branch.name));
+    }
+    let (branch, reason) = (otherwise.clone(), seen.join("; "));
+    tell(cx, Command::Choose { choice: node, branch, reason }, Vec::new())
+}
+
+pub(super) fn judge(cx: &Context<'_>, node: String) -> Result<(), EngineError> {
+    let found = cx.plan.node(&node).and_then(|(phase, node)| Some((phase, node.gate()?)));
+    let Some((phase, planned)) = found else {
+        return Err(StepError::new(Code::BUG, format!("no gate is named {node}")).into());
+    };
+    let (phase, definition) = (phase.name.as_str(), &planned.definition);
+    let (evaluation, observation) = gate::evaluate(cx, phase, definition, cx.dry_run);
+    let observation = match observation {
+        Some(observation) => Some(cx.recorder.put_json(&observation)?),
+        None => None,
+    };
+    let opens =
+        evaluation.opens() || (cx.dry_run && evaluation.judgement.verdict == Verdict::NotRun);
+    let stop = closed(&node, &evaluation);
+    let verdict = GateVerdict {
+        verdict: evaluation.judgement.verdict.name().to_owned(),
+        opens,
+        reason: reason(&evaluation),
+        refused: evaluation.refused,
+        damaged: evaluation.damaged,
+        remedy: evaluation.judgement.remedy.clone().unwrap_or_default(),
+        observation,
+        exception: None,
+    };
+    let Some(run) = cx.recorder.run() else { return Ok(()) };
+    let notes = notes::judged(cx, &run, phase, &node, &verdict, &stop)?;
+    tell(cx, Command::Judge { gate: node, verdict, stop }, notes)
+}
+
+pub(super) fn reason(evaluation: &Evaluation) -> String {
+    let said = &evaluation.judgement.reason;
+    if !evaluation.is_broken() {
+        return said.clone();
+    }
+    let missed = evaluation.missed.join(", ");
+    format!("the gate is broken: it also passes damaged copies ({missed}); it said: {said}")
+}
+
+pub(super) fn closed(node: &str, evaluation: &Evaluation) -> Stop {
+    let code = evaluation.code().unwrap_or(Code::GATE_CLOSED);
+    let class = gate_class(node, evaluation.judgement.verdict.name());
+    Stop {
+        class,
+        code: code.name().to_owned(),
+        subject: node.to_owned(),
+        reason: reason(evaluation),
+        remedy: evaluation.judgement.remedy.clone().unwrap_or_default(),
+    }
+}
