@@ -104,6 +104,18 @@ def standing(state):
     return phase, sorted(steps)
 
 
+def parts(state):
+    """The parts of the steps of the last run, as (step, part) -> intent or done."""
+    found = {}
+    for event in parsed(state):
+        context = event.get("context", {})
+        if context.get("fact") == "start":
+            found = {}
+        elif context.get("fact") == "part":
+            found[event["resource_id"], context["part"]] = context["status"]
+    return found
+
+
 def ended(state):
     """How the last run ended, or None."""
     ending = None

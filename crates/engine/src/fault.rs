@@ -32,6 +32,20 @@ enum Kind {
     Crash,
 }
 
+/// Sleeps until the process is killed, in a thread that Linux calls [`HELD`]: so a test from outside
+/// knows that the point was reached.
+#[cfg(feature = "faults")]
+fn hold() -> ! {
+    // Where threads have no such name, a test that asks for it fails and says so.
+    let _ = std::fs::write("/proc/thread-self/comm", HELD);
+    loop {
+        std::thread::sleep(std::time::Duration::from_hours(1));
+    }
+}
+
+#[cfg(feature = "faults")]
+const HELD: &str = "carnet-held";
+
 impl Faults {
     /// Reads `POINT:N:sleep`, `POINT:N:fail` or `POINT:N:crash`, several separated by commas. A
     /// point is `before/NODE`, `after/NODE`, `undo/NODE`, `undone/NODE` or one that a step names,
@@ -65,9 +79,7 @@ impl Faults {
                 continue;
             }
             match rule.kind {
-                Kind::Sleep => loop {
-                    std::thread::sleep(std::time::Duration::from_hours(1));
-                },
+                Kind::Sleep => hold(),
                 Kind::Crash => self.crashed.store(true, Ordering::SeqCst),
                 Kind::Fail => {}
             }
