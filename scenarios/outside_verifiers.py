@@ -199,6 +199,52 @@ def ours(snapshot, folder):
     kit.carnet("snapshot", "verify", snapshot)
 
 
+def our_evidence(folder):
+    """What `evidence verify` says to people's signatures: unasked, good, by a stranger, damaged, none."""
+    evidence, trust = pathlib.Path("evidence"), folder / "trust"
+    for damaged in evidence.glob("damaged-*"):  # of the checks before
+        damaged.unlink()
+    log = f"operator vkey {pathlib.Path('keys/operator.vkey').read_text()}"
+    with_log, nobody = folder / "trust-with-log", folder / "trust-others"
+    with_log.write_text(trust.read_text() + log)
+    done("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "stranger")
+    nobody.write_text(f"stranger {(folder / 'stranger.pub').read_text()}" + log)
+    gpg_key = ["--openpgp-key", folder / "gpg-public.asc"]
+
+    def told(path, *words, exit):
+        checks = kit.carnet("evidence", "verify", path, *words, exit=exit)["checks"]
+        (row,) = [row for row in checks if row["id"] == "manifest.others"]
+        return row["verdict"], row.get("reason_word")
+
+    archive = pathlib.Path("signed.tar")
+    done("tar", "cf", archive, "--transform", "s/^evidence/carnet-evidence/", "evidence")
+    for path in (evidence, archive):
+        kit.want(told(path, "--key", "keys/operator.vkey", exit=0) == ("not_applicable", None), "nobody asked")
+        good = told(path, "--trust", with_log, *gpg_key, exit=0)
+        kit.want(good == ("pass", None), f"{path}: {good}")
+        stranger = told(path, "--trust", nobody, exit=8)
+        kit.want(stranger == ("not_checked", "key_unknown"), f"{path}: a stranger: {stranger}")
+    archive.unlink()
+    for kind in ("sig", "asc"):
+        path = evidence / f"manifest.json.{kind}"
+        held = path.read_bytes()
+        path.write_bytes((folder / f"theirs.{kind}").read_bytes())
+        bad = told(evidence, "--trust", with_log, *gpg_key, exit=3)
+        TABLE.append(
+            (
+                "carnet evidence verify",
+                f"manifest.json.{kind}",
+                "accepted" if good[0] == "pass" else "REFUSED",
+                "refused" if bad == ("fail", "signature_bad") else "ACCEPTED",
+            )
+        )
+        path.write_bytes(held)
+        path.rename(folder / f"away.{kind}")
+    kit.want(told(evidence, "--trust", with_log, exit=0) == ("not_applicable", None), "no signature is there")
+    for kind in ("sig", "asc"):
+        (folder / f"away.{kind}").rename(evidence / f"manifest.json.{kind}")
+
+
 def dsse(key_id, public):
     key = SSlibKey(key_id, "ed25519", "ed25519", {"public": public.hex()})
     lines = pathlib.Path("statements.jsonl").read_text().splitlines()
@@ -346,6 +392,7 @@ def scenario(folder):
     sums(snapshot)
     sign_with_theirs(snapshot, folder, settings)
     ours(snapshot, folder)
+    our_evidence(folder)
     kit.table(["tool", "what", "good", "damaged"], TABLE)
     wrong = [row for row in TABLE if row[2:] != ("accepted", "refused")]
     kit.want(not wrong, f"{len(wrong)} wrong answers: {wrong}")

@@ -277,7 +277,8 @@ impl SignatureView {
     }
 }
 
-fn now() -> Result<EventTime, Failure> {
+/// The present, as limits in time are judged by.
+pub(crate) fn now() -> Result<EventTime, Failure> {
     EventTime::from_unix_millis(Environment::now().div_euclid(1_000))
         .map_err(|error| Failure::from_error(&error, Code::USAGE))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use base64ct::{Base64, Encoding};
 
+use super::beside::BESIDE;
 use super::documents::{
     CHAIN_SEGMENT, CHECKPOINT, Declared, EVENTS, Held, MANIFEST, PROFILE_CLAIM, VERIFIER_INPUTS,
 };
@@ -18,8 +19,6 @@ use crate::value::{HashProfile, Object, Value};
 
 /// The documents that every bundle of the contract has.
 const CONTRACT: [&str; 5] = [MANIFEST, EVENTS, CHAIN_SEGMENT, VERIFIER_INPUTS, PROFILE_CLAIM];
-/// Signatures over the manifest that stand beside it, made after it and so not listed in it.
-const BESIDE: [&str; 2] = ["manifest.json.sig", "manifest.json.asc"];
 /// What is signed of a chain segment begins with this.
 const SEGMENT_DOMAIN: &str = "carnet/segment/v1\n";
 
@@ -51,7 +50,8 @@ impl Context<'_> {
                     Some(_) => {}
                 }
             }
-            let known = |name: &str| listed.contains(name) || BESIDE.contains(&name);
+            let known =
+                |name: &str| listed.contains(name) || BESIDE.iter().any(|(_, it)| *it == name);
             for (name, _) in self.material.entries().iter().filter(|(name, _)| !known(name)) {
                 add(Reason::FileAdded, format!("{name:?} is not listed"));
             }

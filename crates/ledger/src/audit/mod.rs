@@ -3,8 +3,9 @@
 //! Nothing is believed that can be computed again. Reading order: the answers (`report`), what is
 //! read (`material`, `documents`), the pass over the events (`stream`, `event`, `order`), what they
 //! point to (`objects`), who signed (`keys`), and how it all becomes rows (`rows`, `tree`,
-//! `declared`). `receipt` is the same for one event.
+//! `witnesses`, `beside`, `declared`). `receipt` is the same for one event.
 
+mod beside;
 mod cut;
 mod declared;
 mod documents;
@@ -22,6 +23,7 @@ mod rows;
 mod segment;
 mod stream;
 mod tree;
+mod witnesses;
 
 #[cfg(test)]
 mod tests;
@@ -46,6 +48,7 @@ use self::order::Order;
 use self::rows::Context;
 use self::stream::Streamed;
 use crate::checkpoint::{Checkpoint, MAX_LOG_SIZE};
+use crate::detached::Believed;
 use crate::event::EvidenceProfile;
 use crate::frontier::SegmentProof;
 use crate::note::Note;
@@ -65,6 +68,10 @@ pub struct AuditRequest<'a> {
     pub profile: Option<EvidenceProfile>,
     /// The witnesses that must have cosigned the checkpoint.
     pub witnesses: Option<&'a WitnessPolicy>,
+    /// That checkpoint as it stands elsewhere: the cosignatures under it count as well.
+    pub cosigned: Option<&'a (Note, Checkpoint)>,
+    /// The people whose signatures beside the manifest count.
+    pub people: Option<Believed<'a>>,
     /// On how many threads events are checked; at least one.
     pub workers: usize,
 }
@@ -113,6 +120,7 @@ pub fn audit_bundle(
     let mut context = Context::new(material, request, &documents, &expected, streamed, ring);
     context.read_objects(objects)?;
     context.succeed();
+    context.others = beside::judge(material, request.people.as_ref())?;
     context.sum_files()?;
     Ok(context.report())
 }

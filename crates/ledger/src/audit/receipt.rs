@@ -5,7 +5,8 @@ use super::event::{Expected, check_one};
 use super::keys::answer;
 use super::report::{CheckId, Reason, Report, Row, Subject};
 use super::rows::{Answer, rule};
-use super::tree::{freshness, witnessed, witnesses};
+use super::tree::freshness;
+use super::witnesses::Witnesses;
 use super::{AuditError, AuditRequest};
 use crate::catalogue::MemberValue;
 use crate::checkpoint::Checkpoint;
@@ -119,14 +120,13 @@ impl Receipt<'_> {
 
     /// The log that holds it.
     fn log_rows(&self, time: Option<EventTime>) -> Vec<(CheckId, Answer)> {
-        let note = &self.proof.checkpoint;
-        let witnessed = witnessed(self.request.witnesses, Some(note));
+        let seen = Witnesses::new(self.request, Some((&self.proof.checkpoint, &self.checkpoint)));
         vec![
             (CheckId::TreeRoot, self.inclusion()),
             (CheckId::CheckpointSignature, self.signature(time)),
-            (CheckId::CheckpointWitnesses, witnesses(self.request.witnesses, Some(note))),
+            (CheckId::CheckpointWitnesses, seen.answer()),
             (CheckId::HistorySince, since(self.request.since, &self.checkpoint)),
-            (CheckId::Freshness, freshness(None, witnessed, self.checkpoint.size.checked_sub(1))),
+            (CheckId::Freshness, freshness(None, seen.seen(), self.checkpoint.size.checked_sub(1))),
         ]
     }
 

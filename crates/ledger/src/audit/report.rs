@@ -36,6 +36,8 @@ words! {
         BundleFiles = "bundle.files",
         /// A trusted key signed the manifest.
         ManifestSignature = "manifest.signature",
+        /// A trusted person signed the manifest, too.
+        ManifestOthers = "manifest.others",
         /// All documents and events declare one profile.
         ProfileDeclared = "profile.declared",
         /// Each event has the members that the profile demands.
@@ -116,6 +118,8 @@ words! {
         KeyNotValid = "key_not_valid",
         /// A trusted key is named, and did not sign this.
         SignatureBad = "signature_bad",
+        /// This build, or what was given to it, cannot check the signature.
+        CannotCheck = "cannot_check",
         /// A succession does not hold together.
         SuccessionBroken = "succession_broken",
         /// A weaker profile is declared than was made or asked for.

@@ -59,6 +59,8 @@ pub(super) struct Context<'a> {
     pub(super) ring: KeyRing,
     pub(super) succeeded: Succeeded,
     pub(super) findings: Findings,
+    /// What the signatures beside the manifest say.
+    pub(super) others: Answer,
     /// The checks that found something, of those that are answered.
     pub(super) broken: Vec<CheckId>,
     /// The sums of all files that were read.
@@ -89,6 +91,7 @@ impl<'a> Context<'a> {
             objects: Objects::default(),
             ring,
             succeeded: Succeeded::default(),
+            others: Answer::NotApplicable(String::new()),
             broken: Vec::new(),
             sums,
         }
@@ -211,6 +214,7 @@ impl<'a> Context<'a> {
         match id {
             CheckId::BundleFiles => self.bundle_files(),
             CheckId::ManifestSignature => self.manifest_signature(),
+            CheckId::ManifestOthers => self.others.clone(),
             CheckId::ProfileDeclared => self.profile_declared(),
             CheckId::ProfileFields => self.profile_fields(),
             CheckId::ProfileFamilies => self.profile_families(),
@@ -471,6 +475,10 @@ fn about(id: CheckId) -> (&'static str, &'static str, &'static str) {
             (MANIFEST, MANIFEST, "the files are those that the manifest lists, byte for byte")
         }
         CheckId::ManifestSignature => (MANIFEST, MANIFEST, "a trusted key signed the manifest"),
+        CheckId::ManifestOthers => {
+            let (file, rule) = ("manifest.json.sig", "a trusted person signed the manifest, too");
+            ("manifest.json.sig, manifest.json.asc", file, rule)
+        }
         CheckId::ProfileDeclared => {
             ("all documents", MANIFEST, "all declare one profile, no weaker than asked for")
         }

@@ -3,16 +3,15 @@
 use super::documents::{CHECKPOINT, CONSISTENCY, Held, Own, SEGMENT_PROOF};
 use super::keys::answer;
 use super::report::{CheckId, Reason};
-use super::rows::{Answer, Context, counted};
+use super::rows::{Answer, Context};
+use super::witnesses::Witnesses;
 use crate::checkpoint::Checkpoint;
-use crate::cosignature::CosignatureAnswer;
 use crate::digest::Digest;
 use crate::frontier::SegmentProof;
-use crate::note::{Note, NoteSignature, SignatureAnswer};
+use crate::note::NoteSignature;
 use crate::proof::verify_consistency;
 use crate::stamp::EventTime;
 use crate::trust::KeyState;
-use crate::witness_policy::{Quorum, WitnessPolicy};
 
 const NO_TREE: &str = "the contract has no tree; this bundle brings none";
 
@@ -131,11 +130,12 @@ impl Context<'_> {
     }
 
     pub(super) fn checkpoint_witnesses(&mut self) -> Answer {
-        witnesses(self.request.witnesses, self.note())
+        self.witnesses().answer()
     }
 
-    fn note(&self) -> Option<&Note> {
-        self.documents.checkpoint.read().map(|(note, _)| note)
+    fn witnesses(&self) -> Witnesses<'_> {
+        let held = self.documents.checkpoint.read();
+        Witnesses::new(self.request, held.map(|(note, checkpoint)| (note, checkpoint)))
     }
 
     pub(super) fn history_since(&mut self) -> Answer {
@@ -245,51 +245,8 @@ impl Context<'_> {
 
     pub(super) fn freshness(&mut self) -> Answer {
         let last = self.streamed.order.numbers.last();
-        freshness(self.request.since, witnessed(self.request.witnesses, self.note()), last)
+        freshness(self.request.since, self.witnesses().seen(), last)
     }
-}
-
-/// Whether enough witnesses cosigned.
-pub(super) fn witnesses(policy: Option<&WitnessPolicy>, note: Option<&Note>) -> Answer {
-    let Some(policy) = policy else {
-        return Answer::NotApplicable("no witnesses were asked for (--witnesses)".to_owned());
-    };
-    let Some(note) = note else {
-        let text = "there is no checkpoint that witnesses could have cosigned".to_owned();
-        return Answer::NotChecked(Reason::Unsigned, text);
-    };
-    let judged = policy.judge(note);
-    if let Some(bad) =
-        judged.witnesses.iter().find(|one| one.answer == Some(CosignatureAnswer::Bad))
-    {
-        let text =
-            format!("the checkpoint names the witness {}, which did not sign it", bad.key_id);
-        return Answer::Fail(Reason::SignatureBad, text);
-    }
-    if judged.log == Some(SignatureAnswer::Bad) {
-        let text = "the checkpoint names a log of the policy, which did not sign it".to_owned();
-        return Answer::Fail(Reason::SignatureBad, text);
-    }
-    let seen = counted(times(&judged).count() as u64, "witness", "witnesses");
-    if judged.met {
-        Answer::Pass(format!("{seen} cosigned, which is what the policy asks for"))
-    } else {
-        let text = format!("{seen} cosigned, which is not what the policy asks for");
-        Answer::NotChecked(Reason::QuorumMissing, text)
-    }
-}
-
-fn times(quorum: &Quorum) -> impl Iterator<Item = u64> {
-    quorum.witnesses.iter().filter_map(|one| match one.answer {
-        Some(CosignatureAnswer::Good { time }) => Some(time),
-        Some(CosignatureAnswer::Absent | CosignatureAnswer::Bad) | None => None,
-    })
-}
-
-/// When the last of enough witnesses saw the checkpoint, in seconds since 1970.
-pub(super) fn witnessed(policy: Option<&WitnessPolicy>, note: Option<&Note>) -> Option<u64> {
-    let judged = policy?.judge(note?);
-    if judged.met { times(&judged).max() } else { None }
 }
 
 /// What tells how recent the material is.

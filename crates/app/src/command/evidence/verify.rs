@@ -10,6 +10,7 @@ use carnet_ledger::audit::{
     AuditError, AuditRequest, CheckId, CheckVerdict, Overall, Report, Row, audit_bundle,
     audit_receipt,
 };
+use carnet_ledger::detached::Believed;
 use carnet_ledger::trust::{LogKey, TrustFile};
 use carnet_ledger::witness_policy::WitnessPolicy;
 use carnet_ledger::{Checkpoint, EvidenceProfile, Note, VerifyingKey};
@@ -19,6 +20,7 @@ use serde::Serialize;
 
 use crate::amount;
 use crate::command::Setting;
+use crate::detached;
 use crate::failure::Failure;
 use crate::sheet::Sheet;
 
@@ -41,9 +43,12 @@ pub(crate) struct Verify {
     /// Believe the log key in this file (.vkey).
     #[arg(long, value_name = "FILE", conflicts_with = "trust")]
     key: Option<PathBuf>,
-    /// Believe the log keys in this trust file.
+    /// Believe the keys in this trust file: those of logs, and those of people who signed the manifest.
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
+    /// Take OpenPGP public keys from this file (gpg --export).
+    #[arg(long, value_name = "FILE", requires = "trust")]
+    openpgp_key: Option<PathBuf>,
     /// A checkpoint that was kept from before: the log must go on from there.
     #[arg(long, value_name = "CHECKPOINT")]
     since: Option<PathBuf>,
@@ -53,6 +58,9 @@ pub(crate) struct Verify {
     /// Demand the cosignatures that this policy asks for (c2sp.org/tlog-policy).
     #[arg(long, value_name = "POLICY")]
     witnesses: Option<PathBuf>,
+    /// The checkpoint of the bundle or receipt with cosignatures that were added later: they count.
+    #[arg(long, value_name = "CHECKPOINT", requires = "witnesses")]
+    checkpoint: Option<PathBuf>,
     /// The event of a receipt [default: the receipt's name with .event.json added].
     #[arg(long, value_name = "FILE")]
     event: Option<PathBuf>,
@@ -68,14 +76,24 @@ struct View {
 
 impl Verify {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
-        let keys = self.keys()?;
+        let trust = self.trust.as_deref().map(trust_file).transpose()?;
+        let keys = self.keys(trust.as_ref())?;
+        let openpgp_keys = self.openpgp_key.as_deref().map(small).transpose()?;
+        let people = |trust| {
+            let now = detached::now()?;
+            Ok::<_, Failure>(Believed { trust, openpgp_keys: openpgp_keys.as_deref(), now })
+        };
+        let people = trust.as_ref().map(people).transpose()?;
         let since = self.since.as_deref().map(checkpoint).transpose()?;
         let witnesses = self.witnesses.as_deref().map(policy).transpose()?;
+        let cosigned = self.checkpoint.as_deref().map(checkpoint).transpose()?;
         let request = AuditRequest {
             keys: &keys,
-            since: since.as_ref(),
+            since: since.as_ref().map(|(_, checkpoint)| checkpoint),
             profile: self.profile,
             witnesses: witnesses.as_ref(),
+            cosigned: cosigned.as_ref(),
+            people,
             workers: setting.global.workers(),
         };
         let report = if self.path.extension() == Some(OsStr::new("tlog-proof")) {
@@ -107,7 +125,7 @@ impl Verify {
         audit_receipt(&receipt, &event, request).map_err(|error| failed(&error, &self.path))
     }
 
-    fn keys(&self) -> Result<Vec<LogKey>, Failure> {
+    fn keys(&self, trust: Option<&TrustFile>) -> Result<Vec<LogKey>, Failure> {
         if let Some(path) = &self.key {
             let text = String::from_utf8(small(path)?).unwrap_or_default();
             let key: VerifyingKey = text.trim_end().parse().map_err(|error| {
@@ -117,12 +135,14 @@ impl Verify {
             })?;
             return Ok(vec![LogKey::from(key)]);
         }
-        let Some(path) = &self.trust else { return Ok(Vec::new()) };
-        let trust = TrustFile::parse(&small(path)?).map_err(|error| {
-            Failure::from_error(&error, Code::TRUST_MALFORMED).place(path.display().to_string())
-        })?;
-        Ok(trust.log_keys().collect())
+        Ok(trust.map(|trust| trust.log_keys().collect()).unwrap_or_default())
     }
+}
+
+fn trust_file(path: &Path) -> Result<TrustFile, Failure> {
+    TrustFile::parse(&small(path)?).map_err(|error| {
+        Failure::from_error(&error, Code::TRUST_MALFORMED).place(path.display().to_string())
+    })
 }
 
 fn profile(name: &str) -> Result<EvidenceProfile, String> {
@@ -152,15 +172,16 @@ fn small(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// A checkpoint that the auditor kept. What stands in it is believed: it is the auditor's own.
-fn checkpoint(path: &Path) -> Result<Checkpoint, Failure> {
+/// A checkpoint that the auditor brings along, with what is signed under it.
+fn checkpoint(path: &Path) -> Result<(Note, Checkpoint), Failure> {
     let bytes = small(path)?;
     let malformed = |error: &(dyn std::error::Error + 'static)| {
         Failure::from_error(error, Code::EVIDENCE_MALFORMED)
             .while_doing(format!("{} is not a checkpoint", path.display()))
     };
     let note = Note::parse(&bytes).map_err(|error| malformed(&error))?;
-    Checkpoint::parse(&note.text).map_err(|error| malformed(&error))
+    let checkpoint = Checkpoint::parse(&note.text).map_err(|error| malformed(&error))?;
+    Ok((note, checkpoint))
 }
 
 fn policy(path: &Path) -> Result<WitnessPolicy, Failure> {

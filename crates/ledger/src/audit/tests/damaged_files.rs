@@ -166,10 +166,36 @@ fn files_more_and_less() {
         files.remove(name);
         fails(&files, CheckId::BundleFiles, Reason::FileMissing);
     }
-    // Signatures of people stand beside the manifest that they sign.
+}
+
+#[test]
+fn signatures_of_people_are_judged_for_those_who_ask() {
+    use crate::detached::Believed;
+    use crate::trust::TrustFile;
+    const PERSON: &str = "ops ssh-ed25519 \
+        AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n";
     let mut files = whole();
     files.insert("manifest.json.sig".to_owned(), b"a signature".to_vec());
-    assert_eq!(audit(&files).overall(), Overall::Verified);
+    let keys = trusted(&[&signer()]);
+    let audited = |people: &str| {
+        let trust = TrustFile::parse(people.as_bytes()).unwrap();
+        let now = crate::EventTime::from_unix_millis(1_795_000_000_000).unwrap();
+        let people = Some(Believed { trust: &trust, openpgp_keys: None, now });
+        audit_with(&files, &keys, AuditRequest { people, ..AuditRequest::default() })
+    };
+    for report in
+        [audit(&files), audited(""), audited(&format!("log vkey {}\n", signer().verifying_key()))]
+    {
+        assert_eq!(report.overall(), Overall::Verified);
+        assert_eq!(verdict(&report, CheckId::ManifestOthers), CheckVerdict::NotApplicable);
+    }
+    let report = audited(PERSON);
+    let id = CheckId::ManifestOthers;
+    if cfg!(feature = "ssh") {
+        told(&report, id, CheckVerdict::Fail, Reason::SignatureBad, Overall::Refused);
+    } else {
+        told(&report, id, CheckVerdict::NotChecked, Reason::CannotCheck, Overall::Incomplete);
+    }
 }
 
 #[test]

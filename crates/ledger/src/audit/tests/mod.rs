@@ -37,7 +37,8 @@ fn odd(report: &Report) -> Vec<(&'static str, &'static str, Option<&'static str>
     rows.map(|row| (row.id.name(), row.verdict.name(), row.reason_word.map(Reason::name))).collect()
 }
 
-const OPEN: [(&str, &str, Option<&str>); 5] = [
+const OPEN: [(&str, &str, Option<&str>); 6] = [
+    ("manifest.others", "not_applicable", None),
     ("checkpoint.witnesses", "not_applicable", None),
     ("key.succession", "not_applicable", None),
     ("ncp.artifacts", "not_applicable", None),
@@ -220,6 +221,51 @@ fn witnesses_are_counted_where_they_are_asked_for() {
     let report = audit_with(&files, &keys, request());
     assert_eq!(reason(&report, CheckId::CheckpointWitnesses), Some(Reason::SignatureBad));
     assert_eq!(report.overall(), Overall::Refused);
+}
+
+#[test]
+fn cosignatures_that_came_later_count_for_the_same_checkpoint_alone() {
+    let (signer, witness) = (key("operator", 1), key("witness", 7));
+    let log = Log::sample();
+    let files = log.whole(Some(&signer));
+    let public = crate::WitnessKey::new(witness.verifying_key().clone());
+    let policy = WitnessPolicy::parse(format!("witness W {public}\nquorum W\n").as_bytes());
+    let policy = policy.unwrap();
+    let keys = trusted(&[&signer]);
+    let told = |note: &Note| {
+        let cosigned = (note.clone(), Checkpoint::parse(&note.text).unwrap());
+        let request = AuditRequest {
+            witnesses: Some(&policy),
+            cosigned: Some(&cosigned),
+            ..AuditRequest::default()
+        };
+        let report = audit_with(&files, &keys, request);
+        let fresh = verdict(&report, CheckId::Freshness) == CheckVerdict::Pass;
+        (report.overall(), reason(&report, CheckId::CheckpointWitnesses), fresh)
+    };
+    // Under the text alone, as a witness gives it; not even the log's signature is there again.
+    let cosign = |text: String| {
+        let signature = crate::witness_policy::cosign(&witness, &text, 1_800_000_000);
+        Note { text, signatures: vec![signature] }
+    };
+    let held = maker::note(&files);
+    let mut good = cosign(held.text.clone());
+    assert_eq!(told(&good), (Overall::Verified, None, true));
+    *good.signatures.last_mut().unwrap().signature.last_mut().unwrap() ^= 1;
+    assert_eq!(told(&good), (Overall::Refused, Some(Reason::SignatureBad), false));
+    assert_eq!(told(&held), (Overall::Incomplete, Some(Reason::QuorumMissing), false));
+
+    let is = Checkpoint::parse(&held.text).unwrap();
+    let (incomplete, refused) = (Overall::Incomplete, Overall::Refused);
+    for (other, overall, word) in [
+        (Checkpoint { size: is.size - 1, ..is.clone() }, incomplete, Reason::QuorumMissing),
+        (Checkpoint { root: crate::Digest([1; 32]), ..is.clone() }, refused, Reason::Forked),
+        (Checkpoint { origin: "carnet/other".to_owned(), ..is.clone() }, refused, Reason::OtherLog),
+    ] {
+        assert_eq!(told(&cosign(other.to_string())), (overall, Some(word), false), "{other}");
+    }
+    let extended = cosign(format!("{}more\n", held.text));
+    assert_eq!(told(&extended), (incomplete, Some(Reason::QuorumMissing), false));
 }
 
 #[test]
