@@ -585,7 +585,7 @@ def other_loads(folder, chance):
         place = folder / f"other{number}"
         place.mkdir()
         pair = kind(place, name)
-        points = POINTS["import"][:-1] if LONG else [POINTS["import"][number % 5]]
+        points = POINTS["import"][:-1] if LONG else [POINTS["import"][(number + 2) % 5]]
         for turn, point in enumerate(points):
             # Where it is passed more than once, also at a later pass: a part is done, another is not.
             repeats = point == "import/range_written" or len(pair.tables) > 1

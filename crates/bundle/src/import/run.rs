@@ -46,15 +46,15 @@ pub fn run_import(
 ) -> Result<Imported, BundleError> {
     let mut imported = Imported { expected: Vec::new(), ranges_written: 0, ranges_kept: 0 };
     for collection in &plan.collections {
-        if let Some(expected) = already_there(collection, target, journal, work)? {
-            imported.expected.push(expected);
-            continue;
-        }
         let request = LoadRequest {
             contract: collection.contract.clone(),
             mode: collection.load,
             token: plan.token.clone(),
         };
+        if let Some(expected) = already_there(&request, target, journal, work)? {
+            imported.expected.push(expected);
+            continue;
+        }
         let load = target.begin_load(&request)?;
         let job = One {
             plan: collection,
@@ -90,14 +90,15 @@ fn abandoned(load: &dyn Load, name: &CollectionName, cause: BundleError) -> Bund
 }
 
 /// Whether an earlier attempt has made this collection visible. If it was cut off in the middle of
-/// that, the target itself is asked.
+/// that, the target itself is asked, and the load is ended: what is there may have been written in
+/// place, with the load still open.
 fn already_there(
-    plan: &CollectionPlan,
+    request: &LoadRequest,
     target: &dyn VectorRepository,
     journal: &dyn ImportJournal,
     work: &Work<'_>,
 ) -> Result<Option<Expected>, BundleError> {
-    let name = &plan.contract.name;
+    let name = &request.contract.name;
     let Some((expected, known)) = journal.commit_of(name)? else { return Ok(None) };
     if known {
         return Ok(Some(expected));
@@ -119,6 +120,11 @@ fn already_there(
         && found.records == expected.records
         && found.contract_digest == expected.contract.digest();
     if !there {
+        return Ok(None);
+    }
+    drop(view);
+    if target.begin_load(request)?.commit(work.progress).is_err() {
+        // What cannot be ended is loaded again, which tells why.
         return Ok(None);
     }
     journal.committed(&expected)?;

@@ -7,7 +7,7 @@ use carnet_bundle::{
     BundleError, CopyRequest, ImportMode, ImportPlan, ImportRequest, MemoryJournal, NoJournal,
     Work, copy, plan_import, run_import, verify_target,
 };
-use carnet_connect::{LoadMode, MemoryStore, VectorRepository};
+use carnet_connect::{LoadMode, LoadRequest, MemoryStore, VectorRepository};
 use carnet_model::{Code, CollectionContract, IndexSpec, Metric};
 use proptest::prelude::*;
 
@@ -215,6 +215,35 @@ fn cut_off_and_resume(mode: ImportMode, abandons: bool) {
         assert_eq!(rows_of(&target, "embeddings"), whole);
     }
     assert!(finished, "the last attempt was not cut off at all");
+}
+
+#[test]
+fn a_load_that_changes_nothing_is_ended_as_well() {
+    let source = store_of(&plain_rows(40));
+    let mut target = TestStore::new(store_of(&plain_rows(40)));
+    target.abandons = false;
+    let plan = plan(&source, &target, ImportMode::Replace, &[]).unwrap();
+    let collection = &plan.collections[0];
+    // Cut off at the commit: what must be there is there already, and the load is still open.
+    target.fuel = AtomicUsize::new(collection.ranges.len());
+    let journal = MemoryJournal::default();
+    let (view, work) = (source.snapshot().unwrap(), Work::quiet(1));
+    let run = || run_import(&plan, view.as_ref(), &target, &journal, &work);
+    let request = LoadRequest {
+        contract: collection.contract.clone(),
+        mode: collection.load,
+        token: plan.token.clone(),
+    };
+    let open = || {
+        let load = target.inner.begin_load(&request).unwrap();
+        load.read_back(&collection.ranges[0].range).unwrap().is_some()
+    };
+    run().unwrap_err();
+    assert!(open());
+    target.fuel.store(usize::MAX, Ordering::SeqCst);
+    assert_eq!(run().unwrap().ranges_written, 0);
+    assert!(!open(), "the load was left open");
+    assert_eq!(rows_of(&target, "embeddings"), plain_rows(40));
 }
 
 #[test]
