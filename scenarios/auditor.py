@@ -5,11 +5,14 @@ Whoever damages the bundle has no key, but covers up as far as one can without: 
 manifest is written anew.
 """
 
+import base64
 import hashlib
 import io
 import json
 import shutil
 import tarfile
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import kit
 
@@ -157,6 +160,55 @@ def verify(path, status, *options):
     return {row["id"]: row for row in report["checks"]}
 
 
+def signature_line(name, id, signature):
+    return f"\u2014 {name} {base64.b64encode(id + signature).decode()}\n"
+
+
+def cosigned_later(whole, folder):
+    """A witness of our own (c2sp.org/tlog-cosignature) signs after the export has left."""
+    key, name, time = Ed25519PrivateKey.generate(), "witness.example.org", 1_800_000_000
+    public = b"\x04" + key.public_key().public_bytes_raw()
+    id = hashlib.sha256(name.encode() + b"\n" + public).digest()[:4]
+    vkey = f"{name}+{id.hex()}+{base64.b64encode(public).decode()}"
+    (folder / "policy").write_text(f"witness W {vkey}\nquorum W\n")
+
+    def told(text, status, signed=None):
+        signature = key.sign(f"cosignature/v1\ntime {time}\n{signed or text}".encode())
+        (folder / "cosigned").write_text(f"{text}\n" + signature_line(name, id, time.to_bytes(8, "big") + signature))
+        rows = verify(whole, status, "--witnesses", folder / "policy", "--checkpoint", folder / "cosigned")
+        return rows["checkpoint.witnesses"]["reason_word"], rows["freshness"]["reason"]
+
+    kit.want(verify(whole, 8, "--witnesses", folder / "policy")["checkpoint.witnesses"]["reason_word"] == "quorum_missing", "nobody")
+    text = (whole / "checkpoint").read_text().split("\n\n")[0] + "\n"
+    word, fresh = told(text, 0)
+    kit.want(word is None and "2027-01-15T08:00:00" in fresh, f"a witness: {word}, {fresh}")
+    word, _ = told(text, 3, signed=text.replace("\n", "\n1", 1))
+    kit.want(word == "signature_bad", f"a witness of something else: {word}")
+    origin, size, root = text.splitlines()
+    word, _ = told(f"{origin}\n{int(size) - 1}\n{root}\n", 8)
+    kit.want(word == "quorum_missing", f"a witness of another size: {word}")
+    return ("a witness who signed other events", "checkpoint.witnesses", "signature_bad", 3)
+
+
+def retired(plan, folder):
+    """The key is handed over. What it signed before is good; what it signs afterwards is not."""
+    private = (folder / "keys" / "operator").read_text().strip().split("+", 4)
+    seed = base64.b64decode(private[4])[1:]
+    kit.carnet("key", "succeed", "keys/operator", "keys/next", plan)
+    kit.carnet("evidence", "export", plan, "--out", "refused", "--signer", "keys/operator", exit=3)
+    kit.carnet("evidence", "export", plan, "--out", "third", "--signer", "keys/next")
+    third = folder / "third"
+    kit.want(verify(third, 0)["key.succession"]["verdict"] == "pass", "the succession")
+    text = (third / "checkpoint").read_text().split("\n\n")[0] + "\n"
+    signature = Ed25519PrivateKey.from_private_bytes(seed).sign(text.encode())
+    line = signature_line(private[2], bytes.fromhex(private[3]), signature)
+    (third / "checkpoint").write_text(f"{text}\n{line}")
+    list_anew(third)
+    row = verify(third, 3)["checkpoint.signature"]
+    kit.want(row["reason_word"] == "key_retired", row)
+    return ("a key that was retired", "checkpoint.signature", "key_retired", 3)
+
+
 def scenario(folder):
     vectors, rows = kit.synthetic(200, dimensions=8)
     kit.write_faiss(folder / "kb", vectors, rows)
@@ -230,6 +282,10 @@ def scenario(folder):
     row = verify("event-4.tlog-proof", 3)["tree.root"]
     kit.want(row["reason_word"] == "proof_broken", row)
     told.append(("a receipt for another event", "tree.root", "proof_broken", 3))
+
+    told.append(cosigned_later(whole, folder))
+    kit.carnet("key", "new", "keys/next")
+    told.append(retired(plan, folder))
 
     with tarfile.open(folder / "hostile.tar", "w") as tar:
         entry = tarfile.TarInfo("../../manifest.json")
