@@ -360,25 +360,29 @@ fn blocks(client: &mut Client, table: &Table) -> Result<u64, StoreError> {
     Ok(rows.first().and_then(|row| text(row, 0).parse().ok()).unwrap_or(0))
 }
 
-/// Ranges of about equal size, by the ids of a sample of blocks, or by all ids of a small table.
-fn sampled(client: &mut Client, table: &Table, parts: usize) -> Result<Vec<IdRange>, StoreError> {
+/// Which blocks are sampled to find the borders of so many ranges: all where nearly all would be.
+fn sample(blocks: u64, parts: u64) -> String {
     /// A sample of so many blocks holds several thousand ids.
     const BLOCKS: u64 = 1_000;
+    let wanted = BLOCKS.max(parts.saturating_mul(32));
+    if blocks <= wanted {
+        return String::new();
+    }
+    // Per cent as an exact fraction of thousandths.
+    let thousandths = u128::from(wanted) * 100_000 / u128::from(blocks);
+    format!(
+        "TABLESAMPLE SYSTEM ({}.{:03}) REPEATABLE (1)",
+        thousandths / 1_000,
+        thousandths % 1_000
+    )
+}
+
+/// Ranges of about equal size, by the ids of a sample of blocks, or by all ids of a small table.
+fn sampled(client: &mut Client, table: &Table, parts: usize) -> Result<Vec<IdRange>, StoreError> {
     if parts <= 1 {
         return Ok(vec![IdRange::all()]);
     }
-    let blocks = blocks(client, table)?;
-    let sample = if blocks <= BLOCKS {
-        String::new()
-    } else {
-        // Per cent as an exact fraction of thousandths.
-        let thousandths = BLOCKS.max(parts as u64 * 32) * 100_000 / blocks;
-        format!(
-            "TABLESAMPLE SYSTEM ({}.{:03}) REPEATABLE (1)",
-            thousandths / 1_000,
-            thousandths % 1_000
-        )
-    };
+    let sample = sample(blocks(client, table)?, parts as u64);
     let sql = format!(
         "SELECT {} FROM {} t {sample} WHERE {}",
         table.id_text(),
@@ -401,4 +405,20 @@ pub(super) fn check_name(name: &CollectionName) -> Result<(), StoreError> {
         return Err(StoreError::new(Code::STORE_UNSUPPORTED, what).remedy("use another table name"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sample;
+
+    #[test]
+    fn a_sample_is_never_more_than_all() {
+        assert_eq!(sample(1_000, 8), "");
+        assert_eq!(sample(1_001, 8), "TABLESAMPLE SYSTEM (99.900) REPEATABLE (1)");
+        // More ranges ask for more blocks than there are.
+        assert_eq!(sample(1_001, 32), "");
+        assert_eq!(sample(2_048, 64), "");
+        assert_eq!(sample(4_096, 64), "TABLESAMPLE SYSTEM (50.000) REPEATABLE (1)");
+        assert_eq!(sample(u64::MAX, 4_096), "TABLESAMPLE SYSTEM (0.000) REPEATABLE (1)");
+    }
 }
