@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+#[cfg(not(all(
+    feature = "http",
+    feature = "s3",
+    any(feature = "postgres", feature = "sqlite")
+)))]
+use carnet_connect::NoOutside;
 use carnet_connect::{
-    Address, Certificate, CertificateRequest, HttpRequest, HttpResponse, NoOutside, Objects,
-    Outside, SqlSession, StoreError,
+    Address, Certificate, CertificateRequest, HttpRequest, HttpResponse, Objects, Outside,
+    SqlSession, StoreError,
 };
 use carnet_model::Secret;
 
@@ -45,10 +51,27 @@ impl Outside for World {
         NoOutside.certificate(request)
     }
 
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    fn sql(&self, url: &str) -> Result<Box<dyn SqlSession>, StoreError> {
+        carnet_connectors::open_sql(url, self.secret("PGPASSWORD").as_ref())
+    }
+
+    #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
     fn sql(&self, url: &str) -> Result<Box<dyn SqlSession>, StoreError> {
         NoOutside.sql(url)
     }
 
+    #[cfg(feature = "s3")]
+    fn objects(&self, url: &str) -> Result<Box<dyn Objects>, StoreError> {
+        let keys = carnet_connectors::S3Keys {
+            id: self.secret("AWS_ACCESS_KEY_ID"),
+            secret: self.secret("AWS_SECRET_ACCESS_KEY"),
+            token: self.secret("AWS_SESSION_TOKEN"),
+        };
+        carnet_connectors::open_objects(url, &keys)
+    }
+
+    #[cfg(not(feature = "s3"))]
     fn objects(&self, url: &str) -> Result<Box<dyn Objects>, StoreError> {
         NoOutside.objects(url)
     }

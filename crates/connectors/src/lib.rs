@@ -9,6 +9,8 @@ mod http;
 mod open;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "s3")]
+mod s3;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sql;
 #[cfg(feature = "sqlite")]
@@ -24,6 +26,8 @@ pub use http::{certificate, connect, http};
 pub use open::{OpenOptions, open};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
+#[cfg(feature = "s3")]
+pub use s3::{S3Keys, open_objects};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use sql::open_sql;
 #[cfg(feature = "sqlite")]

@@ -1,5 +1,6 @@
 //! The commands, a file each.
 
+mod cap;
 mod check;
 mod completions;
 mod copy;
@@ -47,6 +48,7 @@ pub(crate) enum Command {
     Query(query::Query),
     Schema(schema::Schema),
     Init(init::Init),
+    Cap(cap::Cap),
     Key(key::Key),
     Explain(explain::Explain),
     Completions(completions::Completions),
@@ -100,6 +102,7 @@ pub(crate) fn run(cli: &Cli, environment: &Environment, screen: &Screen) -> Resu
         Command::Query(command) => command.run(&setting),
         Command::Schema(_) => schema::Schema::run(&setting),
         Command::Init(command) => command.run(&setting),
+        Command::Cap(command) => command.run(&setting),
         Command::Key(command) => command.run(&setting),
         Command::Explain(command) => command.run(&setting),
         Command::Completions(command) => command.run(&setting),

@@ -31,3 +31,8 @@ fn init() {
 fn plan() {
     play("plan");
 }
+
+#[test]
+fn capabilities() {
+    play("capabilities");
+}

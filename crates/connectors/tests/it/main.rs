@@ -34,6 +34,9 @@ mod postgres_tls;
 #[cfg(feature = "faiss")]
 mod python;
 #[cfg(test)]
+#[cfg(feature = "s3")]
+mod s3;
+#[cfg(test)]
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod sql;
 #[cfg(test)]

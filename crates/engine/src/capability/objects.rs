@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Act, Capability, Probed, unknown};
 use crate::error::StepError;
-use crate::process::{PartState, PartStatus};
+use crate::process::{PartState, PartStatus, RunState};
 use crate::step::{Done, digest_of, number, text_of};
 
 pub(super) struct Copy;
@@ -131,9 +131,8 @@ fn planned(act: &Act<'_>, inputs: &Object) -> Result<Planned, StepError> {
 }
 
 fn parts(act: &Act<'_>) -> BTreeMap<String, PartState> {
-    let run = act.cx.recorder.run();
-    let step = run.as_ref().and_then(|run| run.step(act.node));
-    step.map(|step| step.parts.clone()).unwrap_or_default()
+    let parts = |run: &RunState| run.step(act.node).map(|step| step.parts.clone());
+    act.cx.recorder.look(parts).flatten().unwrap_or_default()
 }
 
 fn remember(

@@ -1,0 +1,111 @@
+//! `carnet cap`: a file for each subcommand.
+
+mod list;
+mod show;
+
+use carnet_model::Code;
+use carnet_model::Exit;
+use carnet_model::capability::{
+    ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, all, descriptor,
+};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::Setting;
+use crate::failure::Failure;
+
+/// List and show capabilities: the named operations that the steps of a plan use.
+#[derive(Debug, Args)]
+pub(crate) struct Cap {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    List(list::List),
+    Show(show::Show),
+}
+
+impl Cap {
+    pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
+        match &self.what {
+            What::List(command) => command.run(setting),
+            What::Show(command) => command.run(setting),
+        }
+    }
+}
+
+/// What a capability promises.
+#[derive(Serialize)]
+struct Promises {
+    name: &'static str,
+    does: &'static str,
+    safety: Safety,
+    repeat: Repeat,
+    undo: UndoKind,
+    fencing: Fencing,
+    approval: ApprovalMode,
+    gates: &'static [&'static str],
+}
+
+impl Promises {
+    fn of(one: &Descriptor) -> Self {
+        Self {
+            name: one.name,
+            does: one.does,
+            safety: one.safety,
+            repeat: one.repeat,
+            undo: one.undo,
+            fencing: one.fencing,
+            approval: one.approval,
+            gates: one.gates,
+        }
+    }
+}
+
+fn safety(one: Safety) -> &'static str {
+    match one {
+        Safety::ReadOnly => "read-only",
+        Safety::Mutating => "mutating",
+    }
+}
+
+fn repeat(one: Repeat) -> &'static str {
+    match one {
+        Repeat::Again => "again",
+        Repeat::Probe => "probe",
+        Repeat::Manual => "manual",
+    }
+}
+
+fn undo(one: UndoKind) -> &'static str {
+    match one {
+        UndoKind::Nothing => "nothing",
+        UndoKind::Own => "own",
+        UndoKind::ByPlan => "by plan",
+    }
+}
+
+fn fencing(one: Fencing) -> &'static str {
+    match one {
+        Fencing::Transactional => "transactional",
+        Fencing::Conditional => "conditional",
+        Fencing::None => "none",
+    }
+}
+
+/// The capability of this name, or a failure that names one that is near.
+fn named(name: &str) -> Result<&'static Descriptor, Failure> {
+    descriptor(name).ok_or_else(|| {
+        let part = name.rsplit('.').next().unwrap_or(name);
+        let near = all().iter().find(|one| one.name.contains(part) || name.contains(one.name));
+        let failure = Failure::new(Code::USAGE, format!("there is no capability {name:?}"));
+        match near.filter(|_| !part.is_empty()) {
+            Some(near) => {
+                failure.remedy(format!("did you mean {}? all: `carnet cap list`", near.name))
+            }
+            None => failure.remedy("list all: `carnet cap list`"),
+        }
+    })
+}
