@@ -4,10 +4,13 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use crate::digest::{Digest, Hasher};
-use crate::event_json::{DIGEST, MAX_EVENT_BYTES, POINTER};
+use crate::event::Event;
+use crate::event_json::{DIGEST, EventError, MAX_EVENT_BYTES, POINTER};
+use crate::event_typed;
 use crate::json::{RawText, Scanner};
 use crate::merkle::leaf_hash;
 use crate::value::{HashProfile, Integer, MAX_DEPTH, Object, ParseError, Value};
+use crate::verify::Link;
 
 /// A stored event whose bytes are the canonical form of a JSON object that has the members of a
 /// chain. Whether its hash holds is asked apart (`hash_holds`), since a reader may go on after a
@@ -144,6 +147,25 @@ impl<'a> EventCheck<'a> {
         self.leaf
     }
 
+    /// What tells its place among other events.
+    pub fn link(&self) -> Link {
+        Link {
+            sequence: self.sequence,
+            chain_id: self.chain_id().into_owned(),
+            prev_hash: self.prev_hash,
+            event_hash: self.event_hash,
+            hash_holds: self.hash_holds(),
+            leaf: self.leaf,
+        }
+    }
+
+    /// The event, typed: what `Event::parse` reads from the same bytes. It is put together from the
+    /// members that the check has found, which takes a fraction of the time.
+    pub fn event(&self) -> Result<Event, EventError> {
+        // What is wrong with one that cannot be read is found out in the slower way.
+        event_typed::typed(self).map_or_else(|| Event::parse(self.text.as_bytes()), Ok)
+    }
+
     /// The JSON text of a member, if the event has it. The name is one without escapes, such as
     /// all names that the contract defines.
     pub fn member(&self, name: &str) -> Option<&'a str> {
@@ -227,7 +249,7 @@ impl<'a> Found<'a> {
 
 /// What stands between the quotes of a string. Good for strings that, in canonical form, have no
 /// escapes; others come back with theirs, and are not what the caller looks for.
-fn quoted(raw: &str) -> Option<&str> {
+pub(crate) fn quoted(raw: &str) -> Option<&str> {
     raw.strip_prefix('"')?.strip_suffix('"')
 }
 

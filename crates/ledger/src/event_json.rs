@@ -370,17 +370,8 @@ impl Reader {
     }
 
     fn actor_details(&mut self) -> Result<Option<ActorDetails>, EventError> {
-        let wrong = || EventError::Form("actor_details");
         let Some(members) = self.object("actor_details")? else { return Ok(None) };
-        let mut read = Self { members };
-        let details = ActorDetails {
-            id: read.text("id").map_err(|_| wrong())?,
-            kind: read.parsed("type", ActorKind::parse).map_err(|_| wrong())?,
-            org_id: read.optional("org_id").map_err(|_| wrong())?,
-            credential_ref: read.optional("credential_ref").map_err(|_| wrong())?,
-            jurisdiction: read.optional("jurisdiction").map_err(|_| wrong())?,
-        };
-        if read.members.is_empty() { Ok(Some(details)) } else { Err(wrong()) }
+        actor_details(members).map(Some)
     }
 
     /// A refusal without class, code and subject is not one, and nothing else may have them.
@@ -397,4 +388,18 @@ impl Reader {
             _ => Err(EventError::Form("outcome")),
         }
     }
+}
+
+/// The details of an actor, and nothing beside them.
+pub(crate) fn actor_details(members: Object) -> Result<ActorDetails, EventError> {
+    let wrong = || EventError::Form("actor_details");
+    let mut read = Reader { members };
+    let details = ActorDetails {
+        id: read.text("id").map_err(|_| wrong())?,
+        kind: read.parsed("type", ActorKind::parse).map_err(|_| wrong())?,
+        org_id: read.optional("org_id").map_err(|_| wrong())?,
+        credential_ref: read.optional("credential_ref").map_err(|_| wrong())?,
+        jurisdiction: read.optional("jurisdiction").map_err(|_| wrong())?,
+    };
+    if read.members.is_empty() { Ok(details) } else { Err(wrong()) }
 }

@@ -27,6 +27,7 @@ mod digest;
 mod event;
 mod event_check;
 mod event_json;
+mod event_typed;
 mod frontier;
 mod json;
 mod key;
@@ -77,4 +78,4 @@ pub use tlog_proof::{TlogProof, TlogProofError};
 pub use value::{
     HashProfile, Integer, IntegerTooLarge, MAX_DEPTH, Object, ParseError, UnknownProfile, Value,
 };
-pub use verify::{Damage, Verified, Verifier, verify_log};
+pub use verify::{Damage, Link, Verified, Verifier, verify_log};

@@ -110,6 +110,24 @@ impl EventDamage {
     }
 }
 
+/// What of a checked event tells its place among others: `EventCheck::link`. It holds nothing of the
+/// event's bytes, so that it can be handed from the thread that checked them to the one that places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its place in the log, as it says.
+    pub sequence: u64,
+    /// The log that it belongs to.
+    pub chain_id: String,
+    /// The hash of the event before, as it says.
+    pub prev_hash: Option<Digest>,
+    /// Its own hash, as it says.
+    pub event_hash: Digest,
+    /// Whether its own hash is that of its content.
+    pub hash_holds: bool,
+    /// The leaf that it is in the Merkle tree of its log.
+    pub leaf: Digest,
+}
+
 /// Checks the stored events of a whole log, in order, in constant memory.
 pub fn verify_log<B: AsRef<[u8]>>(
     hash_profile: HashProfile,
@@ -155,21 +173,21 @@ impl Verifier {
     pub fn check(&mut self, bytes: &[u8]) -> Result<(), Damage> {
         let event = EventCheck::of(self.hash_profile, bytes)
             .map_err(|damage| damage.at(self.leaves.end()))?;
-        self.place(&event)
+        self.place(&event.link())
     }
 
     /// Puts the next event into its place: the part of `check` that needs the events before it. So
     /// many events can be checked by themselves at once, and then be placed one by one.
-    pub fn place(&mut self, event: &EventCheck<'_>) -> Result<(), Damage> {
-        if !event.hash_holds() {
-            return Err(Damage::WrongHash { sequence: event.sequence() });
+    pub fn place(&mut self, link: &Link) -> Result<(), Damage> {
+        if !link.hash_holds {
+            return Err(Damage::WrongHash { sequence: link.sequence });
         }
-        self.check_place(event)?;
+        self.check_place(link)?;
         if self.chain_id.is_none() {
-            self.chain_id = Some(event.chain_id().into_owned());
+            self.chain_id = Some(link.chain_id.clone());
         }
-        self.last_hash = Some(event.event_hash());
-        self.leaves.append(event.leaf());
+        self.last_hash = Some(link.event_hash);
+        self.leaves.append(link.leaf);
         Ok(())
     }
 
@@ -185,13 +203,13 @@ impl Verifier {
     }
 
     /// The event among the others: its log, its number, its link.
-    fn check_place(&self, event: &EventCheck<'_>) -> Result<(), Damage> {
-        let sequence = event.sequence();
+    fn check_place(&self, link: &Link) -> Result<(), Damage> {
+        let sequence = link.sequence;
         let expected = self.leaves.end();
-        if self.chain_id.as_deref().is_some_and(|id| id != event.chain_id()) {
+        if self.chain_id.as_ref().is_some_and(|id| *id != link.chain_id) {
             return Err(Damage::WrongChain { sequence });
         }
-        if expected == 0 && (sequence > 0 || event.prev_hash().is_some()) {
+        if expected == 0 && (sequence > 0 || link.prev_hash.is_some()) {
             return Err(Damage::TruncatedHead { sequence });
         }
         if sequence < expected {
@@ -200,7 +218,7 @@ impl Verifier {
         if sequence > expected {
             return Err(Damage::Gap { from: expected, to: sequence - 1 });
         }
-        if event.prev_hash() != self.last_hash {
+        if link.prev_hash != self.last_hash {
             return Err(Damage::BrokenLink { sequence });
         }
         Ok(())

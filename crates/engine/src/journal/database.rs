@@ -69,8 +69,33 @@ pub(super) struct Addition<'a> {
     pub(super) checkpoint: Option<(u64, String)>,
 }
 
-/// Takes the sequence number and the bytes of an event.
-type Take<'t, E> = dyn FnMut(i64, &[u8]) -> Result<(), E> + 't;
+/// A page has about so many bytes.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// Stored events that follow on each other.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    bytes: Vec<u8>,
+    /// The sequence number of each event, and where its bytes end.
+    ends: Vec<(i64, usize)>,
+    /// Where the next page begins; `None` behind the last.
+    pub(super) next: Option<i64>,
+}
+
+impl Page {
+    fn push(&mut self, sequence: i64, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.ends.push((sequence, self.bytes.len()));
+    }
+
+    /// The sequence number and the bytes of each event.
+    pub(super) fn events(&self) -> impl Iterator<Item = (i64, &[u8])> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
+        starts.zip(&self.ends).map(|(start, (sequence, end))| {
+            (*sequence, self.bytes.get(start..*end).unwrap_or_default())
+        })
+    }
+}
 
 /// A stored checkpoint.
 pub(super) struct Signed {
@@ -308,28 +333,26 @@ impl Database {
         self.connection.unchecked_transaction().map_err(failed("read", &self.path))
     }
 
-    /// Calls with the sequence number and the bytes of each stored event of a range, in order,
-    /// until one call fails. Rows that are missing are passed over.
-    pub(super) fn each_event<E: From<JournalError>>(
-        &self,
-        (from, to): (i64, i64),
-        take: &mut Take<'_, E>,
-    ) -> Result<(), E> {
-        let failed = |source| {
-            let path = self.path.clone();
-            JournalError::Database { doing: "read", path, source }
+    /// The first stored events of a range, in order: about a megabyte of them. Rows that are missing
+    /// are passed over.
+    pub(super) fn page(&self, (from, to): (i64, i64)) -> Result<Page, JournalError> {
+        let read = || {
+            let sql = "select sequence, bytes from events \
+                       where sequence >= ?1 and sequence < ?2 order by sequence";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut rows = statement.query([from, to])?;
+            let mut page = Page::default();
+            while let Some(row) = rows.next()? {
+                let sequence = row.get(0)?;
+                page.push(sequence, row.get_ref(1)?.as_blob()?);
+                if page.bytes.len() >= PAGE_BYTES {
+                    page.next = sequence.checked_add(1);
+                    break;
+                }
+            }
+            Ok(page)
         };
-        let sql = "select sequence, bytes from events \
-                   where sequence >= ?1 and sequence < ?2 order by sequence";
-        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
-        let mut rows = statement.query([from, to]).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            let sequence = row.get(0).map_err(failed)?;
-            let bytes = row.get_ref(1).map_err(failed)?;
-            let bytes = bytes.as_blob().map_err(|error| failed(error.into()))?;
-            take(sequence, bytes)?;
-        }
-        Ok(())
+        read().map_err(failed("read", &self.path))
     }
 
     /// The bytes of one event.

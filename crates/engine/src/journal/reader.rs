@@ -74,16 +74,19 @@ impl LogReader {
         if range.end > self.size {
             return Err(JournalError::EventMissing(self.size.max(range.start)).into());
         }
-        let mut next = range.start;
-        let rows = (integer(range.start), integer(range.end));
-        self.database.each_event::<E>(rows, &mut |sequence, bytes| {
-            if sequence != integer(next) {
-                return Err(JournalError::EventMissing(next).into());
+        let (mut next, to) = (range.start, integer(range.end));
+        let mut from = Some(integer(range.start));
+        while let Some(first) = from {
+            let page = self.database.page((first, to))?;
+            for (sequence, bytes) in page.events() {
+                if sequence != integer(next) {
+                    return Err(JournalError::EventMissing(next).into());
+                }
+                take(next, bytes)?;
+                next += 1;
             }
-            take(next, bytes)?;
-            next += 1;
-            Ok(())
-        })?;
+            from = page.next;
+        }
         if next < range.end { Err(JournalError::EventMissing(next).into()) } else { Ok(()) }
     }
 

@@ -2,14 +2,15 @@
 //! again: the chain, and what is stored of its tree.
 
 use std::num::NonZero;
-use std::thread;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, Scope};
 
 use carnet_ledger::{
     Damage, Digest, Event, EventCheck, EventDamage, EventDraft, EventError, EventType, HashProfile,
-    SigningKey, Value, Verifier,
+    Link, SigningKey, Value, Verifier,
 };
 
-use super::database::{Database, LogMade, Signed};
+use super::database::{Database, LogMade, Page, Signed};
 use super::error::{JournalError, TreeDamage};
 use super::signer;
 use super::tree::{Tile, Tree};
@@ -26,6 +27,9 @@ pub(super) struct End {
 /// Verifies the whole log in constant memory, and calls with each event once it and all before it
 /// hold. What the calls have built counts only if the answer is the end. A `key` that the log has
 /// retired is refused.
+///
+/// This thread reads pages of events, hands them out to be checked one by one, and puts what comes
+/// back in order: pages that wait are checked while it reads, places and folds.
 pub(super) fn walk<E: From<JournalError>>(
     database: &Database,
     made: &LogMade,
@@ -39,16 +43,21 @@ pub(super) fn walk<E: From<JournalError>>(
         key_id: key.map(|key| key.verifying_key().key_id()),
         retired: None,
     };
-    let mut stretch = Stretch::default();
-    database.each_event::<E>((i64::MIN, i64::MAX), &mut |_, bytes| {
-        stretch.push(bytes);
-        if stretch.bytes.len() >= STRETCH_BYTES {
-            walk.go_on(&stretch, fold)?;
-            stretch.clear();
+    thread::scope(|scope| {
+        let mut crew = Crew::hire(scope, made.hash_profile);
+        let mut next = Some(i64::MIN);
+        loop {
+            while let Some(from) = next.filter(|_| crew.has_room()) {
+                let page = database.page((from, i64::MAX))?;
+                next = page.next;
+                crew.give(page);
+            }
+            match crew.take() {
+                Some(checked) => walk.go_on(checked, fold)?,
+                None => return Ok::<_, E>(()),
+            }
         }
-        Ok(())
     })?;
-    walk.go_on(&stretch, fold)?;
     let tree = walk.beside.finish()?;
     drop(moment);
     match walk.retired {
@@ -68,19 +77,18 @@ struct Walk<'d> {
 impl Walk<'_> {
     fn go_on<E: From<JournalError>>(
         &mut self,
-        stretch: &Stretch,
+        page: Vec<Result<Checked, EventDamage>>,
         fold: &mut dyn FnMut(&Event) -> Result<(), E>,
     ) -> Result<(), E> {
-        let made = self.beside.made;
-        for checked in stretch.check(made.hash_profile) {
+        for checked in page {
             let sequence = self.beside.tree.size();
-            let Checked { check, event } =
+            let Checked { link, event } =
                 checked.map_err(|damage| JournalError::Damaged(damage.at(sequence)))?;
-            if sequence == 0 && check.chain_id() != made.chain_id {
+            if sequence == 0 && link.chain_id != self.beside.made.chain_id {
                 return Err(JournalError::Damaged(Damage::WrongChain { sequence }).into());
             }
-            self.verifier.place(&check).map_err(JournalError::Damaged)?;
-            self.beside.append(check.leaf())?;
+            self.verifier.place(&link).map_err(JournalError::Damaged)?;
+            self.beside.append(link.leaf)?;
             let event = event.map_err(|source| JournalError::Event { sequence, source })?;
             if let Some(key) = self.key_id.as_ref().filter(|key| retires(&event.draft, key)) {
                 let key = key.clone();
@@ -92,56 +100,71 @@ impl Walk<'_> {
     }
 }
 
-/// How many bytes of events are checked at the same time.
-const STRETCH_BYTES: usize = 2 << 20;
-
-/// The stored bytes of events that follow on each other.
-#[derive(Default)]
-struct Stretch {
-    bytes: Vec<u8>,
-    /// Where each event ends.
-    ends: Vec<usize>,
-}
-
 /// An event that holds by itself.
-struct Checked<'a> {
-    check: EventCheck<'a>,
+struct Checked {
+    link: Link,
     event: Result<Event, EventError>,
 }
 
-impl Stretch {
-    fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-        self.ends.push(self.bytes.len());
+/// Checks each event of a page by itself. The answers are in the events' order.
+fn check(profile: HashProfile, page: &Page) -> Vec<Result<Checked, EventDamage>> {
+    let checked = |bytes| {
+        let check = EventCheck::of(profile, bytes)?;
+        Ok(Checked { link: check.link(), event: check.event() })
+    };
+    page.events().map(|(_, bytes)| checked(bytes)).collect()
+}
+
+/// How many pages a worker has at most: one in hand, and one that waits.
+const PAGES: usize = 2;
+
+/// Threads that check pages. Pages go round the workers and come back the same way, in order.
+struct Crew {
+    workers: Vec<Worker>,
+    given: usize,
+    taken: usize,
+}
+
+struct Worker {
+    pages: Sender<Page>,
+    checked: Receiver<Vec<Result<Checked, EventDamage>>>,
+}
+
+impl Crew {
+    /// The threads end when the crew is dropped.
+    fn hire<'s>(scope: &'s Scope<'s, '_>, profile: HashProfile) -> Self {
+        let count = thread::available_parallelism().map_or(1, NonZero::get);
+        let hire = |_| {
+            let ((pages, to_check), (done, checked)) = (channel(), channel());
+            scope.spawn(move || {
+                // What nobody waits for any more needs no check.
+                to_check.iter().try_for_each(|page| done.send(check(profile, &page)))
+            });
+            Worker { pages, checked }
+        };
+        Self { workers: (0..count).map(hire).collect(), given: 0, taken: 0 }
     }
 
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
+    fn has_room(&self) -> bool {
+        self.given - self.taken < PAGES * self.workers.len()
     }
 
-    /// Checks each event by itself, on all cores. The answers are in the events' order.
-    fn check(&self, profile: HashProfile) -> Vec<Result<Checked<'_>, EventDamage>> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let events: Vec<&[u8]> = starts
-            .zip(&self.ends)
-            .map(|(start, end)| self.bytes.get(start..*end).unwrap_or_default())
-            .collect();
-        let workers = thread::available_parallelism().map_or(1, NonZero::get);
-        let share = events.len().div_ceil(workers).max(32);
-        let mut answers: Vec<_> = events.iter().map(|_| None).collect();
-        thread::scope(|scope| {
-            for (events, answers) in events.chunks(share).zip(answers.chunks_mut(share)) {
-                scope.spawn(move || {
-                    for (bytes, answer) in events.iter().zip(answers) {
-                        let check = EventCheck::of(profile, bytes);
-                        let event = Event::parse(bytes);
-                        *answer = Some(check.map(|check| Checked { check, event }));
-                    }
-                });
-            }
-        });
-        answers.into_iter().flatten().collect()
+    fn give(&mut self, page: Page) {
+        let worker = self.given % self.workers.len();
+        // A worker that fell is noticed where its answer is missing.
+        let _ = self.workers.get(worker).map(|worker| worker.pages.send(page));
+        self.given += 1;
+    }
+
+    /// The oldest page that was given, checked; `None` if there is none. A worker that fell gives
+    /// none, and brings the scope down with it.
+    fn take(&mut self) -> Option<Vec<Result<Checked, EventDamage>>> {
+        if self.taken == self.given {
+            return None;
+        }
+        let worker = self.workers.get(self.taken % self.workers.len())?;
+        self.taken += 1;
+        worker.checked.recv().ok()
     }
 }
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use carnet_ledger::{
-    Digest, EventCheck, EventDamage, HashProfile, MAX_DEPTH, MAX_EVENT_BYTES, Object, ParseError,
-    Sealed, Value, leaf_hash,
+    Digest, Event, EventCheck, EventDamage, HashProfile, MAX_DEPTH, MAX_EVENT_BYTES, Object,
+    ParseError, Sealed, Value, leaf_hash,
 };
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -30,6 +30,7 @@ struct Told {
 fn fast(profile: HashProfile, bytes: &[u8]) -> Result<Told, EventDamage> {
     let check = EventCheck::of(profile, bytes)?;
     assert_eq!(check.text().as_bytes(), bytes);
+    assert_eq!(check.event(), Event::parse(bytes));
     Ok(Told {
         sequence: check.sequence(),
         chain_id: check.chain_id().into_owned(),

@@ -143,7 +143,7 @@ fn events_checked_on_several_threads_are_placed_one_by_one() {
                 let mut verifier = Verifier::new(profile);
                 for part in parts {
                     let checks: Vec<EventCheck<'_>> = part.join().unwrap();
-                    checks.iter().try_for_each(|event| verifier.place(event))?;
+                    checks.iter().try_for_each(|event| verifier.place(&event.link()))?;
                 }
                 Ok(verifier.finish())
             })
@@ -382,7 +382,11 @@ fn the_typed_reader_names_what_is_wrong() {
                 event.insert(name.into(), value);
             }
         });
-        Event::parse(&edited).unwrap_err()
+        let error = Event::parse(&edited).unwrap_err();
+        if let Ok(check) = EventCheck::of(profile, &edited) {
+            assert_eq!(check.event().as_ref(), Err(&error));
+        }
+        error
     };
     assert_eq!(read(0, "tenant_id", None), EventError::Missing("tenant_id"));
     assert_eq!(read(0, "refusal_reason_code", None), EventError::Missing("refusal_reason_code"));

@@ -1,7 +1,7 @@
 //! The writer of typed events against two implementations of RFC 8785 that are not ours, and
 //! against our own slow way over a tree of values.
 
-use carnet_ledger::{Digest, Event, HashProfile, Value};
+use carnet_ledger::{Digest, Event, EventCheck, HashProfile, Value};
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
@@ -40,6 +40,8 @@ proptest! {
         prop_assert_eq!(&stored, &profile.canonical(&object.clone().into()));
         prop_assert_eq!(&stored, &sealed.event.canonical());
         prop_assert_eq!(Event::parse(stored.as_bytes()), Ok(sealed.event.clone()));
+        let check = EventCheck::of(profile, stored.as_bytes()).unwrap();
+        prop_assert_eq!(check.event(), Ok(sealed.event.clone()));
         object.remove("event_hash");
         prop_assert_eq!(sealed.event.event_hash, profile.digest(&object.into()));
     }
