@@ -20,6 +20,7 @@ pub use capability::{CapabilityReceipt, ReceiptMode};
 pub use error::{EngineError, StepError};
 pub use evidence::{EvidenceError, EvidenceRequest, ExportedEvidence, Receipt};
 pub use fault::Faults;
+pub use gate::{Surroundings, evaluate_outside};
 pub use journal::{Journal, JournalError, LogEnd, LogMade, LogProfile, LogReader, TreeDamage};
 pub use process::{
     AMENDMENT, After, Approval, ByHand, Closed, Command, Direction, Due, Ending, Fact, FactError,

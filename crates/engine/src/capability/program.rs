@@ -19,25 +19,25 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const AFTER: Duration = Duration::from_millis(500);
 
 /// A program, and what it is given.
-pub(super) struct Program<'a> {
-    pub(super) name: &'a str,
-    pub(super) args: &'a [String],
-    pub(super) folder: &'a Path,
-    pub(super) env: &'a [(String, Secret)],
-    pub(super) limit: Duration,
-    pub(super) output_max: usize,
+pub(crate) struct Program<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) args: &'a [String],
+    pub(crate) folder: &'a Path,
+    pub(crate) env: &'a [(String, Secret)],
+    pub(crate) limit: Duration,
+    pub(crate) output_max: usize,
 }
 
 /// How it ended.
-pub(super) struct Ran {
-    pub(super) end: End,
-    pub(super) stdout: Output,
-    pub(super) stderr: Output,
+pub(crate) struct Ran {
+    pub(crate) end: End,
+    pub(crate) stdout: Output,
+    pub(crate) stderr: Output,
 }
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// By itself, with this status.
     Exit(i32),
     /// By this signal, not ours.
@@ -48,10 +48,10 @@ pub(super) enum End {
 
 /// What a program wrote, up to the limit.
 #[derive(Debug, Default)]
-pub(super) struct Output {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Output {
+    pub(crate) bytes: Vec<u8>,
     /// Whether there was more.
-    pub(super) cut: bool,
+    pub(crate) cut: bool,
 }
 
 impl Output {
@@ -63,7 +63,7 @@ impl Output {
     }
 
     /// The last line that says something, for messages.
-    pub(super) fn last_line(&self) -> String {
+    pub(crate) fn last_line(&self) -> String {
         let text = String::from_utf8_lossy(&self.bytes);
         let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
         let line: String = line.chars().filter(|c| !c.is_control()).take(200).collect();
@@ -73,7 +73,7 @@ impl Output {
 
 impl Program<'_> {
     /// Runs it to its end. An error means that it was not started.
-    pub(super) fn run(
+    pub(crate) fn run(
         &self,
         started: impl FnOnce() -> Result<(), StepError>,
     ) -> Result<Ran, StepError> {

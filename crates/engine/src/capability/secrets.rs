@@ -29,7 +29,7 @@ pub(super) fn check<'t>(
 
 /// Bytes with every secret in them replaced by `***`. What is shorter than four characters is no
 /// secret, and would make the text unreadable.
-pub(super) fn masked(bytes: &[u8], secrets: &[Secret]) -> Vec<u8> {
+pub(crate) fn masked(bytes: &[u8], secrets: &[Secret]) -> Vec<u8> {
     let mut masked = bytes.to_vec();
     for secret in secrets.iter().map(|secret| secret.reveal().as_bytes()) {
         if secret.len() < 4 {

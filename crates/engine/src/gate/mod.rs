@@ -1,7 +1,10 @@
 //! What gates look at. Judging is the model's affair; here is only looking.
 
+mod outside;
 mod parity;
 mod reread;
+
+pub use outside::{Surroundings, evaluate_outside};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -31,18 +34,28 @@ pub(crate) fn evaluate(
         let reason = "a dry run makes nothing that could be looked at";
         return (Evaluation::not_run(definition, reason), None);
     }
-    match observe(cx, phase, definition) {
+    evaluate_now(cx, definition)
+}
+
+/// The same wherever the gate stands, and looking for real.
+pub(crate) fn evaluate_now(
+    cx: &Context<'_>,
+    definition: &Definition,
+) -> (Evaluation, Option<Observation>) {
+    match observe(cx, definition) {
         Ok(seen) => {
             let Seen { observation, reread } = seen;
             let evaluation = gate::evaluate(definition, &observation, cx.now_us(), &reread);
             (evaluation, Some(observation))
         }
-        Err(error) => {
-            let remedy = error.remedy.clone();
-            let remedy = remedy.unwrap_or_else(|| "remove the cause and run the plan again".into());
-            (Evaluation::error(definition, error.told(), &remedy), None)
-        }
+        Err(error) => (failed(definition, &error), None),
     }
+}
+
+/// The evaluation of an observation that could not be made.
+fn failed(definition: &Definition, error: &StepError) -> Evaluation {
+    let remedy = error.remedy.as_deref().unwrap_or("remove the cause and run the plan again");
+    Evaluation::error(definition, error.told(), remedy)
 }
 
 /// What was seen, and the same after damage to the very content, taken through the same digest.
@@ -57,9 +70,11 @@ impl Seen {
     }
 }
 
-fn observe(cx: &Context<'_>, phase: &str, definition: &Definition) -> Result<Seen, StepError> {
+fn observe(cx: &Context<'_>, definition: &Definition) -> Result<Seen, StepError> {
     match &definition.rule {
-        Rule::Contract(_) if phase == PhaseName::Prepare.name() => contract_before(cx),
+        Rule::Contract(rule) if !rule.sides.contains(&contract::Side::Snapshot) => {
+            contract_before(cx)
+        }
         Rule::Contract(_) => contract_after(cx),
         Rule::Losses(_) => would_be_lost(cx),
         Rule::SchemaVersion(_) => {
@@ -92,9 +107,13 @@ fn observe(cx: &Context<'_>, phase: &str, definition: &Definition) -> Result<See
         | Rule::Http(_)
         | Rule::Tcp(_)
         | Rule::TlsExpiry(_)
-        | Rule::Lag(_)
-        | Rule::Approval(_) => {
-            let what = format!("the gate {} is not looked at here", definition.gate());
+        | Rule::Lag(_) => {
+            let around = Surroundings { folder: cx.folder, outside: cx.outside, clock: cx.clock };
+            let observation = outside::look(&around, &definition.rule)?;
+            Ok(Seen { observation, reread: Vec::new() })
+        }
+        Rule::Approval(_) => {
+            let what = "approvals are not read here".to_owned();
             Err(StepError::new(Code::FEATURE_MISSING, what))
         }
     }

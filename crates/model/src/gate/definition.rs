@@ -70,8 +70,9 @@ macro_rules! gates {
             }
         }
 
-        /// The facts judged by the rule; `None` if they belong to different gates.
-        pub(super) fn judge_facts(rule: &Rule, facts: &Facts) -> Option<super::Judgement> {
+        /// The facts judged by the rule, whatever their age and controls; `None` if they belong to
+        /// different gates.
+        pub fn judge_facts(rule: &Rule, facts: &Facts) -> Option<super::Judgement> {
             match (rule, facts) {
                 $((Rule::$variant(rule), Facts::$variant(facts)) => Some(rule.judge(facts)),)*
                 ($(Rule::$variant(_))|*, _) => None,

@@ -42,7 +42,7 @@ pub use content::{CONTENT_BYTES_MAX, Content};
 pub use control::{
     BOGUS_CREDENTIAL, CANARY, CLOSED_PORT, Control, NO_ROWS, OTHER_NAME, WITHOUT_CREDENTIAL,
 };
-pub use definition::{AGE_S_MAX, Definition, Facts, Gate, Observation, Rule};
+pub use definition::{AGE_S_MAX, Definition, Facts, Gate, Observation, Rule, judge_facts};
 pub use evaluate::{Evaluation, Judge, damage, evaluate, evaluate_with, judge};
 pub use expected::{Expected, Scalar};
 pub use finding::{Judgement, Verdict};
