@@ -80,3 +80,6 @@ impl Outside for World {
         Environment::secret(name)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ mod diff;
 mod digest;
 mod evidence;
 mod explain;
+mod gate;
 mod init;
 mod key;
 mod plan;
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     Diff(diff::Diff),
     Digest(digest::DigestStore),
     Query(query::Query),
+    Gate(gate::GateCommand),
     Schema(schema::Schema),
     Init(init::Init),
     Cap(cap::Cap),
@@ -100,6 +102,7 @@ pub(crate) fn run(cli: &Cli, environment: &Environment, screen: &Screen) -> Resu
         Command::Diff(command) => command.run(&setting),
         Command::Digest(command) => command.run(&setting),
         Command::Query(command) => command.run(&setting),
+        Command::Gate(command) => command.run(&setting),
         Command::Schema(_) => schema::Schema::run(&setting),
         Command::Init(command) => command.run(&setting),
         Command::Cap(command) => command.run(&setting),

@@ -36,3 +36,8 @@ fn plan() {
 fn capabilities() {
     play("capabilities");
 }
+
+#[test]
+fn gates() {
+    play("gates");
+}

@@ -4,7 +4,7 @@ use carnet_ledger::Digest;
 use carnet_model::gate::{
     Control, Definition, Evaluation, Facts, Gate, Judgement, Observation, Rule, Sample, Verdict,
     artifact_checksums, checksums, content_root, contract, count, damage, dimensions, evaluate,
-    evaluate_with, judge, losses, query_parity, samples, schema_version,
+    evaluate_with, judge, kinds, losses, query_parity, samples, schema_version,
 };
 use carnet_model::plan::ImportMode;
 use carnet_model::{Code, Decimal, Metric, Normalisation};
@@ -132,6 +132,31 @@ fn the_damage_list_is_the_checked_in_one() {
     }
     let listed = include_str!("../../src/gate/damage.txt");
     assert_eq!(names, listed, "crates/model/src/gate/damage.txt");
+}
+
+/// The page of the gates has each kind with each of its keys, its damage and its controls.
+#[test]
+fn the_page_of_the_gates_leaves_nothing_out() {
+    let page = include_str!("../../../../docs/gates.md");
+    let damage = include_str!("../../src/gate/damage.txt");
+    for kind in kinds() {
+        let part = page.split("\n### ").find(|part| part.lines().next() == Some(kind.name()));
+        let part = part.unwrap_or_else(|| panic!("{} has no part of its own", kind.name()));
+        let schema = (kind.schema)();
+        for key in schema["properties"].as_object().unwrap().keys() {
+            assert!(part.contains(&format!("| `{key}` |")), "{} {key}", kind.name());
+        }
+        let lines = damage.lines().filter_map(|line| line.split_once(' '));
+        for (_, name) in lines.filter(|(gate, _)| *gate == kind.name()) {
+            assert!(part.contains(&format!("`{name}`")), "{} {name}", kind.name());
+        }
+        for control in samples(kind.gate).iter().flat_map(|sample| sample.rule.controls()) {
+            assert!(part.contains(&format!("`{control}`")), "{} {control}", kind.name());
+        }
+    }
+    for gate in Gate::ALL {
+        assert!(page.contains(gate.id()), "{gate}");
+    }
 }
 
 #[test]
