@@ -127,6 +127,43 @@ fn a_certificate_is_looked_at() {
 }
 
 #[test]
+#[cfg(feature = "sqlite")]
+fn a_database_file_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "import sqlite3\n\
+        c = sqlite3.connect('shop.db')\n\
+        c.execute('create table orders (id integer primary key, total integer)')\n\
+        c.executemany('insert into orders values (?, ?)', [(1, 10), (2, 20), (3, 30)])\n\
+        c.commit()";
+    #[expect(clippy::disallowed_methods, reason = "the test command tells where Python is")]
+    let python = std::env::var("CARNET_TEST_PYTHON")
+        .expect("CARNET_TEST_PYTHON is not set: run ./test, which installs it");
+    let made = Command::new(python).args(["-c", script]).current_dir(&folder).status().unwrap();
+    assert!(made.success());
+    let sql = |query: &str, key: &str, demand: Value| json!({"url": "sqlite:shop.db", "query": query, key: demand});
+    let says = |with: &Value, verdict, reason: &str| {
+        says(folder.path(), "sql", with, verdict, reason);
+    };
+    let count = "select count(*) from orders";
+    let control = "a query that finds nothing was refused";
+    says(&sql(count, "value", json!({"equals": 3})), Pass, control);
+    says(&sql(count, "value", json!({"equals": 4})), Fail, "is 3, and must be 4");
+    let table = json!([[1, 10], [2, 20], [3, 30]]);
+    says(&sql("select id, total from orders order by id", "table", table), Pass, "3 rows");
+    says(&sql("select id from orders where id > 9", "rows", json!(1)), NoData, "no rows");
+    let mut none = sql("select id from orders where total is null", "rows", json!(0));
+    none["control"] = json!("select id from orders");
+    says(&none, Pass, "the control 3");
+    // A gate only looks: what would change the database is refused.
+    says(&sql("delete from orders returning id", "rows", json!(3)), Error, "");
+    says(&sql(count, "value", json!({"equals": 3})), Pass, control);
+    says(&sql("select no_such from orders", "rows", json!(1)), Error, "no_such");
+    let gone = json!({"url": "sqlite:gone.db", "query": count, "rows": 1});
+    says(&gone, Error, "");
+    assert!(!folder.path().join("gone.db").exists());
+}
+
+#[test]
 fn a_command_runs_in_the_folder_of_the_plan() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ready"), "").unwrap();

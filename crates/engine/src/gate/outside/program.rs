@@ -68,8 +68,7 @@ pub(super) fn command(
 
 /// The variables that a command gets. One that is not set is left out.
 fn environment(around: &Surroundings<'_>, named: &BTreeSet<String>) -> Vec<(String, Secret)> {
-    let all: BTreeSet<&str> =
-        ALWAYS.into_iter().chain(named.iter().map(String::as_str)).collect();
+    let all: BTreeSet<&str> = ALWAYS.into_iter().chain(named.iter().map(String::as_str)).collect();
     let found = all
         .into_iter()
         .filter_map(|name| around.outside.secret(name).map(|value| (name.to_owned(), value)));
