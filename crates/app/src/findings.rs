@@ -2,6 +2,7 @@
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use carnet_model::plan::{Diagnostic, Masked, Severity, Span};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::sheet::{WIDTH, wrap};
@@ -17,7 +18,8 @@ pub(crate) struct Findings {
 }
 
 /// One finding, for programs.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Finding")]
 pub(crate) struct FindingView<'f> {
     file: &'f str,
     line: usize,

@@ -4,14 +4,16 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use carnet_ledger::Digest;
 use carnet_model::Code;
-use carnet_model::plan::Plan;
+use carnet_model::plan::{Around, BYTES_MAX, Plan};
 
+use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::findings::Findings;
 
-/// The longest plan that is read. A plan is written by hand; this is far beyond one.
-const BYTES_MAX: u64 = 1 << 20;
+/// The longest file that a plan may refer to: a list of keys, a script. Data is not named this way.
+const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// A plan without errors, and where it came from.
 pub(crate) struct PlanFile {
@@ -24,11 +26,23 @@ pub(crate) struct PlanFile {
 }
 
 impl PlanFile {
-    /// Reads and checks a plan; all that is wrong with it is one failure.
+    /// Reads and checks a plan and the files that it refers to; all that is wrong with it is one
+    /// failure.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        Self::open_at(path, None)
+    }
+
+    /// The same, and exceptions must not have expired by now: for who is about to begin.
+    pub(crate) fn open_now(path: &Path) -> Result<Self, Failure> {
+        Self::open_at(path, Some(Environment::now().div_euclid(1_000_000)))
+    }
+
+    fn open_at(path: &Path, now_s: Option<i64>) -> Result<Self, Failure> {
         let text = read(path)?;
         let file = path.display().to_string();
-        match Plan::open(&file, &text) {
+        let folder = folder_of(path);
+        let digest = |path: &str| digest(&folder.join(path));
+        match Plan::open_with(&file, &text, &Around { now_s, file: &digest }) {
             Ok((plan, warnings)) => {
                 let warnings = Findings::new(&file, &text, warnings);
                 Ok(Self { path: path.to_owned(), plan, warnings })
@@ -41,11 +55,30 @@ impl PlanFile {
 
     /// The folder at which the paths of the plan start.
     pub(crate) fn folder(&self) -> &Path {
-        match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            Some(_) | None => Path::new("."),
-        }
+        folder_of(&self.path)
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    }
+}
+
+/// The SHA-256 of a file that a plan refers to.
+fn digest(path: &Path) -> Result<Digest, String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let about = file.metadata().map_err(|error| error.to_string())?;
+    if !about.is_file() {
+        return Err("it is no file".to_owned());
+    }
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err("it is larger than 64 MiB".to_owned());
+    }
+    Ok(Digest::of(&bytes))
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
@@ -56,9 +89,9 @@ fn read(path: &Path) -> Result<String, Failure> {
     };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
-    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > BYTES_MAX {
-        return Err(Failure::new(Code::PLAN_SYNTAX, "the plan is larger than 1 MiB")
+    file.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > BYTES_MAX {
+        return Err(Failure::new(Code::PLAN_SYNTAX, "the plan is larger than 4 MiB")
             .place(path.display().to_string())
             .remedy("give the path of a plan; this file is something else"));
     }

@@ -28,7 +28,7 @@ struct Checked<'f> {
 
 impl Check {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
-        let file = PlanFile::open(&self.plan)?;
+        let file = PlanFile::open_now(&self.plan)?;
         let checked = Checked {
             migration: file.plan.document().migration.to_string(),
             plan_digest: file.plan.digest(),

@@ -103,7 +103,7 @@ pub(crate) fn run(cli: &Cli, environment: &Environment, screen: &Screen) -> Resu
         Command::Digest(command) => command.run(&setting),
         Command::Query(command) => command.run(&setting),
         Command::Gate(command) => command.run(&setting),
-        Command::Schema(_) => schema::Schema::run(&setting),
+        Command::Schema(command) => command.run(&setting),
         Command::Init(command) => command.run(&setting),
         Command::Cap(command) => command.run(&setting),
         Command::Key(command) => command.run(&setting),

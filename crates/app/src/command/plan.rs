@@ -2,139 +2,151 @@
 
 use std::path::PathBuf;
 
-use carnet_ledger::Digest;
-use carnet_model::Exit;
-use carnet_model::plan::{Phase, Plan as Compiled};
+use carnet_model::plan::{Change, Changes, NodeChange, PhaseChange, mask};
+use carnet_model::{Code, Exit};
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::Setting;
 use crate::failure::Failure;
-use crate::findings::FindingView;
 use crate::plan_file::PlanFile;
 use crate::sheet::Sheet;
+use crate::view::plan::PlanView;
+use crate::view::plan_text;
 
-/// Show what a plan will do: each phase in order, its steps with their undo, its gates.
+/// Show what a plan will do: each phase in order, its gates, and its steps with their undo.
 ///
-/// Only the plan file is read. `run --dry-run` also looks at both stores.
+/// Only the plan file and the files that it names are read. `run --dry-run` also looks at the
+/// systems.
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
     /// The plan file.
     plan: PathBuf,
+    /// Show what the plan changes of this one, which it amends.
+    #[arg(long, value_name = "OLD")]
+    amends: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct View<'f> {
+/// What a plan changes of another, as `carnet plan NEW --amends OLD --json` shows it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "carnet plan --amends --json")]
+pub(crate) struct ChangesView {
     migration: String,
-    plan_digest: Digest,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mode: Option<&'static str>,
-    document: Value,
-    phases: Vec<PhaseView>,
-    warnings: Vec<FindingView<'f>>,
-}
-
-#[derive(Serialize)]
-struct PhaseView {
-    phase: String,
-    does: String,
-    digest: Digest,
-    steps: Vec<StepView>,
-    gates: Vec<GateView>,
-}
-
-#[derive(Serialize)]
-struct StepView {
-    name: String,
-    does: String,
-    undo: Option<String>,
-}
-
-#[derive(Serialize)]
-struct GateView {
-    gate: &'static str,
-    demands: String,
-    definition: Digest,
-    age_s_max: u64,
+    /// The digest of the plan that is amended.
+    old: String,
+    /// The digest of the amended plan.
+    new: String,
+    #[serde(flatten)]
+    changes: Changes,
 }
 
 impl Plan {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
         let file = PlanFile::open(&self.plan)?;
         setting.warn(&file.warnings);
-        setting.screen.show(&view(&file)?, text)?;
+        if let Some(old) = &self.amends {
+            let old = PlanFile::open(old)?;
+            setting.screen.show(&changes(&old, &file)?, changes_text)?;
+            return Ok(Exit::Done);
+        }
+        let document = serde_json::from_str(&file.plan.canonical())
+            .map_err(|error| Failure::from_error(&error, Code::BUG))?;
+        let view = PlanView::of(&file.plan, document, file.warnings.views());
+        setting.screen.show(&view, plan_text::text)?;
         Ok(Exit::Done)
     }
 }
 
-fn view(file: &PlanFile) -> Result<View<'_>, Failure> {
-    let plan: &Compiled = &file.plan;
-    let knowledge = plan.knowledge();
-    Ok(View {
-        migration: plan.document().migration.to_string(),
-        plan_digest: plan.digest(),
-        source: knowledge.map(|it| format!("{} ({})", it.source.knowledge.store, it.source.name)),
-        target: knowledge.map(|it| format!("{} ({})", it.target.knowledge.store, it.target.name)),
-        mode: knowledge.map(|it| it.import.mode.name()),
-        document: serde_json::from_str(&plan.canonical())
-            .map_err(|error| Failure::from_error(&error, carnet_model::Code::BUG))?,
-        phases: plan.phases().iter().zip(plan.phase_digests()).map(phase_view).collect(),
-        warnings: file.warnings.views(),
+/// What an amended plan changes. It must name the plan that it amends.
+fn changes(old: &PlanFile, new: &PlanFile) -> Result<ChangesView, Failure> {
+    let (before, after) = (&old.plan, &new.plan);
+    let digest = before.digest();
+    let refused = |what: String, remedy: String| {
+        Failure::new(Code::PLAN_CONFLICT, what)
+            .place(new.path.display().to_string())
+            .changed("only the two plan files were read; nothing was changed")
+            .remedy(remedy)
+    };
+    if after.parent() != Some(digest) {
+        let other = after.parent().map(|parent| format!("sha256:{parent}"));
+        let what = match other {
+            Some(parent) => format!("the plan amends {parent}, which is another one"),
+            None => "the plan does not say that it amends another one".to_owned(),
+        };
+        return Err(refused(what, format!("write `amends: sha256:{digest}`")));
+    }
+    let (one, other) = (&before.document().migration, &after.document().migration);
+    if one != other {
+        let what = format!("the plan amends one of {one}, and is of {other}");
+        return Err(refused(what, format!("write `migration: {one}`")));
+    }
+    Ok(ChangesView {
+        migration: other.to_string(),
+        old: digest.to_string(),
+        new: after.digest().to_string(),
+        changes: after.changes_from(before),
     })
 }
 
-fn phase_view((phase, digest): (&Phase, &Digest)) -> PhaseView {
-    let steps = phase.steps().map(|(node, _)| StepView {
-        name: node.short_name().to_owned(),
-        does: node.does.clone(),
-        undo: node.undo_does.clone(),
-    });
-    let gates = phase.gates().map(|(node, gate)| GateView {
-        gate: gate.definition.gate().id(),
-        demands: node.does.clone(),
-        definition: gate.definition.digest(),
-        age_s_max: gate.definition.age_s_max,
-    });
-    PhaseView {
-        phase: phase.name.clone(),
-        does: phase.does.clone(),
-        digest: *digest,
-        steps: steps.collect(),
-        gates: gates.collect(),
+fn changes_text(view: &ChangesView) -> String {
+    let mut sheet = Sheet::default();
+    sheet.line(format_args!("plan {}, amended", view.migration));
+    sheet.field("  from", 6, &view.old);
+    sheet.field("  to", 6, &view.new);
+    let Changes { rules, phases } = &view.changes;
+    if view.changes.is_empty() {
+        sheet.gap();
+        sheet.line("It does the same, under the same rules.");
+        return sheet.text();
+    }
+    if !rules.is_empty() {
+        sheet.gap();
+        sheet.line("rules");
+    }
+    for rule in rules {
+        sheet.line(format_args!("  {} {} {}", sign(rule.change), word(rule.change), rule.key));
+    }
+    for phase in phases {
+        sheet.gap();
+        phase_changes(&mut sheet, phase);
+    }
+    sheet.gap();
+    sheet.line("Whatever stands here and has not started yet is done as the new plan says.");
+    sheet.text()
+}
+
+fn phase_changes(sheet: &mut Sheet, phase: &PhaseChange) {
+    let what = told(&phase.what);
+    let head =
+        format!("{} phase {}: {}{what}", sign(phase.change), phase.phase, word(phase.change));
+    sheet.line(head);
+    for NodeChange { node, does, change, what } in &phase.nodes {
+        let name = node.split_once('/').map_or(node.as_str(), |(_, name)| name);
+        let said = format!("{name}: {}{}; {}", word(*change), told(what), mask(does));
+        sheet.field(format_args!("  {}", sign(*change)), 2, &said);
     }
 }
 
-fn text(view: &View<'_>) -> String {
-    let mut sheet = Sheet::default();
-    sheet.line(format_args!("plan {}", view.migration));
-    sheet.field("  digest", 8, &view.plan_digest.to_string());
-    let about = [("  from", view.source.as_deref()), ("  to", view.target.as_deref())];
-    for (label, said) in about.into_iter().chain([("  mode", view.mode)]) {
-        if let Some(said) = said {
-            sheet.field(label, 8, said);
-        }
+/// What of it differs.
+fn told(what: &[&str]) -> String {
+    if what.is_empty() { String::new() } else { format!(" ({})", what.join(", ")) }
+}
+
+const fn sign(change: Change) -> char {
+    match change {
+        Change::Added => '+',
+        Change::Changed => '~',
+        Change::Moved => '>',
+        Change::Removed => '-',
     }
-    for (number, phase) in (1..).zip(&view.phases) {
-        sheet.gap();
-        let nothing = phase.steps.is_empty() && phase.gates.is_empty();
-        let does = if nothing { "nothing in this plan" } else { &phase.does };
-        sheet.line(format_args!("{number} {}: {does}", phase.phase));
-        for step in &phase.steps {
-            sheet.field("  step", 6, &step.does);
-            if let Some(undo) = &step.undo {
-                sheet.field("  undo", 6, undo);
-            }
-        }
-        for gate in &phase.gates {
-            sheet.field("  gate", 6, &format!("{}: {}", gate.gate, gate.demands));
-        }
+}
+
+const fn word(change: Change) -> &'static str {
+    match change {
+        Change::Added => "added",
+        Change::Changed => "changed",
+        Change::Moved => "moved",
+        Change::Removed => "removed",
     }
-    sheet.gap();
-    sheet.line("Undo runs newest first. A gate that does not pass stops the run.");
-    sheet.text()
 }

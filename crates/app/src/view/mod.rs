@@ -2,4 +2,6 @@
 
 pub(crate) mod copy;
 mod parts;
+pub(crate) mod plan;
+pub(crate) mod plan_text;
 pub(crate) mod run;

@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use carnet_ledger::{Digest, HashProfile};
 use serde_json::json;
 
+use super::approvals::Exception;
+use super::around::Around;
 use super::compiled::{ApprovalRule, Node, Phase};
 use super::diagnostic::Diagnostic;
 use super::document::{Document, Work};
+use super::inline;
 use super::knowledge::Knowledge;
 use super::knowledge_v1;
-use super::open::{self, Rejected};
+use super::open::{self, Opened, Rejected};
+use super::written::PlanDigest;
 use crate::canonical::{canonical_value, digest_of};
 
 /// A plan that was read and checked without an error. What is approved, and what runs.
@@ -22,38 +26,44 @@ pub struct Plan {
     /// Where each node is: its phase and its place in it.
     places: BTreeMap<String, (usize, usize)>,
     approvals: BTreeMap<String, ApprovalRule>,
-    parent: Option<Digest>,
+    files: BTreeMap<String, Digest>,
     digest: Digest,
 }
 
 impl Plan {
     /// Reads, checks and compiles the text of a plan file. `file` is only repeated in a rejection.
-    /// Gives the plan with the warnings that a person should see.
+    /// Gives the plan with the warnings that a person should see. A plan that refers to files is
+    /// refused: [`Plan::open_with`] looks at them.
     pub fn open(file: &str, text: &str) -> Result<(Self, Vec<Diagnostic>), Rejected> {
-        let (document, warnings) = open::open(file, text)?;
-        Ok((Self::compile(document), warnings))
+        Self::open_with(file, text, &Around::nothing())
     }
 
-    fn compile(document: Document) -> Self {
+    /// The same, with what is around the plan.
+    pub fn open_with(
+        file: &str,
+        text: &str,
+        around: &Around<'_>,
+    ) -> Result<(Self, Vec<Diagnostic>), Rejected> {
+        let Opened { document, files, warnings } = open::open(file, text, around)?;
+        Ok((Self::compile(document, files), warnings))
+    }
+
+    fn compile(document: Document, files: BTreeMap<String, Digest>) -> Self {
+        let approvals: BTreeMap<_, _> =
+            document.approvals.iter().map(|(name, it)| (name.to_string(), it.rule())).collect();
         let phases = match &document.work {
-            Work::Knowledge(knowledge) => knowledge_v1::phases(knowledge),
+            Work::Knowledge(knowledge) => knowledge_v1::approved_phases(knowledge, &approvals),
+            Work::Phases(phases) => inline::phases(phases, &approvals),
         };
         let phase_digests: Vec<_> = phases.iter().map(phase_digest).collect();
-        let listed: Vec<_> = phases
-            .iter()
-            .zip(&phase_digests)
-            .map(|(phase, digest)| json!({"digest": digest, "name": phase.name}))
-            .collect();
-        let digest =
-            digest_of(&json!({"document": digest_of(&document), "phases": listed, "plan": "v1"}));
+        let digest = root(&document, &phases, &phase_digests, &files);
         let mut places = BTreeMap::new();
         for (at, phase) in phases.iter().enumerate() {
             for (place, node) in phase.nodes.iter().enumerate() {
                 places.insert(node.name.clone(), (at, place));
             }
         }
-        let (approvals, parent) = (BTreeMap::new(), None);
-        Self { document, phases, phase_digests, places, approvals, parent, digest }
+        Self { document, phases, phase_digests, places, approvals, files, digest }
     }
 
     /// The document after defaults.
@@ -90,7 +100,7 @@ impl Plan {
 
     /// The digest of the plan that this one amends.
     pub fn parent(&self) -> Option<Digest> {
-        self.parent
+        self.document.amends.map(PlanDigest::digest)
     }
 
     /// Who may approve what, by the name under which the plan asks for it.
@@ -98,10 +108,37 @@ impl Plan {
         &self.approvals
     }
 
+    /// The gates that may stay closed for a while, if that is approved.
+    pub fn exceptions(&self) -> &[Exception] {
+        &self.document.exceptions
+    }
+
+    /// The files that the plan refers to, by path as written, with the SHA-256 of their content.
+    pub fn files(&self) -> &BTreeMap<String, Digest> {
+        &self.files
+    }
+
     /// The canonical JSON (RFC 8785) of the document after defaults, without passwords.
     pub fn canonical(&self) -> String {
         HashProfile::Rfc8785Sha256V1.canonical(&canonical_value(&self.document))
     }
+}
+
+/// The root over all that the plan says. Files are only in it where the plan refers to some.
+fn root(
+    document: &Document,
+    phases: &[Phase],
+    digests: &[Digest],
+    files: &BTreeMap<String, Digest>,
+) -> Digest {
+    let listed = phases.iter().zip(digests);
+    let listed: Vec<_> =
+        listed.map(|(phase, digest)| json!({"digest": digest, "name": phase.name})).collect();
+    let mut root = json!({"document": digest_of(document), "phases": listed, "plan": "v1"});
+    if let (Some(members), false) = (root.as_object_mut(), files.is_empty()) {
+        members.insert("files".to_owned(), json!(files));
+    }
+    digest_of(&root)
 }
 
 /// What a phase does and demands. Words for people are not part of it.

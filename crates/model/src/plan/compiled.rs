@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::gate::approval::Assurance;
+
 use crate::gate::Definition;
 
 /// A phase of a plan: nodes that are done before the next phase starts.
@@ -186,18 +188,6 @@ pub struct ApprovalRule {
     pub expires_s: u64,
     /// What counts as one.
     pub assurance: Assurance,
-}
-
-/// What counts as an approval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(inline)]
-pub enum Assurance {
-    /// A signature by a key of the trust file.
-    #[default]
-    Signed,
-    /// A name, recorded as unsigned.
-    Named,
 }
 
 impl Phase {

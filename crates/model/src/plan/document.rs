@@ -1,10 +1,14 @@
 //! The plan as it is written, after defaults. The JSON Schema is made from these types.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::approvals::{Approval, Exception};
 use super::knowledge::Knowledge;
-use super::written::{Label, MigrationName, Period, WrittenPath};
+use super::phases::Phases;
+use super::written::{Label, MigrationName, NodeName, Period, PlanDigest, WrittenPath};
 
 /// A plan: what is done, under which rules, and what happens then. Its process is a built-in one,
 /// `knowledge/v1`, or the phases that it writes out itself.
@@ -23,6 +27,24 @@ pub struct Document {
     /// How the run records what happened.
     #[schemars(with = "Option<Evidence>")]
     pub evidence: Evidence,
+    /// The file with the keys that are believed: SSH allowed signers, or OpenPGP keys. The digest of
+    /// the plan covers its content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<WrittenPath>,
+    /// Who may approve what. In a plan of knowledge/v1 each is named like the phase that waits for
+    /// it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(default, with = "BTreeMap<String, Approval>", extend("propertyNames" = {
+        "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$",
+    }))]
+    pub approvals: BTreeMap<NodeName, Approval>,
+    /// Gates that may stay closed until a moment, each with an approval.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub exceptions: Vec<Exception>,
+    /// The digest of the plan that this one amends: sha256: and 64 hex digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amends: Option<PlanDigest>,
     /// What is done.
     #[serde(flatten)]
     #[schemars(skip)]
@@ -35,6 +57,8 @@ pub struct Document {
 pub enum Work {
     /// It moves a knowledge base, by a built-in process.
     Knowledge(Box<Knowledge>),
+    /// It does what its phases say.
+    Phases(Phases),
 }
 
 impl Document {
@@ -42,6 +66,15 @@ impl Document {
     pub fn knowledge(&self) -> Option<&Knowledge> {
         match &self.work {
             Work::Knowledge(knowledge) => Some(knowledge),
+            Work::Phases(_) => None,
+        }
+    }
+
+    /// The phases, where the plan writes them out itself.
+    pub fn phases(&self) -> Option<&Phases> {
+        match &self.work {
+            Work::Knowledge(_) => None,
+            Work::Phases(phases) => Some(phases),
         }
     }
 }

@@ -18,6 +18,18 @@ pub(super) enum Need {
     /// Known, and not in this build: what it is. To ignore it would be to promise what nobody
     /// keeps.
     Later(&'static str),
+    /// It belongs to plans that move a knowledge base.
+    Other,
+}
+
+impl Need {
+    /// Whether the key can be written here.
+    pub(super) fn is_usable(self) -> bool {
+        match self {
+            Self::Must | Self::May => true,
+            Self::Later(_) | Self::Other => false,
+        }
+    }
 }
 
 const fn must(name: &'static str) -> Key {
@@ -28,16 +40,47 @@ const fn may(name: &'static str) -> Key {
     Key { name, need: Need::May }
 }
 
+const fn other(name: &'static str) -> Key {
+    Key { name, need: Need::Other }
+}
+
 const fn later(name: &'static str, what: &'static str) -> Key {
     Key { name, need: Need::Later(what) }
 }
 
+/// All keys that a plan can have, whatever it does.
 pub(super) const DOCUMENT: &[Key] = &[
     must("carnet"),
     must("migration"),
     must("owner"),
     may("governance"),
     may("evidence"),
+    may("trust"),
+    may("amends"),
+    may("source"),
+    may("target"),
+    may("process"),
+    may("import"),
+    may("quiesce"),
+    may("transfer"),
+    may("validate"),
+    may("accept_loss"),
+    may("cutover"),
+    may("decommission"),
+    may("approvals"),
+    may("exceptions"),
+    may("phases"),
+    may("rollback"),
+];
+/// The keys of a plan that moves a knowledge base.
+pub(super) const KNOWLEDGE: &[Key] = &[
+    must("carnet"),
+    must("migration"),
+    must("owner"),
+    may("governance"),
+    may("evidence"),
+    may("trust"),
+    may("amends"),
     must("source"),
     must("target"),
     must("process"),
@@ -48,11 +91,73 @@ pub(super) const DOCUMENT: &[Key] = &[
     may("accept_loss"),
     may("cutover"),
     may("decommission"),
-    later("approvals", "who must approve a phase before it starts"),
-    later("rollback", "how long and how fast a return must be possible, and its rehearsal"),
-    later("exceptions", "rules that are set aside until a date"),
-    later("phases", "phases written out in the plan instead of a built-in process"),
-    later("amends", "the plan that this one amends"),
+    may("approvals"),
+    may("exceptions"),
+    later("rollback", "a prescribed way back, with a process that has one of its own"),
+];
+/// The keys of a plan that writes its phases out itself.
+pub(super) const PHASES: &[Key] = &[
+    must("carnet"),
+    must("migration"),
+    must("owner"),
+    may("governance"),
+    may("evidence"),
+    may("trust"),
+    may("amends"),
+    may("approvals"),
+    may("exceptions"),
+    must("phases"),
+    may("rollback"),
+    other("source"),
+    other("target"),
+    other("process"),
+    other("import"),
+    other("quiesce"),
+    other("transfer"),
+    other("validate"),
+    other("accept_loss"),
+    other("cutover"),
+    other("decommission"),
+];
+pub(super) const PHASE: &[Key] =
+    &[must("name"), may("does"), may("on_failure"), may("entry"), may("steps"), must("exit")];
+pub(super) const STEP: &[Key] =
+    &[must("name"), must("capability"), may("with"), may("undo"), may("does"), may("after")];
+pub(super) const GATE: &[Key] = &[
+    must("gate"),
+    may("name"),
+    may("with"),
+    may("age_max"),
+    may("sample_min"),
+    may("does"),
+    may("after"),
+];
+pub(super) const CHOICE: &[Key] =
+    &[must("choice"), must("branches"), must("otherwise"), may("does"), may("after")];
+pub(super) const BRANCH: &[Key] = &[must("name"), must("when")];
+pub(super) const WHEN: &[Key] = &[must("gate"), may("with"), may("age_max"), may("sample_min")];
+pub(super) const WAIT: &[Key] = &[must("wait"), may("name"), may("does"), may("after")];
+pub(super) const WAIT_UNTIL: &[Key] = &[must("wait_until"), may("name"), may("does"), may("after")];
+pub(super) const MESSAGE: &[Key] = &[must("message"), may("name"), may("does"), may("after")];
+pub(super) const ASK: &[Key] = &[must("approval"), may("name"), may("does"), may("after")];
+pub(super) const COMMIT: &[Key] = &[must("commit"), may("name"), may("does"), may("after")];
+pub(super) const UNDO_BY: &[Key] = &[must("capability"), may("with")];
+pub(super) const UNDO_REFUSED: &[Key] = &[must("refused"), must("approval")];
+pub(super) const APPROVAL: &[Key] =
+    &[must("any_of"), may("count"), may("not"), may("expires"), may("assurance")];
+pub(super) const EXCEPTION: &[Key] = &[
+    must("gate"),
+    must("label"),
+    must("owner"),
+    must("reason"),
+    must("expires_at"),
+    must("approval"),
+];
+pub(super) const ROLLBACK: &[Key] = &[
+    must("phases"),
+    later("window", "for how long a return must be possible"),
+    later("time_max", "how long a return may take"),
+    later("requires_rehearsal", "how fresh the last rehearsal of the return must be"),
 ];
 pub(super) const GOVERNANCE: &[Key] =
     &[may("jurisdiction"), may("classification"), may("retention")];
@@ -94,8 +199,10 @@ pub(super) const SWITCH: &[Key] = &[must("env_file"), must("key"), may("value")]
 pub(super) const DECOMMISSION: &[Key] = &[must("archive")];
 
 /// All tables.
-const ALL: [&[Key]; 17] = [
+const ALL: [&[Key]; 35] = [
     DOCUMENT,
+    KNOWLEDGE,
+    PHASES,
     GOVERNANCE,
     EVIDENCE,
     SIDE,
@@ -112,12 +219,28 @@ const ALL: [&[Key]; 17] = [
     CUTOVER,
     SWITCH,
     DECOMMISSION,
+    PHASE,
+    STEP,
+    GATE,
+    CHOICE,
+    BRANCH,
+    WHEN,
+    WAIT,
+    WAIT_UNTIL,
+    MESSAGE,
+    ASK,
+    COMMIT,
+    UNDO_BY,
+    UNDO_REFUSED,
+    APPROVAL,
+    EXCEPTION,
+    ROLLBACK,
 ];
 
 /// The table with exactly these keys, but for those of a later build; empty if there is none.
 pub(super) fn table_of(names: &[&str]) -> &'static [Key] {
     let fits = |table: &&[Key]| {
-        let mut known = table.iter().filter(|key| !matches!(key.need, Need::Later(_)));
+        let mut known = table.iter().filter(|key| key.need.is_usable());
         known.clone().count() == names.len() && known.all(|key| names.contains(&key.name))
     };
     ALL.into_iter().find(fits).unwrap_or_default()

@@ -4,15 +4,17 @@
 //! Nodes run in the order of the table; the gates of a phase are asked after its steps. Undo runs in
 //! the reverse order of what was done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::compiled::{
-    After, Closed, Node, NodeKind, OnFailure, Part, Phase, PlannedGate, PlannedStep, PlannedUndo,
+    After, ApprovalRule, Closed, Node, NodeKind, OnFailure, Part, Phase, PlannedGate, PlannedStep,
+    PlannedUndo,
 };
+use super::inline;
 use super::knowledge::{self, Knowledge};
 use super::written::WrittenPath;
 use crate::gate::{self, Definition, Rule};
@@ -230,6 +232,32 @@ pub(super) fn phases(knowledge: &Knowledge) -> Vec<Phase> {
     PhaseName::ALL.map(phase).into()
 }
 
+/// The same, with a gate at the head of each phase that an approval is named after.
+pub(super) fn approved_phases(
+    knowledge: &Knowledge,
+    approvals: &BTreeMap<String, ApprovalRule>,
+) -> Vec<Phase> {
+    let mut phases = phases(knowledge);
+    for phase in &mut phases {
+        let Some(rule) = approvals.get(&phase.name) else { continue };
+        let definition = inline::approval_gate(&phase.name, Some(rule));
+        let does = format!("approval {}: {}", phase.name, definition.rule.demands());
+        let kind = NodeKind::Gate(PlannedGate { definition, closed: Closed::Wait });
+        let name = format!("{}/approval", phase.name);
+        phase.nodes.insert(0, Node { name, does, undo_does: None, after: Vec::new(), kind });
+        in_sequence(&mut phase.nodes);
+    }
+    phases
+}
+
+/// Each node after the one before it.
+fn in_sequence(nodes: &mut [Node]) {
+    for (place, node) in nodes.iter_mut().enumerate() {
+        let before = place.checked_sub(1);
+        node.after = before.map(|node| After { node, branch: None }).into_iter().collect();
+    }
+}
+
 /// The phase as nodes in sequence. The point of no return lies behind the first step of the
 /// cutover, or is all of it.
 fn phase_of(name: PhaseName, steps: Vec<Step>, gates: Vec<Definition>) -> Phase {
@@ -245,10 +273,7 @@ fn phase_of(name: PhaseName, steps: Vec<Step>, gates: Vec<Definition>) -> Phase 
         let place = nodes.len().min(1);
         nodes.insert(place, node(name, "commit", does, NodeKind::Commit));
     }
-    for (place, node) in nodes.iter_mut().enumerate() {
-        let before = place.checked_sub(1);
-        node.after.extend(before.map(|node| After { node, branch: None }));
-    }
+    in_sequence(&mut nodes);
     Phase {
         name: name.name().to_owned(),
         does: name.does().to_owned(),

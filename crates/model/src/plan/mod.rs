@@ -1,12 +1,20 @@
 //! The plan: the document, its reader, its check, and what it is compiled to.
 
+mod approvals;
+mod around;
 mod check;
 mod compile;
 mod compiled;
 mod diagnostic;
+mod diff;
 mod document;
+mod files;
+mod flow;
+mod inline;
 mod knowledge;
 mod knowledge_v1;
+mod phases;
+mod shape;
 mod written;
 
 mod decode;
@@ -20,12 +28,15 @@ mod schema;
 mod tree;
 mod yaml;
 
+pub use approvals::{Approval, Exception, NotBy};
+pub use around::Around;
 pub use compile::Plan;
 pub use compiled::{
     After, ApprovalRule, Assurance, Branch, Closed, Node, NodeKind, OnFailure, Part, Phase,
     PlannedGate, PlannedStep, PlannedUndo, Timer,
 };
 pub use diagnostic::{Diagnostic, Severity, Span};
+pub use diff::{Change, Changes, NodeChange, PhaseChange, RuleChange};
 pub use document::{Document, Evidence, EvidenceProfile, Format, Governance, HashProfile, Work};
 pub use knowledge::{
     Cutover, Decommission, Import, ImportMode, Knowledge, Layout, Process, Quiesce, Source,
@@ -34,8 +45,14 @@ pub use knowledge::{
 pub use knowledge_v1::{PhaseName, SCHEMA_VERSIONS, StepName};
 pub use mask::{Masked, mask};
 pub use open::Rejected;
+pub use phases::{
+    NODES_MAX, Phases, WayBack, WrittenBranch, WrittenKind, WrittenNode, WrittenPhase, WrittenStep,
+    WrittenUndo,
+};
 pub(crate) use schema::NoNull;
 pub use schema::{schema, schema_text};
 pub use written::{
-    ColumnName, Label, MigrationName, NotWritten, Period, VariableName, WrittenPath, WrittenStore,
+    ColumnName, Duration, Label, MigrationName, Moment, NodeName, NotWritten, Period, PlanDigest,
+    VariableName, WrittenPath, WrittenStore,
 };
+pub use yaml::BYTES_MAX;

@@ -1,9 +1,15 @@
 //! From the text of a plan file to a document, or to all that is wrong with it.
 
+use std::collections::BTreeMap;
+
+use carnet_ledger::Digest;
+
+use super::around::Around;
 use super::check;
 use super::decode;
 use super::diagnostic::{Diagnostic, Severity};
 use super::document::Document;
+use super::files;
 use super::reader::Reader;
 use super::tree::Tree;
 use super::yaml;
@@ -22,6 +28,7 @@ pub struct Rejected {
 impl Rejected {
     pub(super) fn new(file: &str, mut diagnostics: Vec<Diagnostic>) -> Self {
         sort(&mut diagnostics);
+        diagnostics.truncate(yaml::FINDINGS_MAX);
         Self { file: file.to_owned(), diagnostics }
     }
 
@@ -46,16 +53,25 @@ fn sort(diagnostics: &mut [Diagnostic]) {
     diagnostics.sort_by_key(|found| (found.span.start, found.span.end));
 }
 
-/// Reads and checks a plan. Gives the document and its warnings. `file` is only repeated in the
-/// answer.
-pub(super) fn open(file: &str, text: &str) -> Result<(Document, Vec<Diagnostic>), Rejected> {
+/// A plan that was read and checked.
+pub(super) struct Opened {
+    pub(super) document: Document,
+    /// The files that it refers to.
+    pub(super) files: BTreeMap<String, Digest>,
+    pub(super) warnings: Vec<Diagnostic>,
+}
+
+/// Reads and checks a plan. `file` is only repeated in the answer.
+pub(super) fn open(file: &str, text: &str, around: &Around<'_>) -> Result<Opened, Rejected> {
     let (document, tree) = read(file, text)?;
-    let mut findings = check::check(&document, &tree);
+    let mut findings = check::check(&document, &tree, around.now_s);
+    let (files, missing) = files::files(&document, &tree, around);
+    findings.extend(missing);
     if findings.iter().any(|found| found.severity == Severity::Error) {
         return Err(Rejected::new(file, findings));
     }
     sort(&mut findings);
-    Ok((document, findings))
+    Ok(Opened { document, files, warnings: findings })
 }
 
 pub(super) fn read(file: &str, text: &str) -> Result<(Document, Tree), Rejected> {

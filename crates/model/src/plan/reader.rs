@@ -102,8 +102,16 @@ impl Reader {
                 format!("`{named}` ({meaning}) cannot be enforced by this build"),
                 "take the key out; a build that ignored it would promise what it does not keep",
             ),
+            Some(Key { need: Need::Other, .. }) => Diagnostic::error(
+                Code::PLAN_CONFLICT,
+                entry.key_span,
+                format!(
+                    "`{named}` is for plans that move a knowledge base, and this one has phases"
+                ),
+                "take it out, or take `phases` out and write `process: knowledge/v1`",
+            ),
             None => {
-                let usable = keys.iter().filter(|key| !matches!(key.need, Need::Later(_)));
+                let usable = keys.iter().filter(|key| key.need.is_usable());
                 let known: Vec<&str> = usable.map(|key| key.name).collect();
                 slip = nearest(named, keys.iter().map(|key| key.name));
                 let remedy = match slip {
@@ -123,7 +131,7 @@ impl Reader {
         self.text_of(&entry.node, entry.key_span, &entry.key)
     }
 
-    fn text_of<'a>(&mut self, node: &'a Node, at: Span, key: &str) -> Option<&'a str> {
+    pub(super) fn text_of<'a>(&mut self, node: &'a Node, at: Span, key: &str) -> Option<&'a str> {
         let remedy = match &node.value {
             Value::Text(text) => return Some(text),
             Value::Refused => return None,
@@ -247,7 +255,7 @@ impl Reader {
         }
     }
 
-    fn wrong_kind(&mut self, node: &Node, at: Span, message: &str, remedy: &str) {
+    pub(super) fn wrong_kind(&mut self, node: &Node, at: Span, message: &str, remedy: &str) {
         let (found, value, span) = match &node.value {
             Value::Null => (" and is empty", None, at),
             Value::Bool(word) => (", not true or false", Some(word.to_string()), node.span),

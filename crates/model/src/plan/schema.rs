@@ -4,18 +4,33 @@
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::document::Document;
 use super::keys;
 use super::knowledge::Knowledge;
+use super::shape::PlanShape;
 
 /// The JSON Schema (draft 2020-12) of `carnet: v1`.
 pub fn schema() -> Value {
     let mut schema = of::<Document>();
     // All keys of a plan stand beside one another, whatever its process.
-    join(&mut schema, of::<Knowledge>());
+    let (knowledge, phases) = (of::<Knowledge>(), of::<PlanShape>());
+    let kinds = json!([kind_of(&knowledge, &phases), kind_of(&phases, &knowledge)]);
+    join(&mut schema, knowledge);
+    join(&mut schema, phases);
+    if let Some(members) = schema.as_object_mut() {
+        members.insert("oneOf".to_owned(), kinds);
+    }
     schema
+}
+
+/// One kind of plan: it has the keys that this kind must have, and none of the other's.
+fn kind_of(kind: &Value, other: &Value) -> Value {
+    let others = other.get("properties").and_then(Value::as_object);
+    let others = others.into_iter().flatten().map(|(key, _)| (key.clone(), false.into()));
+    let others: serde_json::Map<String, Value> = others.collect();
+    json!({"required": kind.get("required"), "properties": others})
 }
 
 fn of<T: JsonSchema>() -> Value {
@@ -34,12 +49,6 @@ fn join(schema: &mut Value, mut part: Value) {
             held.extend(more);
         }
     }
-    let required = part.get_mut("required").map(Value::take);
-    if let (Some(Value::Array(held)), Some(Value::Array(more))) =
-        (schema.get_mut("required"), required)
-    {
-        held.extend(more);
-    }
 }
 
 /// The same as text, two spaces to a level, in the order in which a person reads it: what a value is
@@ -49,7 +58,7 @@ pub fn schema_text() -> Result<String, serde_json::Error> {
 }
 
 /// The keywords in that order. One that is not listed comes last.
-const KEYWORDS: [&str; 23] = [
+const KEYWORDS: [&str; 26] = [
     "$schema",
     "title",
     "description",
@@ -63,6 +72,9 @@ const KEYWORDS: [&str; 23] = [
     "minimum",
     "maximum",
     "oneOf",
+    "anyOf",
+    "minItems",
+    "maxItems",
     "uniqueItems",
     "items",
     "default",

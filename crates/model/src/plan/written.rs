@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use carnet_ledger::Digest;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
@@ -98,6 +99,11 @@ written!(
 written!(
     /// The name of an environment variable.
     VariableName, "^[A-Za-z_][A-Za-z0-9_]*$", 255
+);
+written!(
+    /// The name of a phase, a node, a branch or an approval: 1 to 63 of `a-z 0-9 _ -`, starting
+    /// with a letter or digit.
+    NodeName, "^[a-z0-9][a-z0-9_-]*$", 63
 );
 written!(
     /// The name of a column, as the store has it: 1 to 63 bytes.
@@ -196,6 +202,27 @@ fn is_period(text: &str) -> bool {
     }
 }
 
+impl Written for NodeName {
+    fn read(text: &str) -> Result<Self, NotWritten> {
+        let one_of_us = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        let fits = (1..=63).contains(&text.len())
+            && text.bytes().next().is_some_and(one_of_us)
+            && text.bytes().all(|b| one_of_us(b) || b == b'-' || b == b'_');
+        if fits {
+            return Ok(Self(text.to_owned()));
+        }
+        let must = "1 to 63 of a-z 0-9 _ -, starting with a letter or digit";
+        Err(NotWritten::new(must, "write, for example, add_column"))
+    }
+}
+
+impl NodeName {
+    /// A name made of one that fits.
+    pub(super) fn of(fits: &str) -> Self {
+        Self(fits.to_owned())
+    }
+}
+
 impl Written for VariableName {
     fn read(text: &str) -> Result<Self, NotWritten> {
         let fits = (1..=255).contains(&text.len())
@@ -216,6 +243,170 @@ impl Written for ColumnName {
         }
         let must = "the name of a column, 1 to 63 bytes";
         Err(NotWritten::new(must, "write the name as the table has it, without quotes of SQL"))
+    }
+}
+
+/// A length of time in whole seconds: `PT10S`, `PT4H30M`, `P1D`, `P2W`. Months and years are not
+/// taken, since they are of no one length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Duration(u64);
+
+impl Duration {
+    /// So many seconds.
+    pub(super) const fn of_seconds(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
+    /// In seconds.
+    pub const fn seconds(self) -> u64 {
+        self.0
+    }
+}
+
+/// Ten years: more is a slip.
+const SECONDS_MAX: u64 = 10 * 365 * 86_400;
+
+impl Written for Duration {
+    fn read(text: &str) -> Result<Self, NotWritten> {
+        let must = "a length of time in weeks, days, hours, minutes and seconds, up to ten years";
+        let seconds = if is_period(text) { seconds_of(text) } else { None };
+        seconds
+            .filter(|seconds| (1..=SECONDS_MAX).contains(seconds))
+            .map(Self)
+            .ok_or_else(|| NotWritten::new(must, "write, for example, PT30S, PT5M, PT4H or P1D"))
+    }
+}
+
+/// The seconds of a period that holds no months and years.
+fn seconds_of(period: &str) -> Option<u64> {
+    let (mut total, mut digits, mut in_time) = (0_u64, String::new(), false);
+    for letter in period.chars().skip(1) {
+        let unit = match letter {
+            '0'..='9' => {
+                digits.push(letter);
+                continue;
+            }
+            'T' => {
+                in_time = true;
+                continue;
+            }
+            'W' => 7 * 86_400,
+            'D' => 86_400,
+            'H' => 3_600,
+            'M' if in_time => 60,
+            'S' => 1,
+            _ => return None,
+        };
+        let number: u64 = digits.parse().ok()?;
+        total = total.checked_add(number.checked_mul(unit)?)?;
+        digits.clear();
+    }
+    Some(total)
+}
+
+impl JsonSchema for Duration {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^P([0-9]+W)?([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+S)?)?$",
+        })
+    }
+}
+
+/// A moment, to the second: `2026-12-01T20:00:00+01:00`. The distance from UTC must be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(jiff::Timestamp);
+
+impl Moment {
+    /// Seconds since 1970, UTC.
+    pub fn unix_seconds(self) -> i64 {
+        self.0.as_second()
+    }
+}
+
+impl Written for Moment {
+    fn read(text: &str) -> Result<Self, NotWritten> {
+        let moment: Option<jiff::Timestamp> = text.parse().ok();
+        moment.filter(|moment| moment.subsec_nanosecond() == 0).map(Self).ok_or_else(|| {
+            let must = "a moment with its distance from UTC, to the second";
+            NotWritten::new(must, "write, for example, 2026-12-01T20:00:00+01:00")
+        })
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Moment {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time" })
+    }
+}
+
+/// The digest of another plan: `sha256:` and 64 hex digits, as `carnet check` prints them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlanDigest(Digest);
+
+impl PlanDigest {
+    /// The digest.
+    pub const fn digest(self) -> Digest {
+        self.0
+    }
+}
+
+impl Written for PlanDigest {
+    fn read(text: &str) -> Result<Self, NotWritten> {
+        let digest = text.strip_prefix("sha256:").and_then(|hex| hex.parse().ok());
+        digest.map(Self).ok_or_else(|| {
+            let must = "sha256: and the 64 hex digits of the digest of a plan";
+            NotWritten::new(must, "write the digest that `carnet check` prints for that plan")
+        })
+    }
+}
+
+impl Serialize for PlanDigest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("sha256:{}", self.0))
+    }
+}
+
+impl JsonSchema for PlanDigest {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "PlanDigest".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^sha256:[0-9a-f]{64}$" })
     }
 }
 
@@ -301,12 +492,42 @@ mod tests {
     }
 
     #[test]
+    fn lengths_of_time_are_of_one_length_and_moments_say_where() {
+        for (text, seconds) in [
+            ("PT10S", 10),
+            ("PT5M", 300),
+            ("PT1H1M1S", 3661),
+            ("P1DT1S", 86_401),
+            ("P2W", 1_209_600),
+        ] {
+            assert_eq!(Duration::read(text).map(Duration::seconds), Ok(seconds), "{text}");
+        }
+        for bad in ["P1M", "P1Y", "PT0S", "10", "PT", "P9999W", "PT999999999H"] {
+            assert!(Duration::read(bad).is_err(), "{bad}");
+        }
+        let moment = Moment::read("2026-12-01T20:00:00+01:00").unwrap();
+        assert_eq!(moment.to_string(), "2026-12-01T19:00:00Z");
+        assert_eq!(moment.unix_seconds(), 1_796_151_600);
+        for bad in ["2026-12-01", "2026-12-01T20:00:00", "2026-12-01T20:00:00.5Z", "tomorrow"] {
+            assert!(Moment::read(bad).is_err(), "{bad}");
+        }
+        let digest = format!("sha256:{}", "ab".repeat(32));
+        assert!(PlanDigest::read(&digest).is_ok() && PlanDigest::read(&digest[7..]).is_err());
+    }
+
+    #[test]
     fn names_that_do_not_fit_come_with_one_that_does() {
         let error = MigrationName::read("KB Lab_to_Prod!").unwrap_err();
         assert_eq!(error.remedy(), "write, for example, kb-lab-to-prod");
         assert!(MigrationName::read("-a").is_err());
         assert!(MigrationName::read(&"a".repeat(64)).is_err());
         assert!(MigrationName::read(&"a".repeat(63)).is_ok());
+        for good in ["a", "add_column", "0-1"] {
+            assert!(NodeName::read(good).is_ok(), "{good}");
+        }
+        for bad in ["", "A", "-a", "_a", "a/b", "a:b", "é", &"a".repeat(64)] {
+            assert!(NodeName::read(bad).is_err(), "{bad}");
+        }
         assert!(VariableName::read("1A").is_err());
         assert!(VariableName::read("A_1").is_ok());
         assert!(Label::read("a\nb").is_err());

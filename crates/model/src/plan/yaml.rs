@@ -13,7 +13,7 @@ use super::diagnostic::{Diagnostic, Span};
 use crate::code::Code;
 
 /// The longest plan in bytes.
-pub(super) const BYTES_MAX: usize = 1 << 20;
+pub const BYTES_MAX: usize = 4 << 20;
 /// How deep lists and mappings may be nested.
 pub(super) const DEPTH_MAX: usize = 32;
 /// How many findings are looked for.
@@ -54,7 +54,7 @@ pub(super) struct Entry {
 pub(super) fn parse(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
     let first = first_line(text);
     if text.len() > BYTES_MAX {
-        let message = format!("the plan has {} bytes, more than 1 MiB", text.len());
+        let message = format!("the plan has {} bytes, more than 4 MiB", text.len());
         return (
             None,
             vec![syntax(first, message, "a plan names stores and files; keep data out")],

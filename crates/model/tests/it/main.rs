@@ -7,4 +7,6 @@ mod jcs;
 #[cfg(test)]
 mod metadata;
 #[cfg(test)]
+mod phases;
+#[cfg(test)]
 mod plan;

@@ -2,7 +2,9 @@
 //!
 //! The check knows nothing of how a plan is compiled, so that a mistake there is not made twice.
 
+mod approvals;
 mod knowledge;
+mod phases;
 
 use super::diagnostic::{Diagnostic, Span};
 use super::document::{Document, Work};
@@ -10,14 +12,16 @@ use super::tree::Tree;
 use crate::code::Code;
 
 /// All findings, errors and warnings.
-pub(super) fn check(document: &Document, tree: &Tree) -> Vec<Diagnostic> {
+pub(super) fn check(document: &Document, tree: &Tree, now_s: Option<i64>) -> Vec<Diagnostic> {
     let mut check = Check { document, tree, findings: Vec::new() };
     check.evidence();
     check.signer();
     let mut findings = check.findings;
     match &document.work {
         Work::Knowledge(it) => findings.extend(knowledge::check(document, it, tree)),
+        Work::Phases(_) => findings.extend(phases::check(document, tree)),
     }
+    findings.extend(approvals::check(document, tree, now_s));
     findings
 }
 

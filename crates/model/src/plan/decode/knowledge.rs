@@ -59,8 +59,9 @@ fn process(reader: &mut Reader, at: &Entry) -> Option<Process> {
         Value::Text(text) if text.to_lowercase().ends_with(".bpmn") => {
             Some("a process from a BPMN file")
         }
-        Value::List(_) | Value::Map(_) => Some("a process written out in the plan"),
         Value::Text(_)
+        | Value::List(_)
+        | Value::Map(_)
         | Value::Null
         | Value::Bool(_)
         | Value::Int(_)
@@ -70,12 +71,11 @@ fn process(reader: &mut Reader, at: &Entry) -> Option<Process> {
     let Some(later) = later else {
         return reader.word(at, &[("knowledge/v1", Process::KnowledgeV1)]);
     };
-    let span = if matches!(at.node.value, Value::Text(_)) { at.node.span } else { at.key_span };
     reader.push(Diagnostic::error(
         Code::PLAN_UNSUPPORTED,
-        span,
+        at.node.span,
         format!("{later} cannot be run by this build"),
-        "write knowledge/v1",
+        "write knowledge/v1, or write the phases out under `phases`",
     ));
     None
 }

@@ -1,6 +1,9 @@
 //! From the tree to the document: every key, with its defaults.
 
+mod approvals;
+mod inputs;
 mod knowledge;
+mod phases;
 
 use carnet_ledger::{Family, families_missing};
 
@@ -16,21 +19,39 @@ use crate::code::Code;
 /// Reads the document. Absent, or made of defaults where a value was refused, if the reader has
 /// findings: a caller uses it only without.
 pub(super) fn document(reader: &mut Reader, root: &Node, first: Span) -> Option<Document> {
-    let fields = reader.fields(root, "the plan", first, keys::DOCUMENT)?;
+    let table = if writes_phases(root) { keys::PHASES } else { keys::KNOWLEDGE };
+    let fields = reader.fields(root, "the plan", first, table)?;
     let carnet = fields.get("carnet").and_then(|at| reader.word(at, &[("v1", Format::V1)]));
     let migration = fields.get("migration").and_then(|at| reader.written(at));
     let owner: Option<Label> = fields.get("owner").and_then(|at| reader.written(at));
     let governance = fields.get("governance").and_then(|at| governance(reader, at));
     let evidence = evidence(reader, fields.get("evidence"), owner.as_ref());
-    let work = knowledge::knowledge(reader, &fields).map(|it| Work::Knowledge(Box::new(it)));
+    let trust = fields.get("trust").and_then(|at| reader.written(at));
+    let amends = fields.get("amends").and_then(|at| reader.written(at));
+    let approvals = fields.get("approvals").map(|at| approvals::approvals(reader, at));
+    let exceptions = fields.get("exceptions").map(|at| approvals::exceptions(reader, at));
+    let work = if writes_phases(root) {
+        phases::phases(reader, &fields).map(Work::Phases)
+    } else {
+        knowledge::knowledge(reader, &fields).map(|it| Work::Knowledge(Box::new(it)))
+    };
     Some(Document {
         carnet: carnet?,
         migration: migration?,
         owner: owner?,
         governance,
         evidence: evidence?,
+        trust,
+        amends,
+        approvals: approvals.unwrap_or_default(),
+        exceptions: exceptions.unwrap_or_default(),
         work: work?,
     })
+}
+
+/// Whether the plan writes its phases out itself, instead of naming a process.
+fn writes_phases(root: &Node) -> bool {
+    matches!(&root.value, Value::Map(entries) if entries.iter().any(|entry| entry.key == "phases"))
 }
 
 fn mapping<'a>(
