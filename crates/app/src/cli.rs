@@ -41,6 +41,10 @@ pub(crate) struct Global {
     /// Keep journals and evidence in this folder.
     #[arg(long, global = true, value_name = "DIR", default_value = ".carnet")]
     pub(crate) state: PathBuf,
+    /// Keep the log of a run in this PostgreSQL database, not in its folder:
+    /// postgres://USER@HOST:PORT/DB[?log=NAME]. NAME is that of the migration if nothing is said.
+    #[arg(long, global = true, value_name = "URL", env = "CARNET_LOG", hide_env_values = true)]
+    pub(crate) log: Option<TypedStore>,
     /// Work on this many ranges at once [default: all cores].
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
@@ -62,6 +66,17 @@ impl Global {
 pub(crate) struct TypedStore(Secret);
 
 impl TypedStore {
+    /// The URL of a log, and the name that it gives the log.
+    pub(crate) fn log(&self) -> Result<(StoreUrl, Option<String>), Failure> {
+        let (base, query) = self.0.reveal().split_once('?').unwrap_or((self.0.reveal(), ""));
+        let (named, kept): (Vec<&str>, Vec<&str>) =
+            query.split('&').filter(|it| !it.is_empty()).partition(|it| it.starts_with("log="));
+        let url =
+            if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
+        let name = named.first().and_then(|it| it.strip_prefix("log=")).map(str::to_owned);
+        Ok((Self(Secret::new(url)).url()?, name))
+    }
+
     /// The URL.
     pub(crate) fn url(&self) -> Result<StoreUrl, Failure> {
         StoreUrl::parse(self.0.reveal())

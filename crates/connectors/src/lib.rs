@@ -25,7 +25,7 @@ pub use faiss::{
 pub use http::{certificate, connect, http};
 pub use open::{OpenOptions, open};
 #[cfg(feature = "postgres")]
-pub use postgres::PostgresStore;
+pub use postgres::{PostgresStore, connect_postgres};
 #[cfg(feature = "s3")]
 pub use s3::{S3Keys, open_objects};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

@@ -26,6 +26,8 @@ struct Rule {
 enum Kind {
     /// The process sleeps until it is killed.
     Sleep,
+    /// The process sleeps for five seconds and goes on, as one that hung.
+    Pause,
     /// The step fails.
     Fail,
     /// The engine stops without recording anything more, as if it were killed.
@@ -43,11 +45,21 @@ fn hold() -> ! {
     }
 }
 
+/// Sleeps for five seconds, in a thread that is called [`HELD`] for as long. A process that is stopped
+/// meanwhile sleeps on until it is woken.
+#[cfg(feature = "faults")]
+fn pause() {
+    let name = std::fs::read("/proc/thread-self/comm").unwrap_or_default();
+    let _ = std::fs::write("/proc/thread-self/comm", HELD);
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    let _ = std::fs::write("/proc/thread-self/comm", name);
+}
+
 #[cfg(feature = "faults")]
 const HELD: &str = "carnet-held";
 
 impl Faults {
-    /// Reads `POINT:N:sleep`, `POINT:N:fail` or `POINT:N:crash`, several separated by commas. A
+    /// Reads `POINT:N:sleep`, `POINT:N:pause`, `POINT:N:fail` or `POINT:N:crash`, several separated by commas. A
     /// point is `before/NODE`, `after/NODE`, `undo/NODE`, `undone/NODE` or one that a step names,
     /// such as `import/range`; the fault strikes at its Nth pass.
     #[cfg(feature = "faults")]
@@ -57,6 +69,7 @@ impl Faults {
             let (what, nth, point) = (parts.next()?, parts.next()?, parts.next()?);
             let kind = match what {
                 "sleep" => Kind::Sleep,
+                "pause" => Kind::Pause,
                 "fail" => Kind::Fail,
                 "crash" => Kind::Crash,
                 _ => return None,
@@ -80,6 +93,10 @@ impl Faults {
             }
             match rule.kind {
                 Kind::Sleep => hold(),
+                Kind::Pause => {
+                    pause();
+                    continue;
+                }
                 Kind::Crash => self.crashed.store(true, Ordering::SeqCst),
                 Kind::Fail => {}
             }

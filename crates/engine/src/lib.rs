@@ -21,7 +21,11 @@ pub use error::{EngineError, StepError};
 pub use evidence::{EvidenceError, EvidenceRequest, ExportedEvidence, Receipt};
 pub use fault::Faults;
 pub use gate::{Surroundings, evaluate_outside};
-pub use journal::{Journal, JournalError, LogEnd, LogMade, LogProfile, LogReader, TreeDamage};
+#[cfg(feature = "postgres-log")]
+pub use journal::PostgresLog;
+pub use journal::{
+    Journal, JournalError, LogEnd, LogMade, LogPlace, LogProfile, LogReader, TreeDamage,
+};
 pub use process::{
     AMENDMENT, After, Approval, ByHand, Closed, Command, Direction, Due, Ending, Fact, FactError,
     GateState, GateStatus, GateVerdict, Illegal, Next, Node, NodeKind, NodeState, NotAProcess,

@@ -17,6 +17,7 @@ const NAMED: &[(Code, RefusalClass)] = &[
     (Code::STORE_UNSUPPORTED, RefusalClass::DependencyUnavailableFailClosed),
     (Code::STORE_BUSY, RefusalClass::DependencyUnavailableFailClosed),
     (Code::RUN_LOCKED, RefusalClass::DependencyUnavailableFailClosed),
+    (Code::RUN_FENCED, RefusalClass::DependencyUnavailableFailClosed),
 ];
 
 /// The ground on which a run with this failure is refused.
@@ -71,6 +72,7 @@ mod tests {
             (Code::DISK_FULL, DependencyUnavailableFailClosed),
             (Code::BUG, DependencyUnavailableFailClosed),
             (Code::RUN_LOCKED, DependencyUnavailableFailClosed),
+            (Code::RUN_FENCED, DependencyUnavailableFailClosed),
             (Code::GATE_CLOSED, EvidencePreconditionFailed),
             (Code::GATE_BROKEN, EvidencePreconditionFailed),
             (Code::IMPORT_CONFLICT, EvidencePreconditionFailed),

@@ -84,8 +84,8 @@ impl Engine {
         old: &Arc<SigningKey>,
         new: &Arc<SigningKey>,
     ) -> Result<HandedOver, HandOverError> {
-        let log = LogReader::open(&self.state)?.filter(|log| log.size() > 0);
-        let log = log.ok_or_else(|| EngineError::NoRun(self.state.clone()))?;
+        let log = LogReader::open(&self.log)?.filter(|log| log.size() > 0);
+        let log = log.ok_or_else(|| EngineError::NoRun(self.log.shown()))?;
         must_sign(&log, old)?;
         let chain_id = log.made().chain_id.clone();
         let statement = Succession::sign(old, new, &chain_id)?;
@@ -99,7 +99,7 @@ impl Engine {
         if retired {
             return Err(HandOverError::NewKeyRetired(new_key_id));
         }
-        let before = before.ok_or_else(|| EngineError::NoRun(self.state.clone()))?;
+        let before = before.ok_or_else(|| EngineError::NoRun(self.log.shown()))?;
         let pointer = journal.put(statement.to_string().as_bytes())?;
         let correlation_id = self.ids.next_id().to_string();
         let old_key_id = old.verifying_key().key_id();
@@ -144,7 +144,7 @@ impl Engine {
     ) -> Result<Journal, JournalError> {
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
         let signer = Some(Arc::clone(key));
-        Journal::open(&self.state, LogProfile::default(), signer, clock, ids, fold)
+        Journal::open(&self.log, LogProfile::default(), signer, clock, ids, fold)
     }
 }
 

@@ -11,6 +11,7 @@ mod explain;
 mod gate;
 mod init;
 mod key;
+mod log_place;
 mod plan;
 mod query;
 mod rollback;
@@ -19,10 +20,11 @@ mod schema;
 mod snapshot;
 mod status;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use carnet_bundle::Work;
 use carnet_connect::Progress;
+use carnet_engine::{LogPlace, LogReader};
 use carnet_model::Exit;
 use carnet_model::plan::Plan;
 use clap::Subcommand;
@@ -77,6 +79,24 @@ impl Setting<'_> {
     /// The state directory of a plan.
     fn state_of(&self, plan: &Plan) -> PathBuf {
         self.global.state.join(plan.document().migration.as_str())
+    }
+
+    /// Where the log of this state directory is: in it, or in the database that was named.
+    fn log_of(&self, state: &Path) -> Result<LogPlace, Failure> {
+        match &self.global.log {
+            None => Ok(LogPlace::from(state)),
+            Some(log) => log_place::in_database(log, state, self.environment),
+        }
+    }
+
+    /// Whether the run of this state directory has begun a log. A folder is enough: what is in it may
+    /// be damaged.
+    fn has_log(&self, state: &Path) -> Result<bool, Failure> {
+        if self.global.log.is_none() {
+            return Ok(state.exists());
+        }
+        let log = LogReader::open(self.log_of(state)?);
+        Ok(log.map_err(|error| Failure::engine(&error.into()))?.is_some())
     }
 
     /// Shows the warnings of a plan.

@@ -60,7 +60,7 @@ pub(super) fn with_engine(
     let state = setting.state_of(&file.plan);
     let dry_run = way == Way::DryRun;
     // A new key cannot go on with a log that another one began.
-    let may_make = way != Way::Rollback && !state.exists();
+    let may_make = way != Way::Rollback && !setting.has_log(&state)?;
     let signer = signer_of_run(setting.screen, &file, may_make, dry_run)?;
     let engine = setting.engine(state)?;
     let password = setting.environment.postgres_password.clone();
@@ -90,7 +90,8 @@ impl Setting<'_> {
     pub(super) fn engine(&self, state: PathBuf) -> Result<Engine, Failure> {
         let (clock, ids) = (Arc::new(SystemClock::new()?), Arc::new(RandomIds::new()?));
         let actor = self.environment.user.as_deref().unwrap_or("unknown");
-        let engine = Engine::new(state, clock, ids, actor);
+        let log = self.log_of(&state)?;
+        let engine = Engine::new(state, clock, ids, actor).with_log(log);
         Ok(self.with_faults(engine))
     }
 

@@ -26,8 +26,8 @@ impl Status {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
         let Some(path) = &self.plan else { return list(setting) };
         let file = PlanFile::open(path)?;
-        let report =
-            status(&setting.state_of(&file.plan)).map_err(|error| Failure::engine(&error))?;
+        let report = status(setting.log_of(&setting.state_of(&file.plan))?)
+            .map_err(|error| Failure::engine(&error))?;
         let view = RunView::new(report, &file.path);
         setting.screen.show(&view, RunView::text)?;
         Ok(view.standing())
@@ -38,7 +38,7 @@ impl Status {
 fn list(setting: &Setting<'_>) -> Result<Exit, Failure> {
     let mut reports = Vec::new();
     for folder in state_folders(&setting.global.state)? {
-        match status(&folder) {
+        match status(setting.log_of(&folder)?) {
             Ok(report) => reports.push(report),
             Err(EngineError::NoRun(_)) => {}
             Err(error) => return Err(Failure::engine(&error).place(folder.display().to_string())),

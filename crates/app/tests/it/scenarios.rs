@@ -55,6 +55,15 @@ fn tools_of_others_accept_what_we_write_and_refuse_what_is_damaged() {
 }
 
 #[test]
+fn two_engines_fight_for_one_run_and_one_of_them_does_it() {
+    if cfg!(feature = "faults") {
+        play("two_engines");
+    } else {
+        panic!("a step is held still by the feature `faults`: run ./test, which sets it");
+    }
+}
+
+#[test]
 fn killed_runs_continue_and_lose_nothing() {
     if cfg!(feature = "faults") {
         play("kill");

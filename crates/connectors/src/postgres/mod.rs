@@ -26,3 +26,11 @@ mod wire;
 pub(crate) use connect::{Connector, settings};
 pub(crate) use error::failed;
 pub use store::PostgresStore;
+
+/// Opens a plain connection, for what is no store of records: the log of a run.
+pub fn connect_postgres(
+    url: &carnet_model::PostgresUrl,
+    password: Option<&carnet_model::Secret>,
+) -> Result<postgres::Client, carnet_connect::StoreError> {
+    Connector::new(url, password)?.connect()
+}

@@ -158,15 +158,15 @@ impl Engine {
 
     /// The log as it is now.
     fn reader(&self) -> Result<LogReader, EvidenceError> {
-        let reader = LogReader::open(&self.state)?.filter(|reader| reader.size() > 0);
-        reader.ok_or_else(|| EvidenceError::NoLog(self.state.clone()))
+        let reader = LogReader::open(&self.log)?.filter(|reader| reader.size() > 0);
+        reader.ok_or_else(|| EvidenceError::NoLog(self.log.shown()))
     }
 
     /// Opens the log for writing, and looks at each event on the way.
     fn survey(&self, request: &EvidenceRequest<'_>) -> Result<(Journal, Survey), EvidenceError> {
         let mut survey = Survey::new(request.from, request.to);
         let journal = Journal::open::<EvidenceError>(
-            &self.state,
+            &self.log,
             LogProfile::default(),
             request.signer.clone(),
             Arc::clone(&self.clock),

@@ -171,6 +171,7 @@ mod tests {
     use std::sync::atomic::AtomicU64;
 
     use super::super::database::Database;
+    use super::super::log_store::LogStore as _;
     use super::super::walk;
     use super::*;
     use crate::source::Clock;
@@ -199,8 +200,8 @@ mod tests {
         let made = database.made().unwrap().unwrap_or_else(|| database.make(&chain).unwrap());
         let end = walk::walk::<JournalError>(&database, &made, None, &mut |_| Ok(()));
         let end = end.unwrap();
-        let generation = database.take_over(end.tree.size()).unwrap();
-        let store = Store::new(database, generation, end, None, Arc::new(Still));
+        let generation = database.take_over(end.tree.size(), "test").unwrap();
+        let store = Store::new(Box::new(database), generation, end, None, Arc::new(Still));
         store.rewind(&mut chain);
         Appender::new(chain, store)
     }

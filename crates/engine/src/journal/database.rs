@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use carnet_ledger::{Chain, Digest, EvidenceProfile, HashProfile, Note, leaf_hash};
+use carnet_ledger::{Chain, Digest, EvidenceProfile, leaf_hash};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
-use super::error::{JournalError, TreeDamage};
+use super::error::JournalError;
+use super::log_store::{Addition, LogMade, LogStore, Page, Signed, Which, hashes, integer};
 use super::tree::{Tile, Tree};
 
 const FILE: &str = "evidence.sqlite";
@@ -38,17 +39,6 @@ const TREE: &str = "
     ) strict;
 ";
 
-/// What a log was made with. It stays so for ever.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogMade {
-    /// The log's id, the same in each of its events.
-    pub chain_id: String,
-    /// How its events are hashed.
-    pub hash_profile: HashProfile,
-    /// Which profile of evidence it promises.
-    pub evidence_profile: EvidenceProfile,
-}
-
 /// The database of events.
 #[derive(Debug)]
 pub(super) struct Database {
@@ -56,59 +46,6 @@ pub(super) struct Database {
     connection: Connection,
     /// Whether it has the tables of the tree.
     has_tree: bool,
-}
-
-/// What one transaction adds.
-#[derive(Default)]
-pub(super) struct Addition<'a> {
-    /// Sequence numbers and stored bytes.
-    pub(super) events: &'a [(u64, Vec<u8>)],
-    /// The tiles that these events complete, and the open ones above them.
-    pub(super) tiles: &'a [Tile],
-    /// A checkpoint: its size and the signed note.
-    pub(super) checkpoint: Option<(u64, String)>,
-}
-
-/// A page has about so many bytes.
-const PAGE_BYTES: usize = 1 << 20;
-
-/// Stored events that follow on each other.
-#[derive(Debug, Default)]
-pub(super) struct Page {
-    bytes: Vec<u8>,
-    /// The sequence number of each event, and where its bytes end.
-    ends: Vec<(i64, usize)>,
-    /// Where the next page begins; `None` behind the last.
-    pub(super) next: Option<i64>,
-}
-
-impl Page {
-    fn push(&mut self, sequence: i64, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-        self.ends.push((sequence, self.bytes.len()));
-    }
-
-    /// The sequence number and the bytes of each event.
-    pub(super) fn events(&self) -> impl Iterator<Item = (i64, &[u8])> {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
-        starts.zip(&self.ends).map(|(start, (sequence, end))| {
-            (*sequence, self.bytes.get(start..*end).unwrap_or_default())
-        })
-    }
-}
-
-/// A stored checkpoint.
-pub(super) struct Signed {
-    pub(super) size: u64,
-    /// The signed note.
-    pub(super) text: String,
-}
-
-impl Signed {
-    pub(super) fn note(&self) -> Result<Note, JournalError> {
-        let damage = TreeDamage::Checkpoint { size: self.size };
-        Note::parse(self.text.as_bytes()).map_err(|_| JournalError::Tree(damage))
-    }
 }
 
 impl Database {
@@ -139,260 +76,6 @@ impl Database {
         );
         let connection = opened.map_err(failed("open", &path))?;
         Ok(Some(Self { path, connection, has_tree: false }))
-    }
-
-    /// What the log was made with; `None` where nothing was made yet.
-    pub(super) fn made(&mut self) -> Result<Option<LogMade>, JournalError> {
-        let wrong = |format: String| {
-            let (path, known) = (self.path.clone(), FORMAT);
-            JournalError::Format { path, format, known }
-        };
-        let tables = "select name from sqlite_schema order by name = 'meta' desc limit 1";
-        let table: Option<String> = self.row(tables, [], |row| row.get(0))?;
-        let format = match table.as_deref() {
-            None => return Ok(None),
-            Some("meta") => self.meta("format")?,
-            Some(_) => None,
-        };
-        let format = format.unwrap_or_else(|| "none".to_owned());
-        if format != FORMAT && format != FORMAT_1 {
-            return Err(wrong(format));
-        }
-        let hash_profile = self.meta("hash_profile")?.unwrap_or_default();
-        let evidence_profile = self.meta("evidence_profile")?.unwrap_or_default();
-        let made = LogMade {
-            chain_id: self.meta("chain_id")?.unwrap_or_default(),
-            hash_profile: hash_profile.parse().map_err(|_| wrong(hash_profile))?,
-            evidence_profile: EvidenceProfile::parse(&evidence_profile)
-                .ok_or_else(|| wrong(evidence_profile))?,
-        };
-        self.has_tree = format == FORMAT;
-        Ok(Some(made))
-    }
-
-    /// Makes an empty log.
-    pub(super) fn make(&mut self, new: &Chain) -> Result<LogMade, JournalError> {
-        let rows = [
-            ("format", FORMAT),
-            ("chain_id", &new.chain_id),
-            ("hash_profile", new.hash_profile.name()),
-            ("evidence_profile", new.evidence_profile.name()),
-            ("generation", "0"),
-        ];
-        self.in_transaction("make", |transaction| {
-            transaction.execute_batch(META)?;
-            transaction.execute_batch(EVENTS)?;
-            transaction.execute_batch(TREE)?;
-            for (key, value) in rows {
-                let row = "insert into meta (key, value) values (?1, ?2)";
-                transaction.execute(row, [key, value])?;
-            }
-            Ok(())
-        })?;
-        self.has_tree = true;
-        Ok(LogMade {
-            chain_id: new.chain_id.clone(),
-            hash_profile: new.hash_profile,
-            evidence_profile: new.evidence_profile,
-        })
-    }
-
-    /// Brings a log of the format before into this one, in one transaction. Its events, which must
-    /// have been verified, stay as they are to the byte.
-    pub(super) fn migrate(&mut self) -> Result<(), JournalError> {
-        if self.has_tree {
-            return Ok(());
-        }
-        self.in_transaction("bring into its new format", |transaction| {
-            transaction.execute_batch("alter table events rename to events_1;")?;
-            transaction.execute_batch(EVENTS)?;
-            transaction.execute_batch(TREE)?;
-            let (mut tree, mut full) = (Tree::default(), Vec::new());
-            {
-                let mut old = transaction
-                    .prepare("select sequence, bytes from events_1 order by sequence")?;
-                let mut new =
-                    transaction.prepare("insert into events (sequence, bytes) values (?1, ?2)")?;
-                let mut rows = old.query([])?;
-                while let Some(row) = rows.next()? {
-                    let bytes = row.get_ref(1)?.as_blob()?;
-                    new.execute((row.get::<_, i64>(0)?, bytes))?;
-                    tree.append(leaf_hash(bytes), &mut full);
-                    add_tiles(transaction, &full)?;
-                    full.clear();
-                }
-            }
-            add_tiles(transaction, &tree.open_above().collect::<Vec<_>>())?;
-            transaction.execute_batch("drop table events_1;")?;
-            transaction.execute("update meta set value = ?1 where key = 'format'", [FORMAT])
-        })?;
-        self.has_tree = true;
-        Ok(())
-    }
-
-    /// Takes a log of so many events over: every earlier writer is refused from now on.
-    pub(super) fn take_over(&mut self, events: u64) -> Result<u64, JournalError> {
-        let path = self.path.clone();
-        let taken = self.in_transaction("take over", |transaction| {
-            if count(transaction)? != events {
-                // A writer whose lock was taken away appended meanwhile.
-                return Ok(None);
-            }
-            let next = generation(transaction)? + 1;
-            let row = "update meta set value = ?1 where key = 'generation'";
-            transaction.execute(row, [next.to_string()])?;
-            Ok(Some(next))
-        })?;
-        taken.ok_or(JournalError::Locked { path })
-    }
-
-    /// Stores all of it in one transaction, durable when it returns. A writer that lost its
-    /// generation is refused.
-    pub(super) fn add(&mut self, mine: u64, addition: &Addition<'_>) -> Result<(), JournalError> {
-        let now = self.in_transaction("append to", |transaction| {
-            let now = generation(transaction)?;
-            if now != mine {
-                return Ok(now);
-            }
-            let mut event = transaction
-                .prepare_cached("insert into events (sequence, bytes) values (?1, ?2)")?;
-            for (sequence, bytes) in addition.events {
-                event.execute((integer(*sequence), bytes))?;
-            }
-            add_tiles(transaction, addition.tiles)?;
-            if let Some((size, note)) = &addition.checkpoint {
-                transaction
-                    .prepare_cached(
-                        "insert into checkpoints (size, note) values (?1, ?2) \
-                         on conflict (size) do update set note = excluded.note",
-                    )?
-                    .execute((integer(*size), note))?;
-            }
-            Ok(now)
-        })?;
-        if now == mine { Ok(()) } else { Err(JournalError::Fenced { mine, now }) }
-    }
-
-    /// Marks a stored checkpoint as one that was exported, and keeps it as it was then.
-    pub(super) fn note_export(
-        &mut self,
-        mine: u64,
-        size: u64,
-        note: &str,
-    ) -> Result<(), JournalError> {
-        let now = self.in_transaction("append to", |transaction| {
-            let now = generation(transaction)?;
-            if now == mine {
-                let sql = "update checkpoints set exported = 1, note = ?2 where size = ?1";
-                transaction.execute(sql, (integer(size), note))?;
-            }
-            Ok(now)
-        })?;
-        if now == mine { Ok(()) } else { Err(JournalError::Fenced { mine, now }) }
-    }
-
-    /// The checkpoint of this size.
-    pub(super) fn checkpoint(&self, size: u64) -> Result<Option<Note>, JournalError> {
-        let found = self.checkpoint_where("size = ?1", size)?;
-        found.map(|found| found.note()).transpose()
-    }
-
-    /// The first checkpoint of at least this size, in order of size.
-    pub(super) fn checkpoint_from(&self, size: u64) -> Result<Option<Signed>, JournalError> {
-        self.checkpoint_where("size >= ?1 order by size", size)
-    }
-
-    /// The last checkpoint of at most this size.
-    pub(super) fn checkpoint_to(&self, size: u64) -> Result<Option<Signed>, JournalError> {
-        self.checkpoint_where("size <= ?1 order by size desc", size)
-    }
-
-    /// The last checkpoint of at most this size that was exported.
-    pub(super) fn exported_to(&self, size: u64) -> Result<Option<Signed>, JournalError> {
-        self.checkpoint_where("exported <> 0 and size <= ?1 order by size desc", size)
-    }
-
-    fn checkpoint_where(&self, which: &str, size: u64) -> Result<Option<Signed>, JournalError> {
-        if !self.has_tree {
-            return Ok(None);
-        }
-        let sql = format!("select size, note from checkpoints where {which} limit 1");
-        self.row(&sql, [integer(size)], |row| {
-            let size: i64 = row.get(0)?;
-            Ok(Signed { size: size.unsigned_abs(), text: row.get(1)? })
-        })
-    }
-
-    /// How many events there are: one more than the last sequence number.
-    pub(super) fn count(&self) -> Result<u64, JournalError> {
-        count(&self.connection).map_err(failed("read", &self.path))
-    }
-
-    /// From now on and until the answer is dropped, all that is read is of one moment.
-    pub(super) fn one_moment(&self) -> Result<Transaction<'_>, JournalError> {
-        self.connection.unchecked_transaction().map_err(failed("read", &self.path))
-    }
-
-    /// The first stored events of a range, in order: about a megabyte of them. Rows that are missing
-    /// are passed over.
-    pub(super) fn page(&self, (from, to): (i64, i64)) -> Result<Page, JournalError> {
-        let read = || {
-            let sql = "select sequence, bytes from events \
-                       where sequence >= ?1 and sequence < ?2 order by sequence";
-            let mut statement = self.connection.prepare_cached(sql)?;
-            let mut rows = statement.query([from, to])?;
-            let mut page = Page::default();
-            while let Some(row) = rows.next()? {
-                let sequence = row.get(0)?;
-                page.push(sequence, row.get_ref(1)?.as_blob()?);
-                if page.bytes.len() >= PAGE_BYTES {
-                    page.next = sequence.checked_add(1);
-                    break;
-                }
-            }
-            Ok(page)
-        };
-        read().map_err(failed("read", &self.path))
-    }
-
-    /// The bytes of one event.
-    pub(super) fn event(&self, sequence: u64) -> Result<Option<Vec<u8>>, JournalError> {
-        let sql = "select bytes from events where sequence = ?1";
-        self.row(sql, [integer(sequence)], |row| row.get(0))
-    }
-
-    /// The hashes of a full tile; `None` where it is not stored.
-    pub(super) fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<Digest>>, JournalError> {
-        if !self.has_tree {
-            return Ok(None);
-        }
-        let sql = "select hashes from tiles where level = ?1 and idx = ?2";
-        let bytes: Option<Vec<u8>> = self.row(sql, (level, integer(index)), |row| row.get(0))?;
-        Ok(bytes.map(|bytes| bytes.as_chunks().0.iter().map(|hash| Digest(*hash)).collect()))
-    }
-
-    /// How many tiles are stored.
-    pub(super) fn tiles(&self) -> Result<u64, JournalError> {
-        if !self.has_tree {
-            return Ok(0);
-        }
-        let tiles: Option<i64> = self.row("select count(*) from tiles", [], |row| row.get(0))?;
-        Ok(tiles.map_or(0, i64::unsigned_abs))
-    }
-
-    /// Whether the log has a tree: one of the format before has none.
-    pub(super) fn has_tree(&self) -> bool {
-        self.has_tree
-    }
-
-    /// Lets the file have so many pages, as a disk that is full would.
-    #[cfg(test)]
-    pub(super) fn limit(&self, pages: i64) {
-        let got: i64 = self
-            .connection
-            .pragma_update_and_check(None, "max_page_count", pages, |row| row.get(0))
-            .unwrap();
-        assert_eq!(got, pages);
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, JournalError> {
@@ -429,9 +112,234 @@ impl Database {
     }
 }
 
-/// Sequence numbers and sizes count events: they stay far below 2^63.
-pub(super) fn integer(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
+impl LogStore for Database {
+    fn made(&mut self) -> Result<Option<LogMade>, JournalError> {
+        let wrong = |format: String| {
+            let (path, known) = (self.path.clone(), FORMAT);
+            JournalError::Format { path, format, known }
+        };
+        let tables = "select name from sqlite_schema order by name = 'meta' desc limit 1";
+        let table: Option<String> = self.row(tables, [], |row| row.get(0))?;
+        let format = match table.as_deref() {
+            None => return Ok(None),
+            Some("meta") => self.meta("format")?,
+            Some(_) => None,
+        };
+        let format = format.unwrap_or_else(|| "none".to_owned());
+        if format != FORMAT && format != FORMAT_1 {
+            return Err(wrong(format));
+        }
+        let hash_profile = self.meta("hash_profile")?.unwrap_or_default();
+        let evidence_profile = self.meta("evidence_profile")?.unwrap_or_default();
+        let made = LogMade {
+            chain_id: self.meta("chain_id")?.unwrap_or_default(),
+            hash_profile: hash_profile.parse().map_err(|_| wrong(hash_profile))?,
+            evidence_profile: EvidenceProfile::parse(&evidence_profile)
+                .ok_or_else(|| wrong(evidence_profile))?,
+        };
+        self.has_tree = format == FORMAT;
+        Ok(Some(made))
+    }
+
+    fn make(&mut self, new: &Chain) -> Result<LogMade, JournalError> {
+        let rows = [
+            ("format", FORMAT),
+            ("chain_id", &new.chain_id),
+            ("hash_profile", new.hash_profile.name()),
+            ("evidence_profile", new.evidence_profile.name()),
+            ("generation", "0"),
+        ];
+        self.in_transaction("make", |transaction| {
+            transaction.execute_batch(META)?;
+            transaction.execute_batch(EVENTS)?;
+            transaction.execute_batch(TREE)?;
+            for (key, value) in rows {
+                let row = "insert into meta (key, value) values (?1, ?2)";
+                transaction.execute(row, [key, value])?;
+            }
+            Ok(())
+        })?;
+        self.has_tree = true;
+        Ok(LogMade {
+            chain_id: new.chain_id.clone(),
+            hash_profile: new.hash_profile,
+            evidence_profile: new.evidence_profile,
+        })
+    }
+
+    fn migrate(&mut self) -> Result<(), JournalError> {
+        if self.has_tree {
+            return Ok(());
+        }
+        self.in_transaction("bring into its new format", |transaction| {
+            transaction.execute_batch("alter table events rename to events_1;")?;
+            transaction.execute_batch(EVENTS)?;
+            transaction.execute_batch(TREE)?;
+            let (mut tree, mut full) = (Tree::default(), Vec::new());
+            {
+                let mut old = transaction
+                    .prepare("select sequence, bytes from events_1 order by sequence")?;
+                let mut new =
+                    transaction.prepare("insert into events (sequence, bytes) values (?1, ?2)")?;
+                let mut rows = old.query([])?;
+                while let Some(row) = rows.next()? {
+                    let bytes = row.get_ref(1)?.as_blob()?;
+                    new.execute((row.get::<_, i64>(0)?, bytes))?;
+                    tree.append(leaf_hash(bytes), &mut full);
+                    add_tiles(transaction, &full)?;
+                    full.clear();
+                }
+            }
+            add_tiles(transaction, &tree.open_above().collect::<Vec<_>>())?;
+            transaction.execute_batch("drop table events_1;")?;
+            transaction.execute("update meta set value = ?1 where key = 'format'", [FORMAT])
+        })?;
+        self.has_tree = true;
+        Ok(())
+    }
+
+    fn take_over(&mut self, events: u64, _holder: &str) -> Result<u64, JournalError> {
+        let path = self.path.clone();
+        let taken = self.in_transaction("take over", |transaction| {
+            if count(transaction)? != events {
+                // A writer whose lock was taken away appended meanwhile.
+                return Ok(None);
+            }
+            let next = generation(transaction)? + 1;
+            let row = "update meta set value = ?1 where key = 'generation'";
+            transaction.execute(row, [next.to_string()])?;
+            Ok(Some(next))
+        })?;
+        let place = path.parent().unwrap_or(&path).display().to_string();
+        taken.ok_or(JournalError::Locked { place, holder: None })
+    }
+
+    fn add(&mut self, mine: u64, addition: &Addition<'_>) -> Result<(), JournalError> {
+        let now = self.in_transaction("append to", |transaction| {
+            let now = generation(transaction)?;
+            if now != mine {
+                return Ok(now);
+            }
+            let mut event = transaction
+                .prepare_cached("insert into events (sequence, bytes) values (?1, ?2)")?;
+            for (sequence, bytes) in addition.events {
+                event.execute((integer(*sequence), bytes))?;
+            }
+            add_tiles(transaction, addition.tiles)?;
+            if let Some((size, note)) = &addition.checkpoint {
+                transaction
+                    .prepare_cached(
+                        "insert into checkpoints (size, note) values (?1, ?2) \
+                         on conflict (size) do update set note = excluded.note",
+                    )?
+                    .execute((integer(*size), note))?;
+            }
+            Ok(now)
+        })?;
+        if now == mine { Ok(()) } else { Err(JournalError::Fenced { mine, now }) }
+    }
+
+    fn check_lease(&self, mine: u64) -> Result<(), JournalError> {
+        let now = generation(&self.connection).map_err(failed("read", &self.path))?;
+        if now == mine { Ok(()) } else { Err(JournalError::Fenced { mine, now }) }
+    }
+
+    fn note_export(&mut self, mine: u64, size: u64, note: &str) -> Result<(), JournalError> {
+        let now = self.in_transaction("append to", |transaction| {
+            let now = generation(transaction)?;
+            if now == mine {
+                let sql = "update checkpoints set exported = 1, note = ?2 where size = ?1";
+                transaction.execute(sql, (integer(size), note))?;
+            }
+            Ok(now)
+        })?;
+        if now == mine { Ok(()) } else { Err(JournalError::Fenced { mine, now }) }
+    }
+
+    fn checkpoint(&self, which: Which) -> Result<Option<Signed>, JournalError> {
+        if !self.has_tree {
+            return Ok(None);
+        }
+        let (condition, size) = match which {
+            Which::Exactly(size) => ("size = ?1", size),
+            Which::From(size) => ("size >= ?1 order by size", size),
+            Which::To(size) => ("size <= ?1 order by size desc", size),
+            Which::ExportedTo(size) => ("exported <> 0 and size <= ?1 order by size desc", size),
+        };
+        let sql = format!("select size, note from checkpoints where {condition} limit 1");
+        self.row(&sql, [integer(size)], |row| {
+            let size: i64 = row.get(0)?;
+            Ok(Signed { size: size.unsigned_abs(), text: row.get(1)? })
+        })
+    }
+
+    fn count(&self) -> Result<u64, JournalError> {
+        count(&self.connection).map_err(failed("read", &self.path))
+    }
+
+    fn begin_moment(&self) -> Result<(), JournalError> {
+        self.connection.execute_batch("begin").map_err(failed("read", &self.path))
+    }
+
+    fn end_moment(&self) {
+        // Nothing was written: there is nothing that could get lost.
+        let _ = self.connection.execute_batch("rollback");
+    }
+
+    fn page(&self, (from, to): (i64, i64)) -> Result<Page, JournalError> {
+        let read = || {
+            let sql = "select sequence, bytes from events \
+                       where sequence >= ?1 and sequence < ?2 order by sequence";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut rows = statement.query([from, to])?;
+            let mut page = Page::default();
+            while let Some(row) = rows.next()? {
+                let sequence = row.get(0)?;
+                page.push(sequence, row.get_ref(1)?.as_blob()?);
+                if page.is_full() {
+                    page.next = sequence.checked_add(1);
+                    break;
+                }
+            }
+            Ok(page)
+        };
+        read().map_err(failed("read", &self.path))
+    }
+
+    fn event(&self, sequence: u64) -> Result<Option<Vec<u8>>, JournalError> {
+        let sql = "select bytes from events where sequence = ?1";
+        self.row(sql, [integer(sequence)], |row| row.get(0))
+    }
+
+    fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<Digest>>, JournalError> {
+        if !self.has_tree {
+            return Ok(None);
+        }
+        let sql = "select hashes from tiles where level = ?1 and idx = ?2";
+        let bytes: Option<Vec<u8>> = self.row(sql, (level, integer(index)), |row| row.get(0))?;
+        Ok(bytes.map(|bytes| hashes(&bytes)))
+    }
+
+    fn tiles(&self) -> Result<u64, JournalError> {
+        if !self.has_tree {
+            return Ok(0);
+        }
+        let tiles: Option<i64> = self.row("select count(*) from tiles", [], |row| row.get(0))?;
+        Ok(tiles.map_or(0, i64::unsigned_abs))
+    }
+
+    #[cfg(test)]
+    fn limit(&self, pages: i64) {
+        let got: i64 = self
+            .connection
+            .pragma_update_and_check(None, "max_page_count", pages, |row| row.get(0))
+            .unwrap();
+        assert_eq!(got, pages);
+    }
+
+    fn has_tree(&self) -> bool {
+        self.has_tree
+    }
 }
 
 fn count(connection: &Connection) -> rusqlite::Result<u64> {

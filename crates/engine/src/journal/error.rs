@@ -32,6 +32,22 @@ pub enum JournalError {
         #[source]
         source: rusqlite::Error,
     },
+    /// The server of a log does not do what it should.
+    #[cfg(feature = "postgres-log")]
+    #[error("cannot {doing} the evidence log in {place}")]
+    Server {
+        /// What was tried, as a verb.
+        doing: &'static str,
+        /// The database and the log.
+        place: String,
+        /// Why not.
+        #[source]
+        source: postgres::Error,
+    },
+    /// The database of a log cannot be connected to.
+    #[cfg(feature = "postgres-log")]
+    #[error("cannot open the evidence log")]
+    Connect(#[source] carnet_connect::StoreError),
     /// The database is of a format that this build does not know.
     #[error("the evidence log in {path} has format {format}, and this build writes {known}", path = path.display())]
     Format {
@@ -42,19 +58,31 @@ pub enum JournalError {
         /// What this build writes.
         known: &'static str,
     },
-    /// Another process holds the state directory.
-    #[error("another process works in {path}", path = path.display())]
+    /// Another process holds the log.
+    #[error("another process works in {place}{}", .holder.as_deref().map(|it| format!(": {it}")).unwrap_or_default())]
     Locked {
-        /// The state directory.
-        path: PathBuf,
+        /// The state directory, or what stands for it.
+        place: String,
+        /// Who, and since when, as far as it is known.
+        holder: Option<String>,
     },
-    /// Another process has taken the state directory over since it was opened.
-    #[error("generation {mine} of the writer was replaced by {now}")]
+    /// Another process has taken the log over since it was opened.
+    #[error(
+        "another process has taken this run over: generation {mine} of its writer was replaced by {now}"
+    )]
     Fenced {
         /// The generation of this writer.
         mine: u64,
         /// The generation that may write now.
         now: u64,
+    },
+    /// What keeps others out of the log is gone, so that another process may take it over.
+    #[error("this process does not hold {place} any more: {why}")]
+    LeaseLost {
+        /// The state directory, or what stands for it.
+        place: String,
+        /// How that is known.
+        why: String,
     },
     /// The chain does not hold.
     #[error("the evidence log does not hold")]
@@ -143,8 +171,13 @@ impl JournalError {
         match self {
             Self::Io { source, .. } | Self::Thread(source) => io_code(source),
             Self::Database { source, .. } => database_code(source),
+            #[cfg(feature = "postgres-log")]
+            Self::Server { source, .. } => server_code(source),
+            #[cfg(feature = "postgres-log")]
+            Self::Connect(error) => error.code(),
             Self::Together(error) => error.code(),
-            Self::Locked { .. } | Self::Fenced { .. } => Code::RUN_LOCKED,
+            Self::Locked { .. } => Code::RUN_LOCKED,
+            Self::Fenced { .. } | Self::LeaseLost { .. } => Code::RUN_FENCED,
             Self::Damaged(_)
             | Self::Tree(_)
             | Self::EventMissing(_)
@@ -160,9 +193,14 @@ impl JournalError {
     /// What to do about it, where it is known.
     pub fn remedy(&self) -> Option<String> {
         match self {
-            Self::Locked { .. } | Self::Fenced { .. } => {
+            Self::Locked { .. } => {
                 Some("wait until it has ended, then repeat the command".to_owned())
             }
+            Self::Fenced { .. } | Self::LeaseLost { .. } => Some(
+                "look with `carnet status` who works on the run; when nobody does, repeat the \
+                 command: it looks first whether what was under way happened"
+                    .to_owned(),
+            ),
             Self::Together(error) => error.remedy(),
             Self::Damaged(_)
             | Self::Tree(_)
@@ -182,6 +220,10 @@ impl JournalError {
             | Self::Sign(_)
             | Self::Thread(_)
             | Self::Seal(_) => None,
+            #[cfg(feature = "postgres-log")]
+            Self::Server { .. } => None,
+            #[cfg(feature = "postgres-log")]
+            Self::Connect(error) => error.remedy_text().map(str::to_owned),
         }
     }
 }
@@ -200,6 +242,18 @@ fn database_code(error: &rusqlite::Error) -> Code {
             Code::EVIDENCE_DAMAGED
         }
         Some(_) | None => Code::IO,
+    }
+}
+
+#[cfg(feature = "postgres-log")]
+fn server_code(error: &postgres::Error) -> Code {
+    use postgres::error::SqlState;
+    match error.code() {
+        _ if error.is_closed() => Code::STORE_LOST,
+        Some(state) if *state == SqlState::DISK_FULL => Code::DISK_FULL,
+        Some(state) if *state == SqlState::INSUFFICIENT_PRIVILEGE => Code::STORE_DENIED,
+        Some(_) => Code::STORE_FAILED,
+        None => Code::STORE_LOST,
     }
 }
 

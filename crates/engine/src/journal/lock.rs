@@ -2,7 +2,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -12,6 +13,7 @@ use super::error::JournalError;
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,
+    path: PathBuf,
 }
 
 impl Lock {
@@ -30,20 +32,33 @@ impl Lock {
             .open(&path)
             .map_err(io("open"))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                Err(JournalError::Locked { path: dir.to_owned() })
-            }
+            Ok(()) => Ok(Self { file, path }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(JournalError::Locked {
+                place: dir.display().to_string(),
+                holder: holder(&path),
+            }),
             Err(error) => Err(io("lock")(error.into())),
         }
     }
 
-    /// Writes the generation into the file, for people who look who was last.
-    pub(super) fn note(&mut self, generation: u64) -> std::io::Result<()> {
+    /// Whether the lock still keeps others out: the file in its place must be the one that is held.
+    pub(super) fn check(&self) -> Result<(), JournalError> {
+        let held = self.file.metadata().map(|it| (it.dev(), it.ino()));
+        let there = std::fs::metadata(&self.path).map(|it| (it.dev(), it.ino()));
+        if matches!((&held, &there), (Ok(held), Ok(there)) if held == there) {
+            return Ok(());
+        }
+        let place = self.path.parent().unwrap_or(&self.path).display().to_string();
+        Err(JournalError::LeaseLost { place, why: "its lock file was removed".to_owned() })
+    }
+
+    /// Writes into the file who holds it, and since when: for people who look, and for the message
+    /// that tells another process.
+    pub(super) fn note(&mut self, generation: u64, holder: &str) -> std::io::Result<()> {
         let mut held = String::new();
         self.file.rewind()?;
         self.file.read_to_string(&mut held)?;
-        let text = format!("generation {generation}\n");
+        let text = format!("generation {generation}, {holder}\n");
         if held != text {
             self.file.rewind()?;
             self.file.set_len(0)?;
@@ -51,6 +66,13 @@ impl Lock {
         }
         Ok(())
     }
+}
+
+/// What the holder wrote into the lock; none while it has not yet.
+fn holder(path: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().next()?.trim();
+    (!line.is_empty()).then(|| line.to_owned())
 }
 
 impl Drop for Lock {

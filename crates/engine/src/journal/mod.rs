@@ -1,4 +1,4 @@
-//! The journal: one append-only, hash-chained log per state directory. The state of a run is a
+//! The journal: one append-only, hash-chained log per run, in a state directory or a database. The state of a run is a
 //! fold over it, and it is the evidence: there is no second place in which to record what
 //! happened.
 
@@ -6,7 +6,11 @@ mod appender;
 mod database;
 mod error;
 mod lock;
+mod log_store;
 mod objects;
+mod place;
+#[cfg(feature = "postgres-log")]
+mod postgres;
 mod reader;
 mod signer;
 mod store;
@@ -23,16 +27,20 @@ use carnet_ledger::{
     SigningKey, Value,
 };
 
-pub use database::LogMade;
 pub(crate) use error::io_code;
 pub use error::{JournalError, TreeDamage};
+pub use log_store::LogMade;
+pub use place::LogPlace;
+#[cfg(feature = "postgres-log")]
+pub use postgres::PostgresLog;
 pub use reader::{LogEnd, LogReader};
 
 use crate::source::{Clock, IdSource};
 use appender::Appender;
-use database::Database;
 use lock::Lock;
+use log_store::Which;
 use objects::Objects;
+use place::Held;
 use signer::Signer;
 use store::Store;
 use ticker::Ticker;
@@ -55,7 +63,7 @@ pub struct Journal {
 
 /// Where events go.
 enum Place {
-    /// A state directory, held by its lock.
+    /// A state directory, held by its lock, or a database, held by its connection.
     Disk(Disk),
     /// Nowhere: a dry run.
     Memory(Mutex<DryRun>),
@@ -68,7 +76,7 @@ struct Disk {
     objects: Objects,
     private: Objects,
     generation: u64,
-    _lock: Lock,
+    lock: Option<Lock>,
 }
 
 /// A log without a place: its events go by.
@@ -78,37 +86,41 @@ struct DryRun {
 }
 
 impl Journal {
-    /// Opens the log of a state directory for writing, makes it where there is none, and computes
+    /// Opens the log of a state directory, or another place, for writing, makes it where there is none, and computes
     /// its whole chain again. Calls with each event once it and all before it hold; what the calls
     /// have built counts only if the log opens. Refused while another process holds it.
     ///
     /// A `signer` signs checkpoints: every second or 10,000 events while events come, and on
     /// demand. One that the log has retired is refused.
     pub fn open<E: From<JournalError>>(
-        dir: &Path,
+        at: impl Into<LogPlace>,
         profile: LogProfile,
         signer: Option<Arc<SigningKey>>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
         fold: &mut dyn FnMut(&Event) -> Result<(), E>,
     ) -> Result<Self, E> {
+        let at: LogPlace = at.into();
         let io = |doing, path: &Path| {
             let path = path.to_owned();
             move |source| JournalError::Io { doing, path, source }
         };
+        let dir = at.folder();
         std::fs::create_dir_all(dir).map_err(io("make", dir))?;
-        let mut lock = Lock::take(dir)?;
-        let mut database = Database::open(dir)?;
+        let Held { mut database, mut lock } = at.hold()?;
         let made = match database.made()? {
             Some(made) => made,
             None => database.make(&new_chain(profile, ids.as_ref()))?,
         };
-        let end = walk::walk(&database, &made, signer.as_deref(), fold)?;
+        let end = walk::walk(database.as_ref(), &made, signer.as_deref(), fold)?;
         database.migrate()?;
         let events = end.tree.size();
-        let generation = database.take_over(events)?;
-        lock.note(generation).map_err(io("write", &dir.join("lock")))?;
-        let covered = database.checkpoint_to(events)?.map_or(0, |last| last.size);
+        let holder = format!("process {}, since {}", std::process::id(), clock.now());
+        let generation = database.take_over(events, &holder)?;
+        if let Some(lock) = &mut lock {
+            lock.note(generation, &holder).map_err(io("write", &dir.join("lock")))?;
+        }
+        let covered = database.checkpoint(Which::To(events))?.map_or(0, |last| last.size);
         let signer = signer.map(|key| Signer::new(key, &made.chain_id, covered));
         let ticks = signer.is_some();
         let store = Store::new(database, generation, end, signer, Arc::clone(&clock));
@@ -119,10 +131,10 @@ impl Journal {
         let place = Place::Disk(Disk {
             _ticker: ticker,
             appender,
-            objects: Objects::new(dir),
+            objects: at.objects()?,
             private: Objects::private(dir),
             generation,
-            _lock: lock,
+            lock,
         });
         Ok(Self { place, clock, ids })
     }
@@ -132,6 +144,18 @@ impl Journal {
         let chain = new_chain(profile, ids.as_ref());
         let place = Place::Memory(Mutex::new(DryRun { chain, objects: BTreeMap::new() }));
         Self { place, clock, ids }
+    }
+
+    /// Whether this writer still holds the log. Whoever acts on the world asks before each effect: a
+    /// writer that was replaced would be refused only by its next append, and then it has acted.
+    pub fn check_lease(&self) -> Result<(), JournalError> {
+        match &self.place {
+            Place::Disk(disk) => {
+                disk.appender.store().check_lease()?;
+                disk.lock.as_ref().map_or(Ok(()), Lock::check)
+            }
+            Place::Memory(_) => Ok(()),
+        }
     }
 
     /// Stores the bytes of an object; durable when it returns.
@@ -290,10 +314,12 @@ impl Journal {
     }
 }
 
-/// Reads the objects of a state directory, for whoever folds its events.
-pub(crate) fn journal_objects(dir: &Path) -> impl Fn(Digest) -> Option<Vec<u8>> + use<> {
-    let objects = Objects::new(dir);
-    move |digest| objects.get(digest).ok()
+/// Reads the objects of a log, for whoever folds its events.
+pub(crate) fn journal_objects(
+    place: &LogPlace,
+) -> Result<impl Fn(Digest) -> Option<Vec<u8>> + use<>, JournalError> {
+    let objects = place.objects()?;
+    Ok(move |digest| objects.get(digest).ok())
 }
 
 fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -10,24 +10,63 @@ use carnet_ledger::Digest;
 
 use super::error::JournalError;
 
-/// The folder of objects of one state directory.
+/// Where the objects of one log are.
 #[derive(Debug)]
-pub(super) struct Objects {
-    folder: PathBuf,
-    /// Held while an object is written.
-    writing: Mutex<()>,
+pub(super) enum Objects {
+    Folder(Folder),
+    #[cfg(feature = "postgres-log")]
+    Table(Box<super::postgres::ObjectTable>),
 }
 
 impl Objects {
+    /// The objects of a state directory.
     pub(super) fn new(state: &Path) -> Self {
-        Self { folder: state.join("objects").join("sha256"), writing: Mutex::default() }
+        Self::Folder(Folder::new(state, "objects"))
     }
 
     /// What an undo needs and nobody else may see, such as the other lines of an environment file.
     /// Evidence names it by its digest and never carries it. Like every object, each file can be
     /// read by its owner alone.
     pub(super) fn private(state: &Path) -> Self {
-        Self { folder: state.join("private").join("sha256"), writing: Mutex::default() }
+        Self::Folder(Folder::new(state, "private"))
+    }
+
+    /// Stores bytes durably under their digest. Bytes that are there are left as they are.
+    pub(super) fn put(&self, bytes: &[u8]) -> Result<Digest, JournalError> {
+        match self {
+            Self::Folder(folder) => folder.put(bytes),
+            #[cfg(feature = "postgres-log")]
+            Self::Table(table) => table.put(bytes),
+        }
+    }
+
+    /// The bytes of an object, checked against its name.
+    pub(super) fn get(&self, digest: Digest) -> Result<Vec<u8>, JournalError> {
+        let bytes = match self {
+            Self::Folder(folder) => folder.get(digest)?,
+            #[cfg(feature = "postgres-log")]
+            Self::Table(table) => table.get(digest)?,
+        };
+        let bytes = bytes.ok_or(JournalError::ObjectMissing(digest))?;
+        if Digest::of(&bytes) == digest {
+            Ok(bytes)
+        } else {
+            Err(JournalError::ObjectDamaged(digest))
+        }
+    }
+}
+
+/// A folder of objects.
+#[derive(Debug)]
+pub(super) struct Folder {
+    folder: PathBuf,
+    /// Held while an object is written.
+    writing: Mutex<()>,
+}
+
+impl Folder {
+    fn new(state: &Path, name: &str) -> Self {
+        Self { folder: state.join(name).join("sha256"), writing: Mutex::default() }
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
@@ -36,8 +75,7 @@ impl Objects {
         self.folder.join(first).join(rest)
     }
 
-    /// Stores bytes durably under their digest. Bytes that are there are left as they are.
-    pub(super) fn put(&self, bytes: &[u8]) -> Result<Digest, JournalError> {
+    fn put(&self, bytes: &[u8]) -> Result<Digest, JournalError> {
         let digest = Digest::of(bytes);
         let path = self.path(digest);
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,20 +109,12 @@ impl Objects {
         Ok(digest)
     }
 
-    /// The bytes of an object, checked against its name.
-    pub(super) fn get(&self, digest: Digest) -> Result<Vec<u8>, JournalError> {
+    fn get(&self, digest: Digest) -> Result<Option<Vec<u8>>, JournalError> {
         let path = self.path(digest);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(JournalError::ObjectMissing(digest));
-            }
-            Err(source) => return Err(JournalError::Io { doing: "read", path, source }),
-        };
-        if Digest::of(&bytes) == digest {
-            Ok(bytes)
-        } else {
-            Err(JournalError::ObjectDamaged(digest))
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(JournalError::Io { doing: "read", path, source }),
         }
     }
 }

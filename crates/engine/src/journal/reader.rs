@@ -1,13 +1,13 @@
 //! Reading a log beside its writer.
 
 use std::ops::Range;
-use std::path::Path;
 
 use carnet_ledger::{Digest, Event, HashTiles, Note, TILE_WIDTH, leaf_hash, root_of};
 
-use super::database::{Database, LogMade, Signed, integer};
 use super::error::JournalError;
+use super::log_store::{LogMade, LogStore, Signed, Which, integer};
 use super::objects::Objects;
+use super::place::LogPlace;
 use super::walk::walk;
 
 /// A log as it was when it was opened, for reading. A writer that works beside it is not
@@ -16,7 +16,7 @@ use super::walk::walk;
 /// Nothing is verified unless `verify` is called: the other answers are what is stored.
 #[derive(Debug)]
 pub struct LogReader {
-    database: Database,
+    database: Box<dyn LogStore>,
     objects: Objects,
     made: LogMade,
     size: u64,
@@ -34,12 +34,13 @@ pub struct LogEnd {
 }
 
 impl LogReader {
-    /// Opens the log of a state directory; `None` where there is none.
-    pub fn open(dir: &Path) -> Result<Option<Self>, JournalError> {
-        let Some(mut database) = Database::open_read_only(dir)? else { return Ok(None) };
+    /// Opens the log of a state directory, or another place; `None` where there is none.
+    pub fn open(place: impl Into<LogPlace>) -> Result<Option<Self>, JournalError> {
+        let place = place.into();
+        let Some(mut database) = place.read()? else { return Ok(None) };
         let Some(made) = database.made()? else { return Ok(None) };
         let size = database.count()?;
-        Ok(Some(Self { database, objects: Objects::new(dir), made, size }))
+        Ok(Some(Self { database, objects: place.objects()?, made, size }))
     }
 
     /// What the log was made with.
@@ -59,7 +60,7 @@ impl LogReader {
         &self,
         fold: &mut dyn FnMut(&Event) -> Result<(), E>,
     ) -> Result<LogEnd, E> {
-        let end = walk(&self.database, &self.made, None, fold)?;
+        let end = walk(self.database.as_ref(), &self.made, None, fold)?;
         let (events, root) = (end.tree.size(), end.tree.root());
         Ok(LogEnd { events, last_hash: end.last_hash, root })
     }
@@ -108,12 +109,12 @@ impl LogReader {
         size: Option<u64>,
     ) -> Result<Option<(u64, Note)>, JournalError> {
         let size = size.unwrap_or(self.size).min(self.size);
-        told(self.database.checkpoint_to(size)?)
+        told(self.database.checkpoint(Which::To(size))?)
     }
 
     /// The last checkpoint that left with an export, with its size.
     pub fn last_exported(&self) -> Result<Option<(u64, Note)>, JournalError> {
-        told(self.database.exported_to(self.size)?)
+        told(self.database.checkpoint(Which::ExportedTo(self.size))?)
     }
 }
 

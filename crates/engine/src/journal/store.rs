@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use carnet_ledger::{Chain, Digest, Note, leaf_hash};
 
-use super::database::{Addition, Database};
 use super::error::{JournalError, TreeDamage};
+use super::log_store::{Addition, LogStore, Which};
 use super::signer::Signer;
 use super::tree::Tree;
 use super::walk::End;
@@ -14,7 +14,7 @@ use crate::source::Clock;
 
 /// The stored end of a log, held by one writer.
 pub(super) struct Store {
-    database: Database,
+    database: Box<dyn LogStore>,
     generation: u64,
     last_hash: Option<Digest>,
     tree: Tree,
@@ -25,7 +25,7 @@ pub(super) struct Store {
 impl Store {
     /// Goes on behind the end of a log that was verified.
     pub(super) fn new(
-        database: Database,
+        database: Box<dyn LogStore>,
         generation: u64,
         end: End,
         signer: Option<Signer>,
@@ -42,8 +42,8 @@ impl Store {
     }
 
     #[cfg(test)]
-    pub(super) fn database(&self) -> &Database {
-        &self.database
+    pub(super) fn database(&self) -> &dyn LogStore {
+        self.database.as_ref()
     }
 
     /// Stores events with the tiles that they complete, and with a checkpoint where one is due, in
@@ -87,11 +87,19 @@ impl Store {
         Ok(())
     }
 
+    /// Whether this writer may still write.
+    pub(super) fn check_lease(&self) -> Result<(), JournalError> {
+        self.database.check_lease(self.generation)
+    }
+
     /// The signed checkpoint of all stored events; `None` without a key, or without events.
     pub(super) fn checkpoint(&mut self) -> Result<Option<Note>, JournalError> {
         let size = self.tree.size();
-        let Some(signer) = self.signer.as_mut().filter(|_| size > 0) else { return Ok(None) };
-        let beside = self.database.checkpoint(size)?;
+        if size == 0 || self.signer.is_none() {
+            return Ok(None);
+        }
+        let beside = self.stored(size)?;
+        let Some(signer) = &mut self.signer else { return Ok(None) };
         let note = signer.sign(size, self.tree.root(), beside.clone())?;
         if beside.as_ref() != Some(&note) {
             let checkpoint = Some((size, note.to_string()));
@@ -102,9 +110,15 @@ impl Store {
         Ok(Some(note))
     }
 
+    /// The stored checkpoint of this size.
+    fn stored(&self, size: u64) -> Result<Option<Note>, JournalError> {
+        let found = self.database.checkpoint(Which::Exactly(size))?;
+        found.map(|found| found.note()).transpose()
+    }
+
     /// Remembers that this checkpoint has left the house. What it says must be what was signed.
     pub(super) fn note_export(&mut self, size: u64, note: &Note) -> Result<(), JournalError> {
-        let signed = self.database.checkpoint(size)?;
+        let signed = self.stored(size)?;
         if signed.is_none_or(|signed| signed.text != note.text) {
             return Err(JournalError::Tree(TreeDamage::Forked { size }));
         }

@@ -10,8 +10,8 @@ use carnet_ledger::{
     Link, SigningKey, Value, Verifier,
 };
 
-use super::database::{Database, LogMade, Page, Signed};
 use super::error::{JournalError, TreeDamage};
+use super::log_store::{LogMade, LogStore, Page, Signed, Which};
 use super::signer;
 use super::tree::{Tile, Tree};
 
@@ -31,12 +31,12 @@ pub(super) struct End {
 /// This thread reads pages of events, hands them out to be checked one by one, and puts what comes
 /// back in order: pages that wait are checked while it reads, places and folds.
 pub(super) fn walk<E: From<JournalError>>(
-    database: &Database,
+    database: &dyn LogStore,
     made: &LogMade,
     key: Option<&SigningKey>,
     fold: &mut dyn FnMut(&Event) -> Result<(), E>,
 ) -> Result<End, E> {
-    let moment = database.one_moment()?;
+    let moment = Moment::begin(database)?;
     let mut walk = Walk {
         verifier: Verifier::new(made.hash_profile),
         beside: Beside::new(database, made, key)?,
@@ -63,6 +63,22 @@ pub(super) fn walk<E: From<JournalError>>(
     match walk.retired {
         Some(retired) => Err(retired.into()),
         None => Ok(End { last_hash: walk.verifier.finish().last_hash, tree }),
+    }
+}
+
+/// Until it is dropped, all that is read of a log is of one moment.
+struct Moment<'d>(&'d dyn LogStore);
+
+impl<'d> Moment<'d> {
+    fn begin(database: &'d dyn LogStore) -> Result<Self, JournalError> {
+        database.begin_moment()?;
+        Ok(Self(database))
+    }
+}
+
+impl Drop for Moment<'_> {
+    fn drop(&mut self) {
+        self.0.end_moment();
     }
 }
 
@@ -177,7 +193,7 @@ pub(super) fn retires(draft: &EventDraft, key_id: &str) -> bool {
 
 /// What is stored beside the events, held against the tree over them.
 struct Beside<'d> {
-    database: &'d Database,
+    database: &'d dyn LogStore,
     made: &'d LogMade,
     key: Option<&'d SigningKey>,
     tree: Tree,
@@ -188,11 +204,12 @@ struct Beside<'d> {
 
 impl<'d> Beside<'d> {
     fn new(
-        database: &'d Database,
+        database: &'d dyn LogStore,
         made: &'d LogMade,
         key: Option<&'d SigningKey>,
     ) -> Result<Self, JournalError> {
-        let (tree, full, next) = (Tree::default(), Vec::new(), database.checkpoint_from(0)?);
+        let (tree, full, next) =
+            (Tree::default(), Vec::new(), database.checkpoint(Which::From(0))?);
         let mut beside = Self { database, made, key, tree, full, next };
         beside.check_checkpoint()?;
         Ok(beside)
@@ -217,7 +234,7 @@ impl<'d> Beside<'d> {
         };
         signer::check(&signed.text, &self.made.chain_id, size, self.tree.root(), self.key)
             .map_err(JournalError::Tree)?;
-        self.next = self.database.checkpoint_from(size + 1)?;
+        self.next = self.database.checkpoint(Which::From(size + 1))?;
         Ok(())
     }
 

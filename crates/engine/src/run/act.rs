@@ -173,21 +173,27 @@ fn settle_begun(cx: &Context<'_>, node: &str, fresh: bool) -> Result<(), EngineE
     work.settle(ended)
 }
 
-/// Acts under the recorded intent. A fault that stands for a crash records nothing more.
+/// Acts under the recorded intent, if the run is still this process's.
 fn attempt(work: &Work<'_>, held: &StepState) -> Result<Ended, EngineError> {
     let (cx, node) = (work.cx, work.node);
     let acted = cx.faults.pass(&format!("before/{node}")).and_then(|()| {
+        cx.recorder.check_lease()?;
         let done = work.hands.act(&work.act(), &held.inputs)?;
         cx.faults.pass(&format!("after/{node}"))?;
         Ok(done)
     });
-    if let (true, Err(error)) = (cx.faults.crashed(), &acted) {
-        return Err(StepError::new(error.code, error.told()).into());
-    }
     Ok(match acted {
+        Err(error) if ends_here(cx, &error) => return Err(error.into()),
         Ok(done) => Ended::well(StepResult::Applied, done),
         Err(error) => work.failed(&error),
     })
+}
+
+/// Whether nothing more may be recorded: the process was killed, or the run is another's now. What
+/// was under way has an intent and no outcome, and whoever goes on looks whether it happened.
+fn ends_here(cx: &Context<'_>, error: &StepError) -> bool {
+    let fenced = error.code == Code::RUN_FENCED;
+    cx.faults.crashed() || (fenced && cx.recorder.check_lease().is_err())
 }
 
 /// After a crash, or where nobody knew: it is done again, the world is asked, or a person looks, as
@@ -240,14 +246,15 @@ pub(super) fn undo(cx: &Context<'_>, node: &str) -> Result<(), EngineError> {
         tell(cx, Command::BeginUndo(node.to_owned()), Vec::new())?;
     }
     let undone = cx.faults.pass(&format!("undo/{node}")).and_then(|()| {
+        cx.recorder.check_lease()?;
         let left_behind = take_back(cx, node, &held.inputs, resumed)?;
         cx.faults.pass(&format!("undone/{node}"))?;
         Ok(left_behind)
     });
-    if let (true, Err(error)) = (cx.faults.crashed(), &undone) {
-        return Err(StepError::new(error.code, error.told()).into());
-    }
-    let result = undone.map_err(|error| error.stop(node).1);
+    let result = match undone {
+        Err(error) if ends_here(cx, &error) => return Err(error.into()),
+        undone => undone.map_err(|error| error.stop(node).1),
+    };
     tell(cx, Command::SettleUndo { step: node.to_owned(), result }, Vec::new())
 }
 

@@ -428,11 +428,11 @@ impl Copying<'_> {
     }
 
     fn report(self) -> Result<CopyReport, EngineError> {
-        let none = || EngineError::NoRun(self.engine.state.clone());
+        let none = || EngineError::NoRun(self.engine.log.shown());
         let run = self.recorder.run().ok_or_else(none)?;
         let mut report = report::of(&run, &|digest| self.recorder.object(digest).ok());
         "copy".clone_into(&mut report.migration);
-        report.evidence = Some(self.engine.state.clone());
+        report.evidence = Some(self.engine.log.shown());
         (report.events, report.last_hash) = self.recorder.end();
         let inputs = run.step(LOAD).map(|step| step.inputs.clone()).unwrap_or_default();
         let planned = self.planned(&inputs).ok();

@@ -25,7 +25,7 @@ pub use report::{CollectionReport, GateReport, PhaseReport, Report, StopReport, 
 
 use crate::error::EngineError;
 use crate::fault::Faults;
-use crate::journal::{Journal, LogProfile, LogReader, journal_objects};
+use crate::journal::{Journal, LogPlace, LogProfile, LogReader, journal_objects};
 use crate::process::{Command, Direction, Ending, Refused, Start, State, Status};
 use crate::source::{Clock, IdSource};
 use crate::step::{Context, Parts, StoreOpener};
@@ -33,7 +33,10 @@ use recorder::{Envelope, Note, Recorder, put_json};
 
 /// Runs plans in one state directory.
 pub struct Engine {
+    /// The local folder of the run.
     pub(crate) state: PathBuf,
+    /// Where its log is: there, if nothing else is said.
+    pub(crate) log: LogPlace,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) actor: String,
@@ -73,8 +76,16 @@ impl Engine {
         ids: Arc<dyn IdSource>,
         actor: impl Into<String>,
     ) -> Self {
-        let faults = Faults::default();
-        Self { state: state.into(), clock, ids, actor: actor.into(), faults }
+        let (state, faults) = (state.into(), Faults::default());
+        let log = LogPlace::Dir(state.clone());
+        Self { state, log, clock, ids, actor: actor.into(), faults }
+    }
+
+    /// With the log in another place than the state directory. What else a run needs stays there.
+    #[must_use]
+    pub fn with_log(mut self, log: LogPlace) -> Self {
+        self.log = log;
+        self
     }
 
     /// With faults on purpose.
@@ -147,8 +158,8 @@ impl Engine {
     /// Takes a run back. Before the point of no return everything is undone; behind it the switch
     /// alone, since the target may hold what was written to it since.
     pub fn rollback(&self, request: &RunRequest<'_>) -> Result<Report, EngineError> {
-        if LogReader::open(&self.state)?.is_none_or(|log| log.size() == 0) {
-            return Err(EngineError::NoRun(self.state.clone()));
+        if LogReader::open(&self.log)?.is_none_or(|log| log.size() == 0) {
+            return Err(EngineError::NoRun(self.log.shown()));
         }
         let (journal, state) = self.open(profile(request.plan), request.signer.clone())?;
         let (recorder, _) = self.recorder(request, journal, state)?;
@@ -203,16 +214,16 @@ impl Engine {
     ) -> Result<(Journal, State), EngineError> {
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
         let mut state = State::default();
-        let object = journal_objects(&self.state);
+        let object = journal_objects(&self.log)?;
         let fold = &mut |event: &Event| recorder::fold(&mut state, event, &object);
-        let journal = Journal::open(&self.state, profile, signer, clock, ids, fold)?;
+        let journal = Journal::open(&self.log, profile, signer, clock, ids, fold)?;
         Ok((journal, state))
     }
 
     /// A log keeps the profile that it was made with: a plan that asks for another one is refused,
     /// since its promise could not be kept.
     fn check_log(&self, plan: &Plan) -> Result<(), EngineError> {
-        let Some(log) = LogReader::open(&self.state)? else { return Ok(()) };
+        let Some(log) = LogReader::open(&self.log)? else { return Ok(()) };
         let (made, asked) = (log.made(), profile(plan));
         let told = |evidence: &str, hash: HashProfile| format!("{evidence} with {hash}");
         let held = told(made.evidence_profile.name(), made.hash_profile);
@@ -259,12 +270,12 @@ impl Engine {
         recorder: &Recorder,
         already_done: bool,
     ) -> Result<Report, EngineError> {
-        let run = recorder.run().ok_or_else(|| EngineError::NoRun(self.state.clone()))?;
+        let run = recorder.run().ok_or_else(|| EngineError::NoRun(self.log.shown()))?;
         let get = |digest| recorder.object(digest).ok();
         let mut report = report::of(&run, &get);
         report.migration = request.plan.document().migration.to_string();
         report.already_done = already_done;
-        report.evidence = (!request.dry_run).then(|| self.state.clone());
+        report.evidence = (!request.dry_run).then(|| self.log.shown());
         (report.events, report.last_hash) = recorder.end();
         Ok(report)
     }
@@ -272,9 +283,10 @@ impl Engine {
 
 /// What the log of a state directory says about its last run: the chain is computed again, nothing
 /// is changed, and a run that works there is not disturbed.
-pub fn status(state: &Path) -> Result<Report, EngineError> {
-    let none = || EngineError::NoRun(state.to_owned());
-    let log = LogReader::open(state)?.ok_or_else(none)?;
+pub fn status(place: impl Into<LogPlace>) -> Result<Report, EngineError> {
+    let place = place.into();
+    let none = || EngineError::NoRun(place.shown());
+    let log = LogReader::open(&place)?.ok_or_else(none)?;
     let (mut folded, mut plan) = (State::default(), None);
     let end = log.verify(&mut |event| {
         plan.get_or_insert(event.draft.evidence_pointer);
@@ -284,11 +296,11 @@ pub fn status(state: &Path) -> Result<Report, EngineError> {
     let get = |digest: Digest| log.object(digest).ok();
     let mut report = report::of(&run, &get);
     if let Status::Running(_) = run.status {
-        let writer = writer::writer(state);
+        let writer = writer::writer(&place)?;
         report.at_work = Some(writer.is_some());
         report.process = writer.and_then(|writer| writer.process);
     }
-    report.evidence = Some(state.to_owned());
+    report.evidence = Some(place.shown());
     (report.events, report.last_hash) = (end.events, end.last_hash);
     let plan = plan.and_then(get);
     report.migration = plan.and_then(|plan| report::migration_of(&plan)).unwrap_or_default();

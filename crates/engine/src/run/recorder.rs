@@ -246,6 +246,11 @@ impl Recorder {
         }
     }
 
+    /// Whether this process still holds the run: asked before each effect.
+    pub(crate) fn check_lease(&self) -> Result<(), JournalError> {
+        self.inner().journal.check_lease()
+    }
+
     /// The run as it stands.
     pub(crate) fn run(&self) -> Option<RunState> {
         self.inner().state.run.clone()

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::journal::{JournalError, LogPlace};
+
 /// A process at work, as far as it can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Writer {
@@ -13,8 +15,17 @@ pub(super) struct Writer {
     pub(super) process: Option<u32>,
 }
 
-/// Who writes to a state directory; `None` if nobody does.
-pub(super) fn writer(state: &Path) -> Option<Writer> {
+/// Who writes to a log; `None` if nobody does.
+pub(super) fn writer(place: &LogPlace) -> Result<Option<Writer>, JournalError> {
+    match place {
+        LogPlace::Dir(state) => Ok(writer_of(state)),
+        // Its process is a matter of the machine that it runs on.
+        #[cfg(feature = "postgres-log")]
+        LogPlace::Postgres(log) => Ok(log.is_held()?.then_some(Writer { process: None })),
+    }
+}
+
+fn writer_of(state: &Path) -> Option<Writer> {
     let lock = File::open(state.join("lock")).ok()?;
     let inode = lock.metadata().ok()?.ino();
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
@@ -58,13 +69,13 @@ mod tests {
     #[test]
     fn a_lock_that_is_held_is_seen_and_one_that_was_dropped_is_not() {
         let state = tempfile::tempdir().unwrap();
-        assert_eq!(writer(state.path()), None);
+        assert_eq!(writer_of(state.path()), None);
         let file = File::create(state.path().join("lock")).unwrap();
-        assert_eq!(writer(state.path()), None);
+        assert_eq!(writer_of(state.path()), None);
         flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
-        let found = writer(state.path()).unwrap();
+        let found = writer_of(state.path()).unwrap();
         assert!([None, Some(std::process::id())].contains(&found.process), "{found:?}");
         drop(file);
-        assert_eq!(writer(state.path()), None);
+        assert_eq!(writer_of(state.path()), None);
     }
 }

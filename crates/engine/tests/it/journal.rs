@@ -4,19 +4,20 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Barrier};
 
-use carnet_engine::{Journal, JournalError, LogProfile, LogReader, TreeDamage};
+use carnet_engine::{Journal, JournalError, LogPlace, LogProfile, LogReader, TreeDamage};
 use carnet_ledger::{
     Chain, Damage, Digest, Event, EventDraft, EventType, EvidenceProfile, HashProfile,
     HashTiles as _, Object, Outcome, Value, leaf_hash, root_of, verify_log,
 };
 use carnet_model::Code;
 
+use super::kept::on_each;
 use super::world::{Ticks, read};
 
-pub(crate) fn open(dir: &Path) -> Result<Journal, JournalError> {
+pub(crate) fn open(place: impl Into<LogPlace>) -> Result<Journal, JournalError> {
     let ticks = Ticks::new();
     let seen = &mut |_: &Event| Ok(());
-    Journal::open::<JournalError>(dir, LogProfile::default(), None, ticks.clone(), ticks, seen)
+    Journal::open::<JournalError>(place, LogProfile::default(), None, ticks.clone(), ticks, seen)
 }
 
 pub(crate) fn draft(action: &str, pointer: Digest) -> EventDraft {
@@ -43,8 +44,8 @@ fn actions(events: &[Event]) -> Vec<&str> {
     events.iter().map(|event| event.draft.action.as_deref().unwrap()).collect()
 }
 
-fn three(dir: &Path) -> Digest {
-    let journal = open(dir).unwrap();
+fn three(place: impl Into<LogPlace>) -> Digest {
+    let journal = open(place).unwrap();
     let object = journal.put(b"what was seen").unwrap();
     journal.append(vec![draft("a", object), draft("b", object)]).unwrap();
     journal.append(vec![draft("c", object)]).unwrap();
@@ -68,66 +69,83 @@ pub(crate) fn edit(dir: &Path, sql: &str) {
 
 #[test]
 fn what_was_appended_is_there_with_its_objects_and_its_writer() {
-    let dir = tempfile::tempdir().unwrap();
-    assert!(LogReader::open(dir.path()).unwrap().is_none());
-    let object = three(dir.path());
-    let mut events = Vec::new();
-    let ticks = Ticks::new();
-    let journal =
-        Journal::open(dir.path(), LogProfile::default(), None, ticks.clone(), ticks, &mut |e| {
-            events.push(e.clone());
-            Ok::<_, JournalError>(())
-        });
-    let journal = journal.unwrap();
-    assert_eq!(actions(&events), ["a", "b", "c"]);
-    assert_eq!(journal.object(object).unwrap(), b"what was seen");
-    assert_eq!((journal.events(), journal.generation()), (3, Some(2)));
-    let next = journal.append(vec![draft("d", object)]).unwrap();
-    let generation = next[0].draft.context.get("generation");
-    assert_eq!(generation, Some(&Value::from(2u32)));
-    assert_eq!(next[0].prev_hash, Some(events[2].event_hash));
-    assert_eq!(read(dir.path()).unwrap().1.len(), 4);
-    assert!(journal.append(Vec::new()).unwrap().is_empty());
+    on_each(|kept| {
+        assert!(LogReader::open(kept.place()).unwrap().is_none());
+        let object = three(kept.place());
+        let mut events = Vec::new();
+        let ticks = Ticks::new();
+        let journal = Journal::open(
+            kept.place(),
+            LogProfile::default(),
+            None,
+            ticks.clone(),
+            ticks,
+            &mut |e| {
+                events.push(e.clone());
+                Ok::<_, JournalError>(())
+            },
+        );
+        let journal = journal.unwrap();
+        assert_eq!(actions(&events), ["a", "b", "c"]);
+        assert_eq!(journal.object(object).unwrap(), b"what was seen");
+        assert_eq!((journal.events(), journal.generation()), (3, Some(2)));
+        let next = journal.append(vec![draft("d", object)]).unwrap();
+        let generation = next[0].draft.context.get("generation");
+        assert_eq!(generation, Some(&Value::from(2u32)));
+        assert_eq!(next[0].prev_hash, Some(events[2].event_hash));
+        assert_eq!(read(kept.place()).unwrap().1.len(), 4);
+        assert!(journal.append(Vec::new()).unwrap().is_empty());
+    });
 }
 
 #[test]
 fn an_event_that_cannot_be_sealed_leaves_nothing_of_its_append() {
-    let dir = tempfile::tempdir().unwrap();
-    let object = three(dir.path());
-    let journal = open(dir.path()).unwrap();
-    let nameless = EventDraft { actor: String::new(), ..draft("no", object) };
-    let refused = journal.append(vec![draft("first", object), nameless]).unwrap_err();
-    assert!(matches!(refused, JournalError::Seal(_)));
-    journal.append(vec![draft("d", object)]).unwrap();
-    assert_eq!(actions(&read(dir.path()).unwrap().1), ["a", "b", "c", "d"]);
+    on_each(|kept| {
+        let object = three(kept.place());
+        let journal = open(kept.place()).unwrap();
+        let nameless = EventDraft { actor: String::new(), ..draft("no", object) };
+        let refused = journal.append(vec![draft("first", object), nameless]).unwrap_err();
+        assert!(matches!(refused, JournalError::Seal(_)));
+        journal.append(vec![draft("d", object)]).unwrap();
+        assert_eq!(actions(&read(kept.place()).unwrap().1), ["a", "b", "c", "d"]);
+    });
 }
 
 #[test]
 fn one_writer_at_a_time() {
-    let dir = tempfile::tempdir().unwrap();
-    let journal = open(dir.path()).unwrap();
-    let refused = open(dir.path()).err().unwrap();
-    assert!(matches!(refused, JournalError::Locked { .. }));
-    assert_eq!(refused.code(), Code::RUN_LOCKED);
-    assert!(LogReader::open(dir.path()).unwrap().is_some(), "readers are not refused");
-    drop(journal);
-    open(dir.path()).unwrap();
+    on_each(|kept| {
+        let journal = open(kept.place()).unwrap();
+        let refused = open(kept.place()).err().unwrap();
+        assert!(matches!(refused, JournalError::Locked { .. }));
+        assert_eq!(refused.code(), Code::RUN_LOCKED);
+        assert!(LogReader::open(kept.place()).unwrap().is_some(), "readers are not refused");
+        drop(journal);
+        open(kept.place()).unwrap();
+    });
 }
 
 #[test]
 fn a_writer_whose_lock_was_taken_away_is_refused_by_the_store() {
-    let dir = tempfile::tempdir().unwrap();
-    let old = open(dir.path()).unwrap();
-    let object = old.put(b"x").unwrap();
-    old.append(vec![draft("a", object)]).unwrap();
-    // Somebody removes the lock file, and a second writer comes.
-    std::fs::remove_file(dir.path().join("lock")).unwrap();
-    let new = open(dir.path()).unwrap();
-    let refused = old.append(vec![draft("late", object)]).unwrap_err();
-    assert!(matches!(refused, JournalError::Fenced { mine: 1, now: 2 }), "{refused:?}");
-    assert_eq!(refused.code(), Code::RUN_LOCKED);
-    new.append(vec![draft("b", object)]).unwrap();
-    assert_eq!(actions(&read(dir.path()).unwrap().1), ["a", "b"]);
+    on_each(|kept| {
+        let old = open(kept.place()).unwrap();
+        let object = old.put(b"x").unwrap();
+        old.append(vec![draft("a", object)]).unwrap();
+        // Somebody removes the lock file, and a second writer comes.
+        kept.steal();
+        let new = open(kept.place()).unwrap();
+        let told = old.check_lease().unwrap_err();
+        let refused = old.append(vec![draft("late", object)]).unwrap_err();
+        for error in [told, refused] {
+            let known = matches!(
+                error,
+                JournalError::Fenced { mine: 1, now: 2 } | JournalError::LeaseLost { .. }
+            );
+            assert!(known && error.code() == Code::RUN_FENCED, "{error:?}");
+        }
+        new.check_lease().unwrap();
+        new.append(vec![draft("b", object)]).unwrap();
+        assert_eq!(actions(&read(kept.place()).unwrap().1), ["a", "b"]);
+    });
 }
 
 #[test]
@@ -159,6 +177,58 @@ fn each_change_of_the_log_is_named_by_its_event() {
 }
 
 #[test]
+fn a_change_is_found_wherever_the_log_is_kept() {
+    on_each(|kept| {
+        let first = kept.place();
+        many(&open(first).unwrap(), 600);
+        let changed = |sql: &str, back: &str| {
+            kept.edit(sql);
+            let error = open(first).err().unwrap();
+            assert_eq!(error.code(), Code::EVIDENCE_DAMAGED, "{error:?}");
+            kept.edit(back);
+            open(first).unwrap();
+            error
+        };
+        let keep = "create table kept as select * from events where sequence in (1, 599); ";
+        let back = "insert into events select * from kept; drop table kept;";
+        let gone = format!("{keep} delete from events where sequence = 1;");
+        let back_1 = back.replace("from kept", "from kept where sequence = 1");
+        let gap = changed(&gone, &back_1);
+        assert!(matches!(gap, JournalError::Damaged(Damage::Gap { from: 1, to: 1 })), "{gap:?}");
+        let cut = format!("{keep} delete from events where sequence = 599;");
+        let place = format!("{cut} update tiles set idx = 7 where level = 0 and idx = 1;");
+        let back_599 = back.replace("from kept", "from kept where sequence = 599");
+        let back_599 = format!("{back_599} update tiles set idx = 1 where level = 0 and idx = 7;");
+        let tile = changed(&place, &back_599);
+        assert!(
+            matches!(tile, JournalError::Tree(TreeDamage::Tile { level: 0, index: 1 })),
+            "{tile:?}"
+        );
+        let other = "update meta set value = 'x' || value where key = 'chain_id'";
+        let back = "update meta set value = substr(value, 2) where key = 'chain_id'";
+        let chain = changed(other, back);
+        assert!(matches!(chain, JournalError::Damaged(Damage::WrongChain { sequence: 0 })));
+    });
+}
+
+#[test]
+fn a_writer_that_was_replaced_without_a_sign_is_refused_by_the_store() {
+    on_each(|kept| {
+        let old = open(kept.place()).unwrap();
+        many(&old, 10);
+        kept.edit("update meta set value = '9' where key = 'generation'");
+        let told = old.check_lease().unwrap_err();
+        let refused = old.append(vec![draft("late", Digest::of(b"x"))]).unwrap_err();
+        for error in [told, refused] {
+            assert!(matches!(error, JournalError::Fenced { mine: 1, now: 9 }), "{error:?}");
+        }
+        drop(old);
+        assert_eq!(read(kept.place()).unwrap().1.len(), 10);
+        assert_eq!(open(kept.place()).unwrap().generation(), Some(10));
+    });
+}
+
+#[test]
 fn the_tree_beside_the_events_must_be_theirs() {
     let damage = |sql: &str| {
         let dir = tempfile::tempdir().unwrap();
@@ -184,33 +254,34 @@ fn the_tree_beside_the_events_must_be_theirs() {
 
 #[test]
 fn a_reader_answers_for_the_moment_at_which_it_was_opened() {
-    let dir = tempfile::tempdir().unwrap();
-    let journal = open(dir.path()).unwrap();
-    many(&journal, 70_000);
-    let log = LogReader::open(dir.path()).unwrap().unwrap();
-    journal.append(vec![draft("later", Digest::of(b"x"))]).unwrap();
-    assert_eq!((log.size(), log.made().hash_profile), (70_000, HashProfile::EcsHashV1));
-    let mut leaves = Vec::new();
-    let take = |sequence: u64, bytes: &[u8]| {
-        assert_eq!(sequence, leaves.len() as u64);
-        leaves.push(leaf_hash(bytes));
-        Ok::<_, JournalError>(())
-    };
-    log.each_event(0..log.size(), take).unwrap();
-    assert_eq!(leaf_hash(&log.event(69_999).unwrap()), leaves[69_999]);
-    // Full tiles are stored, and the open ones above; the last of level 0 is made from its events.
-    let root = |from: usize, to: usize| root_of(leaves[from..to].iter().copied());
-    assert_eq!(log.tile(0, 3, 256).unwrap(), leaves[768..1024]);
-    assert_eq!(log.tile(0, 273, 112).unwrap(), leaves[69_888..]);
-    assert_eq!(log.tile(1, 0, 9).unwrap()[8], root(8 * 256, 9 * 256));
-    assert_eq!(log.tile(1, 1, 17).unwrap()[16], root(272 * 256, 273 * 256));
-    assert_eq!(log.tile(2, 0, 1).unwrap(), [root(0, 65_536)]);
-    for missing in [log.tile(0, 273, 200), log.tile(1, 1, 18), log.tile(255, u64::MAX, 256)] {
-        assert!(matches!(missing, Err(JournalError::EventMissing(_))), "{missing:?}");
-    }
-    let beyond = log.each_event(69_999..70_002, |_, _| Ok::<_, JournalError>(()));
-    assert!(matches!(beyond, Err(JournalError::EventMissing(70_000))));
-    assert!(matches!(log.event(70_000), Err(JournalError::EventMissing(70_000))));
+    on_each(|kept| {
+        let journal = open(kept.place()).unwrap();
+        many(&journal, 70_000);
+        let log = LogReader::open(kept.place()).unwrap().unwrap();
+        journal.append(vec![draft("later", Digest::of(b"x"))]).unwrap();
+        assert_eq!((log.size(), log.made().hash_profile), (70_000, HashProfile::EcsHashV1));
+        let mut leaves = Vec::new();
+        let take = |sequence: u64, bytes: &[u8]| {
+            assert_eq!(sequence, leaves.len() as u64);
+            leaves.push(leaf_hash(bytes));
+            Ok::<_, JournalError>(())
+        };
+        log.each_event(0..log.size(), take).unwrap();
+        assert_eq!(leaf_hash(&log.event(69_999).unwrap()), leaves[69_999]);
+        // Full tiles are stored, and the open ones above; the last of level 0 is made from its events.
+        let root = |from: usize, to: usize| root_of(leaves[from..to].iter().copied());
+        assert_eq!(log.tile(0, 3, 256).unwrap(), leaves[768..1024]);
+        assert_eq!(log.tile(0, 273, 112).unwrap(), leaves[69_888..]);
+        assert_eq!(log.tile(1, 0, 9).unwrap()[8], root(8 * 256, 9 * 256));
+        assert_eq!(log.tile(1, 1, 17).unwrap()[16], root(272 * 256, 273 * 256));
+        assert_eq!(log.tile(2, 0, 1).unwrap(), [root(0, 65_536)]);
+        for missing in [log.tile(0, 273, 200), log.tile(1, 1, 18), log.tile(255, u64::MAX, 256)] {
+            assert!(matches!(missing, Err(JournalError::EventMissing(_))), "{missing:?}");
+        }
+        let beyond = log.each_event(69_999..70_002, |_, _| Ok::<_, JournalError>(()));
+        assert!(matches!(beyond, Err(JournalError::EventMissing(70_000))));
+        assert!(matches!(log.event(70_000), Err(JournalError::EventMissing(70_000))));
+    });
 }
 
 /// A log as the first release wrote it.
@@ -339,85 +410,89 @@ fn a_dry_run_leaves_nothing_and_says_so_in_each_event() {
 
 #[test]
 fn threads_share_transactions_and_each_gets_its_own_events() {
-    let dir = tempfile::tempdir().unwrap();
-    let journal = open(dir.path()).unwrap();
-    let object = journal.put(b"x").unwrap();
-    let start = Barrier::new(16);
-    let mine = |thread: usize| {
-        start.wait();
-        let mut sequences = Vec::new();
-        for round in 0..25 {
-            let action = format!("{thread}/{round}");
-            let drafts = vec![draft(&action, object); 1 + round % 3];
-            let events = journal.append(drafts).unwrap();
-            assert!(events.iter().all(|event| event.draft.action.as_deref() == Some(&action)));
-            // Durable by now: another connection sees it.
-            let log = LogReader::open(dir.path()).unwrap().unwrap();
-            assert!(log.size() > events.last().unwrap().sequence);
-            sequences.extend(events.iter().map(|event| event.sequence));
-        }
-        assert!(sequences.is_sorted());
-        sequences
-    };
-    let all: Vec<u64> = std::thread::scope(|scope| {
-        let mine = &mine;
-        let threads: Vec<_> = (0..16).map(|thread| scope.spawn(move || mine(thread))).collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    on_each(|kept| {
+        let journal = open(kept.place()).unwrap();
+        let object = journal.put(b"x").unwrap();
+        let start = Barrier::new(16);
+        let mine = |thread: usize| {
+            start.wait();
+            let mut sequences = Vec::new();
+            for round in 0..25 {
+                let action = format!("{thread}/{round}");
+                let drafts = vec![draft(&action, object); 1 + round % 3];
+                let events = journal.append(drafts).unwrap();
+                assert!(events.iter().all(|event| event.draft.action.as_deref() == Some(&action)));
+                // Durable by now: another connection sees it.
+                let log = LogReader::open(kept.place()).unwrap().unwrap();
+                assert!(log.size() > events.last().unwrap().sequence);
+                sequences.extend(events.iter().map(|event| event.sequence));
+            }
+            assert!(sequences.is_sorted());
+            sequences
+        };
+        let all: Vec<u64> = std::thread::scope(|scope| {
+            let mine = &mine;
+            let threads: Vec<_> = (0..16).map(|thread| scope.spawn(move || mine(thread))).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        let distinct: BTreeSet<u64> = all.iter().copied().collect();
+        assert_eq!((distinct.len(), all.len()), (16 * 49, 16 * 49));
+        assert_eq!(read(kept.place()).unwrap().1.len(), all.len());
     });
-    let distinct: BTreeSet<u64> = all.iter().copied().collect();
-    assert_eq!((distinct.len(), all.len()), (16 * 49, 16 * 49));
-    assert_eq!(read(dir.path()).unwrap().1.len(), all.len());
 }
 
 #[test]
 fn threads_of_a_writer_that_was_replaced_are_all_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let old = open(dir.path()).unwrap();
-    std::fs::remove_file(dir.path().join("lock")).unwrap();
-    let new = open(dir.path()).unwrap();
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                for _ in 0..10 {
-                    let refused = old.append(vec![draft("late", Digest::of(b"x"))]).unwrap_err();
-                    assert_eq!(refused.code(), Code::RUN_LOCKED);
-                    assert!(refused.remedy().is_some());
-                }
-            });
-        }
+    on_each(|kept| {
+        let old = open(kept.place()).unwrap();
+        kept.steal();
+        let new = open(kept.place()).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..10 {
+                        let refused =
+                            old.append(vec![draft("late", Digest::of(b"x"))]).unwrap_err();
+                        assert_eq!(refused.code(), Code::RUN_FENCED);
+                        assert!(refused.remedy().is_some());
+                    }
+                });
+            }
+        });
+        assert_eq!(old.events(), 0);
+        many(&new, 10);
+        assert_eq!(read(kept.place()).unwrap().1.len(), 10);
     });
-    assert_eq!(old.events(), 0);
-    many(&new, 10);
-    assert_eq!(read(dir.path()).unwrap().1.len(), 10);
 }
 
 #[test]
 fn a_second_writer_beside_the_first_loses_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let writers: Vec<_> = (0..4)
-        .map(|_| {
-            let dir = dir.path().to_owned();
-            std::thread::spawn(move || {
-                let mut written = 0;
-                for _ in 0..20 {
-                    let Ok(journal) = open(&dir) else { continue };
-                    let object = journal.put(b"x").unwrap();
-                    journal.append(vec![draft("a", object)]).unwrap();
-                    written += 1;
-                }
-                written
+    on_each(|kept| {
+        let writers: Vec<_> = (0..4)
+            .map(|_| {
+                let place = kept.place().clone();
+                std::thread::spawn(move || {
+                    let mut written = 0;
+                    for _ in 0..20 {
+                        let Ok(journal) = open(&place) else { continue };
+                        let object = journal.put(b"x").unwrap();
+                        journal.append(vec![draft("a", object)]).unwrap();
+                        written += 1;
+                    }
+                    written
+                })
             })
-        })
-        .collect();
-    let written: usize = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
-    assert!(written > 0);
-    let (log, events) = read(dir.path()).unwrap();
-    assert_eq!(events.len(), written);
-    let mut stored = Vec::new();
-    let keep = |_, bytes: &[u8]| {
-        stored.push(bytes.to_owned());
-        Ok::<_, JournalError>(())
-    };
-    log.each_event(0..log.size(), keep).unwrap();
-    assert_eq!(verify_log(HashProfile::EcsHashV1, stored).unwrap().events, written as u64);
+            .collect();
+        let written: usize = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
+        assert!(written > 0);
+        let (log, events) = read(kept.place()).unwrap();
+        assert_eq!(events.len(), written);
+        let mut stored = Vec::new();
+        let keep = |_, bytes: &[u8]| {
+            stored.push(bytes.to_owned());
+            Ok::<_, JournalError>(())
+        };
+        log.each_event(0..log.size(), keep).unwrap();
+        assert_eq!(verify_log(HashProfile::EcsHashV1, stored).unwrap().events, written as u64);
+    });
 }

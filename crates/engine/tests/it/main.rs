@@ -9,6 +9,8 @@ mod evidence;
 mod evidence_bundle;
 mod faults;
 mod journal;
+mod kept;
+mod lease;
 mod run;
 mod simulation;
 mod succession;

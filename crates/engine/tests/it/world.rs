@@ -1,10 +1,9 @@
 //! A clock and ids that repeat themselves, and a look at what was written.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use carnet_engine::{Clock, IdSource, JournalError, LogReader};
+use carnet_engine::{Clock, IdSource, JournalError, LogPlace, LogReader};
 use carnet_ledger::{Event, EventId, EventTime};
 
 /// Each look at the clock is a millisecond later; each id is the next number.
@@ -38,9 +37,9 @@ impl IdSource for Ticks {
     }
 }
 
-/// The log of a state directory, verified, with its events.
-pub(crate) fn read(dir: &Path) -> Result<(LogReader, Vec<Event>), JournalError> {
-    let log = LogReader::open(dir)?.unwrap();
+/// A log, verified, with its events.
+pub(crate) fn read(place: impl Into<LogPlace>) -> Result<(LogReader, Vec<Event>), JournalError> {
+    let log = LogReader::open(place)?.unwrap();
     let mut events = Vec::new();
     log.verify(&mut |event| {
         events.push(event.clone());

@@ -10,7 +10,7 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
-use carnet_engine::{EvidenceError, LogReader};
+use carnet_engine::{EvidenceError, LogPlace, LogReader};
 use carnet_model::{Code, Exit};
 use clap::{Args, Subcommand};
 
@@ -69,7 +69,7 @@ fn only(setting: &Setting<'_>) -> Result<PathBuf, Failure> {
     let state = &setting.global.state;
     let mut found = Vec::new();
     for folder in super::status::state_folders(state)? {
-        if LogReader::open(&folder).is_ok_and(|log| log.is_some()) {
+        if LogReader::open(setting.log_of(&folder)?).is_ok_and(|log| log.is_some()) {
             found.push(folder);
         }
     }
@@ -90,10 +90,10 @@ fn none(state: &Path) -> Failure {
         .remedy("give the folder that the run used: --state DIR")
 }
 
-/// The log of a state directory, for reading.
-fn open(state: &Path) -> Result<LogReader, Failure> {
-    let log = LogReader::open(state).map_err(|error| failure(&EvidenceError::from(error)))?;
-    log.filter(|log| log.size() > 0).ok_or_else(|| none(state))
+/// A log, for reading.
+fn open(place: &LogPlace) -> Result<LogReader, Failure> {
+    let log = LogReader::open(place).map_err(|error| failure(&EvidenceError::from(error)))?;
+    log.filter(|log| log.size() > 0).ok_or_else(|| none(&place.shown()))
 }
 
 fn failure(error: &EvidenceError) -> Failure {

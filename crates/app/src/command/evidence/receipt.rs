@@ -75,7 +75,7 @@ struct View {
 impl Receipt {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
         let Place { state, plan } = find(setting, self.plan.as_deref())?;
-        let log = open(&state)?;
+        let log = open(&setting.log_of(&state)?)?;
         let made = Made::of(&log, self.event).map_err(|error| failure(&error))?;
         let (proof, key_ids) = match self.format {
             Format::TlogProof => {

@@ -170,7 +170,7 @@ impl<'a> List<'a> {
 
     /// Lists what is there and what a run appends, until it ends.
     fn follow(&mut self, source: Source, range: Range<u64>) -> Result<(), Failure> {
-        let Source::Log { state, mut log } = source else {
+        let Source::Log { place, mut log } = source else {
             return Err(Failure::new(Code::USAGE, "an export does not grow")
                 .remedy("leave out --follow, or name the plan"));
         };
@@ -178,7 +178,7 @@ impl<'a> List<'a> {
         loop {
             let size = log.size();
             // Also what is not listed tells whether the run has ended.
-            Source::Log { state: state.clone(), log }.each(seen..range.end, |bytes| {
+            Source::Log { place: place.clone(), log }.each(seen..range.end, |bytes| {
                 let event = Told::read(bytes);
                 running = match event.text("event_type") {
                     "process.start" | "process.resume" => true,
@@ -194,7 +194,7 @@ impl<'a> List<'a> {
                 return Ok(());
             }
             std::thread::sleep(LOOK);
-            log = Box::new(open(&state)?);
+            log = Box::new(open(&place)?);
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use carnet_bundle::{ArchiveLimits, SnapshotPlace};
-use carnet_engine::{EvidenceError, LogReader};
+use carnet_engine::{EvidenceError, LogPlace, LogReader};
 use carnet_ledger::Digest;
 use carnet_model::Code;
 use serde::Deserialize;
@@ -24,8 +24,8 @@ const OBJECT_BYTES_MAX: u64 = 64 << 20;
 
 /// Events, and the objects that they point to.
 pub(super) enum Source {
-    /// The log of a state directory.
-    Log { state: PathBuf, log: Box<LogReader> },
+    /// The log of a run.
+    Log { place: LogPlace, log: Box<LogReader> },
     /// An export.
     Bundle(SnapshotPlace),
 }
@@ -39,8 +39,8 @@ impl Source {
             let place = SnapshotPlace::open(path, &ArchiveLimits::default())?;
             return Ok(Self::Bundle(place));
         }
-        let state = find(setting, named)?.state;
-        Ok(Self::Log { log: Box::new(open(&state)?), state })
+        let place = setting.log_of(&find(setting, named)?.state)?;
+        Ok(Self::Log { log: Box::new(open(&place)?), place })
     }
 
     /// Calls with each event of a range, as it is stored, in order.
