@@ -79,6 +79,7 @@ fn measure(name: &str, process: Process) {
     let start = Start {
         run: "bench".into(),
         plan,
+        document: plan,
         amends: None,
         dry_run: false,
         initiator: None,

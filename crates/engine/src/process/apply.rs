@@ -16,9 +16,16 @@ use super::state::{
 /// Applies one fact. After an error the state is as it was.
 pub fn apply(state: &mut State, fact: &Fact, at: EventTime) -> Result<(), Illegal> {
     check(state, fact)?;
-    if let Fact::Started { run, plan, dry_run, initiator, process } = fact {
+    if let Fact::Started { run, plan, document, dry_run, initiator, process } = fact {
         let process = Arc::clone(process);
-        let begun = RunState::new(run.clone(), *plan, *dry_run, initiator.clone(), process, at);
+        let begun = RunState::new(
+            run.clone(),
+            [*plan, *document],
+            *dry_run,
+            initiator.clone(),
+            process,
+            at,
+        );
         state.run = Some(begun);
         state.runs += 1;
     } else if let Some(run) = &mut state.run {
@@ -32,8 +39,8 @@ fn change(run: &mut RunState, fact: &Fact, at: EventTime) {
     match fact {
         Fact::Started { .. } => {}
         Fact::Resumed => resume(run),
-        Fact::Amended { plan, process } => {
-            run.plan = *plan;
+        Fact::Amended { plan, document, process } => {
+            (run.plan, run.document) = (*plan, *document);
             run.amendments += 1;
             run.take_on(Arc::clone(process));
         }

@@ -70,6 +70,8 @@ pub enum Command {
         /// Why, where it did not end well.
         why: Option<(Ending, Stop)>,
     },
+    /// A person has to do something before a step can begin.
+    Hold(Stop),
     /// A step cannot even begin.
     Stop {
         /// How the run will end.
@@ -126,6 +128,8 @@ pub struct Start {
     pub run: String,
     /// The digest of the plan.
     pub plan: Digest,
+    /// The object with the text of the plan.
+    pub document: Digest,
     /// The plan that it amends; the run of that one goes on under this one.
     pub amends: Option<Digest>,
     /// Whether it only shows what would happen.
@@ -237,6 +241,7 @@ fn facts_of(state: &State, command: Command, now: EventTime) -> Result<Vec<Fact>
             vec![Fact::Intent { step, key, inputs }]
         }
         Command::Settle { step, result, facts, why } => settle(run, step, result, facts, why),
+        Command::Hold(stop) => vec![Fact::Incident { stop }],
         Command::Stop { ending, stop } => vec![turn(run, ending, stop)],
         Command::BeginUndo(step) => vec![Fact::UndoIntent { step }],
         Command::SettleUndo { step, result } => settle_undo(step, result),
@@ -254,8 +259,8 @@ fn facts_of(state: &State, command: Command, now: EventTime) -> Result<Vec<Fact>
 }
 
 fn begin(run: Option<&RunState>, start: Start) -> Result<Vec<Fact>, Refused> {
-    let Start { run: id, plan, amends, dry_run, initiator, process, again } = start;
-    let started = |process| Fact::Started { run: id, plan, dry_run, initiator, process };
+    let Start { run: id, plan, document, amends, dry_run, initiator, process, again } = start;
+    let started = |process| Fact::Started { run: id, plan, document, dry_run, initiator, process };
     let Some(held) = run else { return Ok(vec![started(process)]) };
     match held.status {
         Status::Ended(Ending::Refused | Ending::Failed | Ending::RolledBack) => {
@@ -263,7 +268,7 @@ fn begin(run: Option<&RunState>, start: Start) -> Result<Vec<Fact>, Refused> {
         }
         Status::Ended(Ending::Done) if again => Ok(vec![started(process)]),
         Status::Running(_) | Status::Waiting(_) if amends == Some(held.plan) => {
-            let amended = Fact::Amended { plan, process };
+            let amended = Fact::Amended { plan, document, process };
             let state = State { run: Some(held.clone()), runs: 1 };
             match check(&state, &amended) {
                 Ok(()) => Ok(vec![amended, Fact::Resumed]),

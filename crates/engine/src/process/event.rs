@@ -41,14 +41,17 @@ pub fn write_fact(fact: &Fact) -> Written {
     let mut out = Writer { context: Object::new(), pointer: None, objects: Vec::new() };
     out.text("fact", action);
     match fact {
-        Fact::Started { plan, dry_run, initiator, process, .. } => {
+        Fact::Started { plan, document, dry_run, initiator, process, .. } => {
             out.put("plan", (*plan).into());
+            out.put("document", (*document).into());
             out.put("dry_run", (*dry_run).into());
             out.maybe_text("initiator", initiator.as_deref());
             out.process(process);
         }
-        Fact::Amended { plan, process } => {
+        Fact::Amended { plan, document, process } => {
             out.put("plan", (*plan).into());
+            out.put("document", (*document).into());
+            out.pointer = Some(*document);
             out.process(process);
         }
         Fact::Resumed

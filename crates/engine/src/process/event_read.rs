@@ -35,7 +35,11 @@ pub fn read_fact(
     let fact = match fact.as_str() {
         "start" => reader.started()?,
         "resume" => Fact::Resumed,
-        "amend" => Fact::Amended { plan: reader.digest("plan")?, process: reader.process()? },
+        "amend" => Fact::Amended {
+            plan: reader.digest("plan")?,
+            document: reader.digest("document")?,
+            process: reader.process()?,
+        },
         "enter" => Fact::Entered { phase: resource()? },
         "leave" => Fact::Left { phase: resource()? },
         "judge" => Fact::Judged { gate: resource()?, verdict: reader.verdict()? },
@@ -121,6 +125,7 @@ impl Reader<'_> {
         Ok(Fact::Started {
             run: self.event.draft.correlation_id.clone(),
             plan: self.digest("plan")?,
+            document: self.digest("document")?,
             dry_run: self.flag("dry_run")?,
             initiator: self.maybe_text("initiator")?,
             process: self.process()?,

@@ -16,6 +16,8 @@ pub enum Fact {
         run: String,
         /// The digest of its plan.
         plan: Digest,
+        /// The object with the text of the plan.
+        document: Digest,
         /// Whether it only shows what would happen.
         dry_run: bool,
         /// Whose key signed the start; `None` if nobody's did.
@@ -29,6 +31,8 @@ pub enum Fact {
     Amended {
         /// The digest of the new plan.
         plan: Digest,
+        /// The object with the text of the plan.
+        document: Digest,
         /// What it runs from now on.
         process: Arc<Process>,
     },

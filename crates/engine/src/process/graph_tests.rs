@@ -133,6 +133,7 @@ fn start(phases: Vec<Phase>) -> Start {
     Start {
         run: "r".into(),
         plan: plan(),
+        document: Digest::of(b"text"),
         amends: None,
         dry_run: false,
         initiator: Some("ops".into()),

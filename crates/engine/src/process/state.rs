@@ -25,6 +25,8 @@ pub struct RunState {
     pub id: String,
     /// The digest of the plan that it runs: of the last amendment, where there are any.
     pub plan: Digest,
+    /// The object with the text of that plan.
+    pub document: Digest,
     /// Whether it only shows what would happen.
     pub dry_run: bool,
     /// Whose key signed the start; `None` if nobody's did.
@@ -270,7 +272,7 @@ impl RunState {
     /// A run at its start.
     pub(super) fn new(
         id: String,
-        plan: Digest,
+        [plan, document]: [Digest; 2],
         dry_run: bool,
         initiator: Option<String>,
         process: Arc<Process>,
@@ -279,6 +281,7 @@ impl RunState {
         Self {
             id,
             plan,
+            document,
             dry_run,
             initiator,
             names: Arc::new(names_of(&process)),

@@ -61,7 +61,16 @@ fn start_of(run: &str, plan: Digest, dry_run: bool, again: bool) -> Command {
 
 fn start_with(run: &str, plan: Digest, dry_run: bool, again: bool, process: Process) -> Start {
     let process = Arc::new(process);
-    Start { run: run.into(), plan, amends: None, dry_run, initiator: None, process, again }
+    Start {
+        run: run.into(),
+        plan,
+        document: plan,
+        amends: None,
+        dry_run,
+        initiator: None,
+        process,
+        again,
+    }
 }
 
 fn take_back() -> Command {
@@ -477,7 +486,7 @@ fn every_fact_survives_its_event() {
             left_behind: vec!["records in place".into()],
             reason: String::new(),
         },
-        Fact::Amended { plan: Digest::of(b"next"), process: Arc::new(process()) },
+        Fact::Amended { plan: Digest::of(b"next"), document: plan(), process: Arc::new(process()) },
         Fact::Chosen { choice: "way".into(), branch: "left".into(), reason: "seen".into() },
         Fact::TimerSet { timer: "soak".into(), due: now() },
         Fact::TimerOver { timer: "soak".into() },

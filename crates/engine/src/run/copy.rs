@@ -176,6 +176,7 @@ impl Engine {
         let command = Command::Run(Start {
             run: self.ids.next_id().to_string(),
             plan: description,
+            document: description,
             amends: None,
             dry_run: false,
             initiator: None,

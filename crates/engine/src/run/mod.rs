@@ -146,6 +146,7 @@ impl Engine {
         let command = Command::Run(Start {
             run: self.ids.next_id().to_string(),
             plan: request.plan.digest(),
+            document: recorder.plan_object(),
             amends: request.plan.parent(),
             dry_run: request.dry_run,
             initiator: request.signer.as_ref().map(|key| key.verifying_key().key_id()),

@@ -256,6 +256,11 @@ impl Recorder {
         self.inner().state.run.clone()
     }
 
+    /// The object with the text of the plan.
+    pub(crate) fn plan_object(&self) -> Digest {
+        self.envelope.plan_object
+    }
+
     /// Looks at the run as it stands, without a copy of it.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&RunState) -> T) -> Option<T> {
         self.inner().state.run.as_ref().map(look)

@@ -160,6 +160,7 @@ impl World<'_> {
         Command::Run(Start {
             run: "run".into(),
             plan: self.plan(),
+            document: self.plan(),
             amends: None,
             dry_run: self.dice.in_hundred(5),
             initiator: None,
@@ -318,6 +319,7 @@ impl World<'_> {
         let start = Start {
             run: "again".into(),
             plan,
+            document: plan,
             amends: None,
             dry_run: false,
             initiator: None,
@@ -460,6 +462,7 @@ impl World<'_> {
         let start = Start {
             run: "amended".into(),
             plan: self.plan(),
+            document: self.plan(),
             amends: Some(amends),
             dry_run: false,
             initiator: None,
