@@ -73,6 +73,7 @@ fn commands(process: &Arc<Process>) -> Vec<Command> {
     let start = Start {
         run: "0197f0a2-7c1e-7000-8000-000000000001".to_owned(),
         plan: Digest::of(b"plan"),
+        document: Digest::of(b"plan"),
         amends: None,
         dry_run: false,
         initiator: None,
