@@ -8,10 +8,11 @@ use std::str::FromStr;
 
 use carnet_bundle::{MANIFEST, ManifestSigner, signature_file};
 use carnet_connect::StoreError;
+use carnet_engine::Signature;
 use carnet_ledger::EventTime;
 use carnet_ledger::detached::{
-    Believed, DetachedAnswer, DetachedError, DetachedSigner, MAX_SIGNATURE_BYTES, SignatureForm,
-    check_detached,
+    APPROVAL_NAMESPACE, Believed, DetachedAnswer, DetachedError, DetachedSigner,
+    MANIFEST_NAMESPACE, MAX_SIGNATURE_BYTES, SignatureForm, check_detached,
 };
 use carnet_ledger::trust::TrustFile;
 use carnet_model::Code;
@@ -49,6 +50,24 @@ impl FromStr for SignWith {
     }
 }
 
+impl SignWith {
+    fn pen(&self) -> Result<Pen, Failure> {
+        let Self { form, file } = self;
+        must_be_private(file)?;
+        let key = Zeroizing::new(read(file, KEY_BYTES_MAX)?);
+        let signer = DetachedSigner::read(*form, &key)
+            .map_err(|error| failure(&error).place(file.display().to_string()))?;
+        Ok(Pen { form: *form, signer, now: now()?, seed: random_bytes()? })
+    }
+}
+
+/// The trust file of a plan, to find out whose key it is. The engine judges by it, not this.
+pub(crate) fn trust_file(path: &Path) -> Result<TrustFile, Failure> {
+    TrustFile::parse(&read(path, KEY_BYTES_MAX)?).map_err(|error| {
+        Failure::from_error(&error, Code::TRUST_MALFORMED).place(path.display().to_string())
+    })
+}
+
 /// Who signs a manifest.
 #[derive(Debug, Args)]
 pub(crate) struct Signing {
@@ -56,6 +75,37 @@ pub(crate) struct Signing {
     /// manifest.json.asc (OpenPGP). May be given once for each kind.
     #[arg(long = "sign", value_name = "ssh:KEY|openpgp:KEY")]
     with: Vec<SignWith>,
+}
+
+/// One key that signs approvals.
+pub(crate) struct ApprovalPen(Pen);
+
+impl ApprovalPen {
+    /// Reads the key.
+    pub(crate) fn read(key: &SignWith) -> Result<Self, Failure> {
+        key.pen().map(Self)
+    }
+
+    /// The key, as people compare it.
+    pub(crate) fn key(&self) -> String {
+        self.0.signer.key()
+    }
+
+    /// When it signs.
+    pub(crate) fn now(&self) -> EventTime {
+        self.0.now
+    }
+
+    /// Signs the text of a statement.
+    pub(crate) fn sign(&self, text: &str) -> Result<Signature, Failure> {
+        let Pen { form, signer, now, seed } = &self.0;
+        let signature = signer.sign(APPROVAL_NAMESPACE, text.as_bytes(), *now, seed);
+        Ok(Signature {
+            form: *form,
+            signature: signature.map_err(|error| failure(&error))?,
+            public_key: signer.public_key().map_err(|error| failure(&error))?,
+        })
+    }
 }
 
 /// The keys that sign, read. They are dropped, and so wiped, when the command ends.
@@ -72,16 +122,13 @@ impl Signing {
     /// Reads the keys. Before the work begins: a key that cannot sign must not cost an export.
     pub(crate) fn pens(&self) -> Result<Pens, Failure> {
         let mut pens: Vec<Pen> = Vec::new();
-        for SignWith { form, file } in &self.with {
-            if pens.iter().any(|pen| pen.form == *form) {
+        for with in &self.with {
+            let form = with.form;
+            if pens.iter().any(|pen| pen.form == form) {
                 let what = format!("two keys of the kind {form} cannot sign the same manifest");
                 return Err(Failure::new(Code::USAGE, what).remedy("name one of them"));
             }
-            must_be_private(file)?;
-            let key = Zeroizing::new(read(file, KEY_BYTES_MAX)?);
-            let signer = DetachedSigner::read(*form, &key)
-                .map_err(|error| failure(&error).place(file.display().to_string()))?;
-            pens.push(Pen { form: *form, signer, now: now()?, seed: random_bytes()? });
+            pens.push(with.pen()?);
         }
         Ok(Pens(pens))
     }
@@ -105,7 +152,7 @@ impl ManifestSigner for Pen {
     }
 
     fn sign(&self, manifest: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let signature = self.signer.sign(manifest, self.now, &self.seed);
+        let signature = self.signer.sign(MANIFEST_NAMESPACE, manifest, self.now, &self.seed);
         signature.map(String::into_bytes).map_err(|error| {
             StoreError::new(code(&error), "cannot sign the manifest").because(error)
         })
@@ -168,11 +215,15 @@ impl Trusting {
             // Nothing that a signature could be about: that is the failure of another check.
             return Ok(Vec::new());
         }
-        let trust = TrustFile::parse(&read(trust, KEY_BYTES_MAX)?).map_err(|error| {
-            Failure::from_error(&error, Code::TRUST_MALFORMED).place(trust.display().to_string())
-        })?;
+        let trust = trust_file(trust)?;
         let keys = self.openpgp_key.as_deref().map(|file| read(file, KEY_BYTES_MAX)).transpose()?;
-        let believed = Believed { trust: &trust, openpgp_keys: keys.as_deref(), now: now()? };
+        let believed = Believed {
+            trust: &trust,
+            openpgp_keys: keys.as_deref(),
+            namespace: MANIFEST_NAMESPACE,
+            by: None,
+            now: now()?,
+        };
         let manifest = read(&folder.join(MANIFEST), MANIFEST_BYTES_MAX)?;
         let mut views = Vec::new();
         for form in SignatureForm::ALL {

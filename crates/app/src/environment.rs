@@ -15,6 +15,8 @@ pub(crate) struct Environment {
     pub(crate) colour: bool,
     /// Whether stderr is a terminal.
     pub(crate) stderr_terminal: bool,
+    /// Whether stdout is a terminal that can be drawn over.
+    pub(crate) stdout_terminal: bool,
     /// `PGPASSWORD`.
     pub(crate) postgres_password: Option<Secret>,
     /// `SOURCE_DATE_EPOCH` as it was set.
@@ -34,6 +36,7 @@ impl Environment {
         Self {
             colour: variable("NO_COLOR").is_none() && !dumb,
             stderr_terminal: std::io::stderr().is_terminal() && !dumb,
+            stdout_terminal: std::io::stdout().is_terminal() && !dumb,
             postgres_password: variable("PGPASSWORD").map(Secret::new),
             source_date_epoch: variable("SOURCE_DATE_EPOCH"),
             #[cfg(feature = "faults")]

@@ -47,6 +47,8 @@ impl EngineError {
                 | Refused::AmendsBegun { .. }
                 | Refused::OtherLog { .. } => Code::PLAN_CHANGED,
                 Refused::NotApproved { .. } => Code::APPROVAL_INVALID,
+                Refused::Unapproved { .. } => Code::APPROVAL_MISSING,
+                Refused::NotNow { .. } => Code::RUN_NOT_NOW,
                 Refused::NotDue { .. } => Code::RUN_NOT_DUE,
                 Refused::NoRun => Code::RUN_NOT_FOUND,
                 Refused::Done | Refused::NothingToRollBack => Code::RUN_NOT_REVERSIBLE,
@@ -89,6 +91,12 @@ impl EngineError {
             ),
             Self::Refused(Refused::NotApproved { .. }) => {
                 Some("look at the plan and its gates as they are now, and approve again".to_owned())
+            }
+            Self::Refused(Refused::Unapproved { subject }) => {
+                Some(format!("have it approved: `carnet approve PLAN {subject}`"))
+            }
+            Self::Refused(Refused::NotNow { .. }) => {
+                Some("`carnet status PLAN` shows where the run stands".to_owned())
             }
             Self::Refused(Refused::NotDue { .. }) => {
                 Some("run the plan again when it is due".to_owned())

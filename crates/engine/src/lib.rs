@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod approval;
 mod capability;
 mod error;
 mod evidence;
@@ -16,6 +17,7 @@ mod source;
 mod step;
 mod succession;
 
+pub use approval::{Consent, GateRow, SKIP, Signature, Statement, rule_of};
 pub use capability::{CapabilityReceipt, ReceiptMode};
 pub use error::{EngineError, StepError};
 pub use evidence::{EvidenceError, EvidenceRequest, ExportedEvidence, Receipt};
@@ -35,8 +37,9 @@ pub use process::{
 };
 pub use refusal::refusal_class;
 pub use run::{
-    CollectionReport, CopyJob, CopyReport, Engine, GateReport, PhaseReport, Report, RunRequest,
-    StopReport, SwitchReport, status,
+    ApprovalReport, Asked, BackReport, CollectionReport, CopyJob, CopyReport, DamagedCopy, Engine,
+    GateReport, PeopleRequest, PhaseReport, Report, RunRequest, StopReport, SwitchReport,
+    TimerReport, Why, status, why,
 };
 pub use source::{Clock, IdSource};
 pub use step::{Role, StoreOpener, StoreRequest};

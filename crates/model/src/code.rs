@@ -230,6 +230,10 @@ codes! {
     RUN_UNKNOWN = "run.unknown", Waits;
     /// A timer of the run is not due yet.
     RUN_NOT_DUE = "run.not_due", Waits;
+    /// A person's command does not fit what the run waits for.
+    RUN_NOT_NOW = "run.not_now", Refused;
+    /// Something must be approved before the run goes on.
+    APPROVAL_MISSING = "approval.missing", Waits;
     /// An approval does not count: for another plan, by nobody who may, or expired.
     APPROVAL_INVALID = "approval.invalid", Refused;
     /// An approval was taken back by who gave it.

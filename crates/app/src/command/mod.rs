@@ -1,14 +1,18 @@
 //! The commands, a file each.
 
+mod approve;
 mod cap;
 mod check;
 mod completions;
 mod copy;
+mod desk;
 mod diff;
 mod digest;
 mod evidence;
 mod explain;
 mod gate;
+mod history;
+mod incident;
 mod init;
 mod key;
 mod log_place;
@@ -17,8 +21,10 @@ mod query;
 mod rollback;
 mod run;
 mod schema;
+mod signal;
 mod snapshot;
 mod status;
+mod why;
 
 use std::path::{Path, PathBuf};
 
@@ -42,6 +48,11 @@ pub(crate) enum Command {
     Plan(plan::Plan),
     Run(run::Run),
     Status(status::Status),
+    History(history::History),
+    Why(why::Why),
+    Approve(approve::Approve),
+    Signal(signal::Signal),
+    Incident(incident::Incident),
     Rollback(rollback::Rollback),
     Evidence(evidence::Evidence),
     Copy(copy::Copy),
@@ -115,6 +126,11 @@ pub(crate) fn run(cli: &Cli, environment: &Environment, screen: &Screen) -> Resu
         Command::Plan(command) => command.run(&setting),
         Command::Run(command) => command.run(&setting),
         Command::Status(command) => command.run(&setting),
+        Command::History(command) => command.run(&setting),
+        Command::Why(command) => command.run(&setting),
+        Command::Approve(command) => command.run(&setting),
+        Command::Signal(command) => command.run(&setting),
+        Command::Incident(command) => command.run(&setting),
         Command::Rollback(command) => command.run(&setting),
         Command::Evidence(command) => command.run(&setting),
         Command::Copy(command) => command.run(&setting),

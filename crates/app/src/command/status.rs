@@ -1,5 +1,7 @@
 //! `carnet status`.
 
+mod watch;
+
 use std::path::{Path, PathBuf};
 
 use carnet_engine::{EngineError, Report, status};
@@ -20,12 +22,19 @@ use crate::view::run::{RunView, process};
 pub(crate) struct Status {
     /// The plan file; without one, all runs in the state folder are listed.
     plan: Option<PathBuf>,
+    /// Look every second until the run ends or waits: drawn anew on a terminal, a line for each
+    /// change elsewhere.
+    #[arg(long, requires = "plan")]
+    watch: bool,
 }
 
 impl Status {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
         let Some(path) = &self.plan else { return list(setting) };
         let file = PlanFile::open(path)?;
+        if self.watch {
+            return watch::watch(setting, &file);
+        }
         let report = status(setting.log_of(&setting.state_of(&file.plan))?)
             .map_err(|error| Failure::engine(&error))?;
         let view = RunView::new(report, &file.path);

@@ -18,6 +18,7 @@ pub(super) fn stopped(report: &Report, what: &str) -> Failure {
     let for_a_system = report.stop.is_some() && why.exit() == Exit::Unreachable;
     let (code, how) = match (waits, for_a_system) {
         (true, true) => (why, "waits on its way back at"),
+        (true, false) if why == Code::APPROVAL_MISSING => (why, "waits for the approval at"),
         (true, false) => (Code::RUN_UNKNOWN, "waits at"),
         (false, _) => (why, "stopped at"),
     };
@@ -39,6 +40,8 @@ fn changed(report: &Report, what: &str) -> String {
     }
     let standing = if report.waits_for.is_some() && report.stop.is_some() {
         "not all that was done could be undone yet; the same command goes on with that".to_owned()
+    } else if report.waits_for.is_some() && report.code() == Some(Code::APPROVAL_MISSING) {
+        "nothing is in doubt: what the run did stands, and nothing was undone".to_owned()
     } else if report.waits_for.is_some() {
         "nobody knows whether this took effect; nothing further was done or undone".to_owned()
     } else if report.standing.is_empty() {

@@ -97,6 +97,20 @@ impl RunView {
             let label = if report.waits_for.is_some() { "waits for" } else { "stopped by" };
             sheet.field(label, LABEL, &format!("{}: {}", stop.subject, stop.reason));
         }
+        for timer in &report.timers {
+            sheet.field("timer", LABEL, &format!("{}, due {}", timer.timer, timer.due));
+        }
+        for message in &report.messages {
+            let text = format!("{message}: carnet signal {} {message} --reason …", self.plan);
+            sheet.field("message", LABEL, &text);
+        }
+        for given in &report.approvals {
+            let text = format!("{} by {}, until {}", given.subject, given.approver, given.expires);
+            sheet.field("approved", LABEL, &text);
+        }
+        for more in report.incidents.iter().skip(1) {
+            sheet.field("and for", LABEL, &format!("{}: {}", more.subject, more.reason));
+        }
         if !report.dry_run {
             let back = if report.can_roll_back { "possible now" } else { "not possible now" };
             sheet.field("rollback", LABEL, back);
@@ -121,6 +135,9 @@ impl RunView {
             (false, false) => match report.at_work {
                 None => format!("run of {name}: {status}"),
                 Some(true) => format!("run of {name}: {status}{}", process(report)),
+                Some(false) if self.waits_for_time_or_word() => {
+                    format!("run of {name}: waits; {} goes on when it has come", self.going_on())
+                }
                 Some(false) if status == "running" => {
                     format!("run of {name}: cut off; {} goes on", self.going_on())
                 }
@@ -129,6 +146,11 @@ impl RunView {
                 }
             },
         }
+    }
+
+    /// Whether nobody works on it because there is nothing to do yet.
+    fn waits_for_time_or_word(&self) -> bool {
+        !self.report.timers.is_empty() || !self.report.messages.is_empty()
     }
 
     /// The command that goes on with a run that was cut off.

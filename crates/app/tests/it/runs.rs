@@ -31,3 +31,8 @@ fn keys() {
 fn evidence() {
     play("evidence");
 }
+
+#[test]
+fn people() {
+    play("people");
+}

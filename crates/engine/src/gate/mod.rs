@@ -1,5 +1,6 @@
 //! What gates look at. Judging is the model's affair; here is only looking.
 
+mod approval;
 mod outside;
 mod parity;
 mod reread;
@@ -15,7 +16,7 @@ use carnet_model::gate::{
     content_root, contract, count, dimensions, losses, schema_version,
 };
 use carnet_model::plan::PhaseName;
-use carnet_model::{Code, CollectionContract, CollectionName};
+use carnet_model::{CollectionContract, CollectionName};
 
 use crate::error::StepError;
 use crate::step::look::{SourceSeen, TargetSeen};
@@ -30,7 +31,9 @@ pub(crate) fn evaluate(
     definition: &Definition,
     dry_run: bool,
 ) -> (Evaluation, Option<Observation>) {
-    if dry_run && phase != PhaseName::Prepare.name() {
+    // Nobody approves of a run that only shows what would happen.
+    let asks_people = definition.gate() == gate::Gate::Approval;
+    if dry_run && (asks_people || phase != PhaseName::Prepare.name()) {
         let reason = "a dry run makes nothing that could be looked at";
         return (Evaluation::not_run(definition, reason), None);
     }
@@ -112,10 +115,7 @@ fn observe(cx: &Context<'_>, definition: &Definition) -> Result<Seen, StepError>
             let observation = outside::look(&around, &definition.rule)?;
             Ok(Seen { observation, reread: Vec::new() })
         }
-        Rule::Approval(_) => {
-            let what = "approvals are not read here".to_owned();
-            Err(StepError::new(Code::FEATURE_MISSING, what))
-        }
+        Rule::Approval(rule) => Ok(Seen::at(cx.now_us(), approval::given(cx, definition, rule)?)),
     }
 }
 

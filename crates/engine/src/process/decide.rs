@@ -204,7 +204,19 @@ pub enum Refused {
         /// What was to be approved.
         subject: String,
         /// Why it does not count.
-        reason: &'static str,
+        reason: String,
+    },
+    /// Something that must be approved first is not.
+    #[error("{subject} is not approved")]
+    Unapproved {
+        /// What must be approved.
+        subject: String,
+    },
+    /// A person's command does not fit what the run waits for.
+    #[error("{reason}")]
+    NotNow {
+        /// Why not.
+        reason: String,
     },
     /// The command does not fit the state: a defect, or something that is not to be decided now.
     #[error("the command does not fit the state of the run")]
@@ -380,7 +392,7 @@ fn approve(run: Option<&RunState>, approval: Approval, now: EventTime) -> Result
     };
     let subject = approval.subject.clone();
     match reason {
-        Some(reason) => Err(Refused::NotApproved { subject, reason }),
+        Some(reason) => Err(Refused::NotApproved { subject, reason: reason.to_owned() }),
         None => Ok(Fact::Approved(approval)),
     }
 }

@@ -101,7 +101,7 @@ impl RunState {
 
     /// Whether the node can be worked on: its phase is active and on the present way, and all that
     /// it comes after leads to it.
-    pub(super) fn is_ready(&self, place: Place) -> bool {
+    pub(crate) fn is_ready(&self, place: Place) -> bool {
         let (Some(phase), Some(state)) =
             (self.process.phases.get(place.phase), self.phases.get(place.phase))
         else {

@@ -2,6 +2,8 @@
 //! authority, the way out, and what it all depends on. Nothing in them is looked up: they say what
 //! the plan says.
 
+use std::collections::BTreeSet;
+
 use carnet_bundle::ARTIFACT_KINDS;
 use carnet_model::gate::Definition;
 use carnet_model::plan::{Knowledge, Phase, PhaseName, Plan, PlannedUndo};
@@ -31,15 +33,34 @@ pub(super) fn rule(phase: &str, gate: &Definition) -> Value {
     })
 }
 
-/// Who may approve, and who answers for it, where the plan says it. A plan of this version names no
-/// approvers.
+/// Who may approve what, by whose keys, and who answers for it, as the plan says.
+pub(super) fn authority_of(plan: &Plan) -> Value {
+    let document = plan.document();
+    let owner = Some(document.owner.as_str());
+    if plan.approvals().is_empty() {
+        return authority(owner);
+    }
+    let trust = document.trust.as_ref().map(ToString::to_string);
+    let approvers: BTreeSet<&String> =
+        plan.approvals().values().flat_map(|rule| &rule.any_of).collect();
+    json!({
+        "approvers": approvers,
+        "approvals": plan.approvals(),
+        "trust": trust,
+        "trust_sha256": trust.as_ref().and_then(|path| plan.files().get(path)),
+        "owner": owner,
+        "rule": START_RULE,
+    })
+}
+
+/// The same where nobody must approve.
 pub(super) fn authority(owner: Option<&str>) -> Value {
     json!({ "approvers": [], "owner": owner, "rule": START_RULE })
 }
 
 /// The rule by which a run may start.
 pub(super) const START_RULE: &str =
-    "the plan names no approvers: who can write the state directory may run it";
+    "who can write the state directory may run it; what the plan has approved waits for that";
 
 /// The way out: what moves, in which formats, by which phases, and how each is taken back.
 pub(super) fn exit_path(plan: &Plan) -> Value {

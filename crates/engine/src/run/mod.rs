@@ -6,9 +6,11 @@ mod declared;
 mod drive;
 mod judge;
 pub(crate) mod notes;
+mod people;
 mod process_of;
 pub(crate) mod recorder;
 mod report;
+mod why;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +23,12 @@ use carnet_ledger::{Digest, Event, EvidenceProfile, HashProfile, SigningKey};
 use carnet_model::plan::Plan;
 
 pub use copy::{CopyJob, CopyReport};
-pub use report::{CollectionReport, GateReport, PhaseReport, Report, StopReport, SwitchReport};
+pub use people::{Asked, PeopleRequest};
+pub use report::{
+    ApprovalReport, BackReport, CollectionReport, GateReport, PhaseReport, Report, StopReport,
+    SwitchReport, TimerReport,
+};
+pub use why::{DamagedCopy, Why, why};
 
 use crate::error::EngineError;
 use crate::fault::Faults;
@@ -110,7 +117,9 @@ impl Engine {
         let waited = waits_on_the_way_back(&state);
         let (recorder, resumed) = self.recorder(request, journal, state)?;
         if !request.dry_run
-            && let Err(error) = self.check_log(request.plan)
+            && let Err(error) = self
+                .check_log(request.plan)
+                .and_then(|()| if resumed { Ok(()) } else { people::starter_is_known(request) })
         {
             return Err(self.refuse(request, &recorder, "run", error));
         }
@@ -195,12 +204,23 @@ impl Engine {
         asked: &'static str,
         error: EngineError,
     ) -> EngineError {
+        self.refuse_plan(request.plan, recorder, asked, error)
+    }
+
+    /// The same, of a command that needs the plan alone.
+    fn refuse_plan(
+        &self,
+        plan: &Plan,
+        recorder: &Recorder,
+        asked: &'static str,
+        error: EngineError,
+    ) -> EngineError {
         let EngineError::Refused(refused) = &error else { return error };
         if *refused == Refused::Done {
             return error;
         }
         let id = self.ids.next_id().to_string();
-        let note = notes::refused(refused, error.code(), asked, request.plan);
+        let note = notes::refused(refused, error.code(), asked, plan);
         match recorder.outside_of_runs(&id, note) {
             Ok(()) => error,
             Err(unkept) => unkept,
@@ -321,7 +341,7 @@ fn envelope(plan: &Plan, actor: &str, journal: &Journal) -> Result<Envelope, Eng
         actor: actor.to_owned(),
         tenant: document.evidence.tenant.to_string(),
         plan_object: journal.put(plan.canonical().as_bytes())?,
-        authority: put_json(journal, &declared::authority(Some(document.owner.as_str())))?,
+        authority: put_json(journal, &declared::authority_of(plan))?,
         policy: put_json(journal, &declared::rules(plan))?,
         jurisdiction: governance.and_then(|it| it.jurisdiction.as_ref()).map(ToString::to_string),
         classification: governance

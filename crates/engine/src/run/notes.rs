@@ -77,9 +77,12 @@ pub(super) fn refused(refused: &Refused, code: Code, asked: &'static str, plan: 
         | Refused::DoneUnderAnother { done: started, now } => note(EventBody::AuthorityRefusal)
             .with("plan_started", (*started).into())
             .with("plan_now", (*now).into()),
-        Refused::OtherLog { .. } | Refused::NotApproved { .. } => note(EventBody::AuthorityRefusal),
+        Refused::OtherLog { .. } | Refused::NotApproved { .. } | Refused::Unapproved { .. } => {
+            note(EventBody::AuthorityRefusal)
+        }
         Refused::Done
         | Refused::NotDue { .. }
+        | Refused::NotNow { .. }
         | Refused::NoRun
         | Refused::NothingToRollBack
         | Refused::Unsettled

@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 
 use super::ending;
 use crate::process::{
-    Direction, Ending, PhaseStatus, RunState, Status, StepState, StepStatus, Stop,
+    Approval, Direction, Ending, Fact, NodeKind, NodeState, Part, PhaseStatus, Place, RunState,
+    State, Status, StepState, StepStatus, Stop, TimerState, apply,
 };
 use crate::step::look::SourceSeen;
 use crate::step::read_back::BackSeen;
@@ -63,6 +64,16 @@ pub struct Report {
     pub stop: Option<StopReport>,
     /// What waits for a person.
     pub waits_for: Option<StopReport>,
+    /// All that waits for a person, oldest first.
+    pub incidents: Vec<StopReport>,
+    /// The approvals that were given and stand, oldest first.
+    pub approvals: Vec<ApprovalReport>,
+    /// The timers that were set and are not over.
+    pub timers: Vec<TimerReport>,
+    /// The messages that are waited for.
+    pub messages: Vec<String>,
+    /// What a rollback would do now; absent where none is possible.
+    pub back: Option<BackReport>,
     /// What undo could not take away.
     pub left_behind: Vec<String>,
     /// The steps whose effects stand: applied and not undone.
@@ -141,6 +152,41 @@ pub struct StopReport {
     pub remedy: String,
 }
 
+/// An approval that stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct ApprovalReport {
+    /// What was approved.
+    pub subject: String,
+    /// Who approved it.
+    pub approver: String,
+    /// The key that signed it; absent for a mere name.
+    pub key: Option<String>,
+    /// When it was given.
+    pub at: String,
+    /// Until when it counts.
+    pub expires: String,
+}
+
+/// What a rollback would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct BackReport {
+    /// The steps that are undone, in this order.
+    pub undo: Vec<String>,
+    /// The phases of the prescribed procedure, in order, that follow.
+    pub procedure: Vec<String>,
+    /// The steps that stay as they are: nothing takes them back, or not any more.
+    pub stays: Vec<String>,
+}
+
+/// A timer that was set.
+#[derive(Debug, Clone, Serialize)]
+pub struct TimerReport {
+    /// Its node.
+    pub timer: String,
+    /// When it is due.
+    pub due: String,
+}
+
 /// The switch.
 #[derive(Debug, Clone, Serialize)]
 pub struct SwitchReport {
@@ -189,6 +235,11 @@ pub(super) fn of(run: &RunState, get: &Get<'_>) -> Report {
         gates: gates(run),
         stop: run.stop.as_ref().map(told),
         waits_for: run.waits_for().map(told),
+        incidents: run.incidents.iter().map(told).collect(),
+        approvals: run.approvals.iter().map(approval).collect(),
+        timers: timers(run),
+        messages: messages(run),
+        back: back(run),
         left_behind: run.left_behind.clone(),
         standing: run.standing().into_iter().map(str::to_owned).collect(),
         can_roll_back: can_roll_back(run),
@@ -211,6 +262,65 @@ fn can_roll_back(run: &RunState) -> bool {
         Status::Ended(_) => ending(run.status) == Some(Ending::Done),
     };
     on_the_way && !open && !run.dry_run
+}
+
+/// The core itself is asked, on a copy of the run.
+fn back(run: &RunState) -> Option<BackReport> {
+    if !can_roll_back(run) {
+        return None;
+    }
+    let mut state = State { run: Some(run.clone()), runs: 1 };
+    if run.status != Status::Running(Direction::Rollback) {
+        apply(&mut state, &Fact::RollbackStarted, run.started).ok()?;
+    }
+    let turned = state.run?;
+    let name = |place: &Place| turned.process.at(*place).map(|node| node.name.clone());
+    let undo: Vec<String> = turned.undo.iter().rev().filter_map(name).collect();
+    let prescribed = turned.process.phases.iter().filter(|phase| phase.part == Part::Rollback);
+    let procedure: Vec<_> = if turned.by_procedure {
+        prescribed.map(|phase| phase.name.clone()).collect()
+    } else {
+        Vec::new()
+    };
+    let stays = run
+        .standing()
+        .into_iter()
+        .filter(|step| procedure.is_empty() && !undo.iter().any(|undone| undone == step));
+    let stays = stays.map(str::to_owned).collect();
+    Some(BackReport { undo, procedure, stays })
+}
+
+fn approval(held: &Approval) -> ApprovalReport {
+    ApprovalReport {
+        subject: held.subject.clone(),
+        approver: held.approver.clone(),
+        key: held.key.clone(),
+        at: held.at.to_string(),
+        expires: held.expires.to_string(),
+    }
+}
+
+fn timers(run: &RunState) -> Vec<TimerReport> {
+    let set = run.nodes().filter_map(|(_, node, state)| match state {
+        NodeState::Timer(TimerState::Set { due }) => {
+            Some(TimerReport { timer: node.name.clone(), due: due.to_string() })
+        }
+        NodeState::Timer(TimerState::NotSet | TimerState::Over)
+        | NodeState::Gate(_)
+        | NodeState::Step(_)
+        | NodeState::Choice(_)
+        | NodeState::Message(_)
+        | NodeState::Commit(_) => None,
+    });
+    set.collect()
+}
+
+fn messages(run: &RunState) -> Vec<String> {
+    let waits = run.nodes().filter(|(place, node, state)| {
+        let awaited = **state == NodeState::Message(false) && node.kind == NodeKind::Message;
+        awaited && run.is_ready(*place)
+    });
+    waits.map(|(_, node, _)| node.name.clone()).collect()
 }
 
 fn told(stop: &Stop) -> StopReport {

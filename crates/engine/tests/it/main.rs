@@ -11,6 +11,7 @@ mod faults;
 mod journal;
 mod kept;
 mod lease;
+mod people;
 mod run;
 mod simulation;
 mod succession;

@@ -17,6 +17,11 @@ impl Ticks {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self::default())
     }
+
+    /// Lets milliseconds pass.
+    pub(crate) fn pass(&self, millis: u64) {
+        self.time.fetch_add(millis, Ordering::Relaxed);
+    }
 }
 
 impl Clock for Ticks {

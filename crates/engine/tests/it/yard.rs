@@ -148,6 +148,23 @@ impl Yard {
         Self::with_plan(&PLAN.replace(from, to))
     }
 
+    /// The same yard with a line of its plan replaced, which may refer to files in its folder.
+    pub(crate) fn replanned(mut self, from: &str, to: &str) -> Self {
+        assert!(PLAN.contains(from));
+        self.plan = crate::people::plan_in(self.folder.path(), &PLAN.replace(from, to));
+        self
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> carnet_ledger::EventTime {
+        carnet_engine::Clock::now(self.ticks.as_ref())
+    }
+
+    /// Lets time pass.
+    pub(crate) fn wait(&self, millis: i64) {
+        self.ticks.pass(millis.unsigned_abs());
+    }
+
     fn with_plan(text: &str) -> Self {
         let (plan, _) = Plan::open("yard.yaml", text).unwrap();
         let folder = tempfile::tempdir().unwrap();

@@ -18,7 +18,11 @@ use crate::trust::TrustFile;
 
 /// What signatures of manifests are for: an SSH signature names it, and `namespaces="…"` in a trust
 /// file must admit it. A signature for another purpose never counts.
-pub const NAMESPACE: &str = "carnet-manifest";
+pub const MANIFEST_NAMESPACE: &str = "carnet-manifest";
+
+/// What signatures of approvals are for, in the same way. An OpenPGP signature names no purpose: there
+/// the first line of what is signed does.
+pub const APPROVAL_NAMESPACE: &str = "carnet-approval@v1";
 
 /// No detached signature is larger, in bytes.
 pub const MAX_SIGNATURE_BYTES: usize = 64 << 10;
@@ -147,20 +151,33 @@ impl DetachedSigner {
         }
     }
 
-    /// Signs a message. `now` and `seed`, 32 bytes that nobody can guess, go into an OpenPGP
-    /// signature.
+    /// Signs a message for a purpose, such as [`MANIFEST_NAMESPACE`]. `now` and `seed`, 32 bytes that
+    /// nobody can guess, go into an OpenPGP signature.
     pub fn sign(
         &self,
+        namespace: &str,
         message: &[u8],
         now: EventTime,
         seed: &[u8; 32],
     ) -> Result<String, DetachedError> {
-        let _ = (message, now, seed);
+        let _ = (namespace, message, now, seed);
         match &self.0 {
             #[cfg(feature = "ssh")]
-            Pen::Ssh(pen) => pen.sign(message),
+            Pen::Ssh(pen) => pen.sign(namespace, message),
             #[cfg(feature = "openpgp")]
             Pen::OpenPgp(pen) => pen.sign(message, now, seed),
+            Pen::None(never) => match *never {},
+        }
+    }
+
+    /// The public key, where a verifier needs more than the trust file has: of OpenPGP, which lists
+    /// fingerprints.
+    pub fn public_key(&self) -> Result<Option<String>, DetachedError> {
+        match &self.0 {
+            #[cfg(feature = "ssh")]
+            Pen::Ssh(_) => Ok(None),
+            #[cfg(feature = "openpgp")]
+            Pen::OpenPgp(pen) => pen.public_key().map(Some),
             Pen::None(never) => match *never {},
         }
     }
@@ -190,18 +207,24 @@ pub struct Believed<'a> {
     pub trust: &'a TrustFile,
     /// OpenPGP public keys, armoured or not: a fingerprint alone verifies nothing.
     pub openpgp_keys: Option<&'a [u8]>,
+    /// What the signature must be for, such as [`MANIFEST_NAMESPACE`].
+    pub namespace: &'a str,
+    /// Whose signature it must be; anybody's of the trust file if nothing is said.
+    pub by: Option<&'a str>,
     /// The time at which limits in time are judged.
     pub now: EventTime,
 }
 
 impl Believed<'_> {
-    /// Whose key it is that these lines of the trust file are about, if it may sign manifests now;
-    /// else why the last of them does not believe it.
+    /// Whose key it is that these lines of the trust file are about, if it may sign for this purpose
+    /// now; else why the last of them does not believe it.
     #[cfg(any(feature = "ssh", feature = "openpgp"))]
     fn principal(&self, is_ours: impl Fn(&TrustEntry) -> bool) -> Result<String, &'static str> {
         let mut why = "it is not in the trust file";
         for entry in self.trust.entries().iter().filter(|entry| is_ours(entry)) {
-            if !entry.admits(NAMESPACE) {
+            if self.by.is_some_and(|name| !entry.principals.matches(name)) {
+                why = "the trust file believes it of somebody else only";
+            } else if !entry.admits(self.namespace) {
                 why = "the trust file believes it for other purposes only";
             } else if !entry.is_valid_at(self.now) {
                 why = "the trust file does not believe it at this time";
@@ -243,7 +266,7 @@ mod tests {
 
     fn believed(trust: &TrustFile) -> Believed<'_> {
         let now = EventTime::from_unix_millis(1_795_000_000_000).unwrap();
-        Believed { trust, openpgp_keys: None, now }
+        Believed { trust, openpgp_keys: None, namespace: MANIFEST_NAMESPACE, by: None, now }
     }
 
     proptest! {

@@ -82,6 +82,11 @@ impl OpenPgpSigner {
         signature.to_armored_string(ArmorOptions::default()).map_err(failed)
     }
 
+    pub(super) fn public_key(&self) -> Result<String, DetachedError> {
+        let public = self.0.to_public_key().to_armored_string(ArmorOptions::default());
+        public.map_err(|error| DetachedError::Sign(text(&error)))
+    }
+
     pub(super) fn key(&self) -> String {
         hex(&self.0.primary_key)
     }

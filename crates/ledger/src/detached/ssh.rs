@@ -2,7 +2,7 @@
 
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
 
-use crate::detached::{Believed, DetachedAnswer, DetachedError, NAMESPACE, SignatureForm};
+use crate::detached::{Believed, DetachedAnswer, DetachedError, SignatureForm};
 use crate::trust::{TrustEntry, TrustedKey};
 
 /// A private key of SSH. Its secret is wiped from memory when it is dropped.
@@ -26,9 +26,9 @@ impl SshSigner {
         }
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> Result<String, DetachedError> {
+    pub(super) fn sign(&self, namespace: &str, message: &[u8]) -> Result<String, DetachedError> {
         let failed = |error: ssh_key::Error| DetachedError::Sign(error.to_string());
-        let signature = self.0.sign(NAMESPACE, HashAlg::Sha512, message).map_err(failed)?;
+        let signature = self.0.sign(namespace, HashAlg::Sha512, message).map_err(failed)?;
         signature.to_pem(LineEnding::LF).map_err(failed)
     }
 
@@ -53,13 +53,14 @@ pub(super) fn check(pem: &[u8], message: &[u8], believed: &Believed<'_>) -> Deta
         Ok(_) => return DetachedAnswer::Bad { why: "it is not in its one form".to_owned() },
         Err(error) => return bad(error),
     }
-    if signature.namespace() != NAMESPACE {
+    let namespace = believed.namespace;
+    if signature.namespace() != namespace {
         // What was signed for another purpose says nothing here.
-        let why = format!("it was made for {:?}, not for {NAMESPACE:?}", signature.namespace());
+        let why = format!("it was made for {:?}, not for {namespace:?}", signature.namespace());
         return DetachedAnswer::Bad { why };
     }
     let public = PublicKey::from(signature.public_key().clone());
-    if public.verify(NAMESPACE, message, &signature).is_err() {
+    if public.verify(namespace, message, &signature).is_err() {
         return DetachedAnswer::Bad { why: "it does not fit the file".to_owned() };
     }
     let key = public.fingerprint(HashAlg::Sha256).to_string();

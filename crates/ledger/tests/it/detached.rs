@@ -9,7 +9,8 @@ mod with_tools {
 
     use carnet_ledger::EventTime;
     use carnet_ledger::detached::{
-        Believed, DetachedAnswer, DetachedError, DetachedSigner, SignatureForm, check_detached,
+        APPROVAL_NAMESPACE, Believed, DetachedAnswer, DetachedError, DetachedSigner,
+        MANIFEST_NAMESPACE, SignatureForm, check_detached,
     };
     use carnet_ledger::trust::TrustFile;
 
@@ -47,6 +48,10 @@ mod with_tools {
         TrustFile::parse(text.as_bytes()).unwrap()
     }
 
+    fn believed<'a>(trust: &'a TrustFile, openpgp_keys: Option<&'a [u8]>) -> Believed<'a> {
+        Believed { trust, openpgp_keys, namespace: MANIFEST_NAMESPACE, by: None, now: now() }
+    }
+
     fn answer(
         form: SignatureForm,
         signature: &[u8],
@@ -54,7 +59,7 @@ mod with_tools {
         trust: &TrustFile,
         keys: Option<&[u8]>,
     ) -> DetachedAnswer {
-        let believed = Believed { trust, openpgp_keys: keys, now: now() };
+        let believed = believed(trust, keys);
         check_detached(form, Some(signature), message, &believed).unwrap()
     }
 
@@ -102,7 +107,7 @@ mod with_tools {
             let signers = trust(&format!("ops@example.org {public}"));
             let signer = DetachedSigner::read(form, &fs::read(at.join("key")).unwrap()).unwrap();
             assert!(signer.key().starts_with("SHA256:"));
-            let ours = signer.sign(MESSAGE, now(), &[1; 32]).unwrap();
+            let ours = signer.sign(MANIFEST_NAMESPACE, MESSAGE, now(), &[1; 32]).unwrap();
             fs::write(at.join("ours.sig"), &ours).unwrap();
             let verify = [
                 "-Y",
@@ -157,6 +162,34 @@ mod with_tools {
         }
     }
 
+    /// An approval counts as one only, and for the person whose key it is.
+    #[cfg(feature = "ssh")]
+    #[test]
+    fn a_signature_counts_for_its_purpose_and_its_person() {
+        let (form, home) = (SignatureForm::Ssh, tempfile::tempdir().unwrap());
+        let at = home.path();
+        done("ssh-keygen", at, &["-q", "-t", "ed25519", "-N", "", "-f", "key"], None);
+        let public = fs::read_to_string(at.join("key.pub")).unwrap();
+        let signers = trust(&format!("ops@example.org,lead {public}"));
+        let signer = DetachedSigner::read(form, &fs::read(at.join("key")).unwrap()).unwrap();
+        let signed = |namespace| signer.sign(namespace, MESSAGE, now(), &[1; 32]).unwrap();
+        let check = |signature: &str, namespace, by| {
+            let believed = Believed { namespace, by, ..believed(&signers, None) };
+            check_detached(form, Some(signature.as_bytes()), MESSAGE, &believed).unwrap()
+        };
+        let approval = signed(APPROVAL_NAMESPACE);
+        for by in [None, Some("lead"), Some("ops@example.org")] {
+            let found = check(&approval, APPROVAL_NAMESPACE, by);
+            assert!(matches!(found, DetachedAnswer::Good { .. }), "{found:?}");
+        }
+        let why = "the trust file believes it of somebody else only";
+        let unknown = DetachedAnswer::UnknownKey { key: signer.key(), why };
+        assert_eq!(check(&approval, APPROVAL_NAMESPACE, Some("eve")), unknown);
+        assert!(is_bad(&check(&approval, MANIFEST_NAMESPACE, None)));
+        assert!(is_bad(&check(&signed(MANIFEST_NAMESPACE), APPROVAL_NAMESPACE, Some("lead"))));
+        assert_eq!(signer.public_key(), Ok(None));
+    }
+
     #[cfg(feature = "ssh")]
     #[test]
     fn ssh_keys_that_cannot_sign_are_refused_by_name() {
@@ -188,7 +221,7 @@ mod with_tools {
             let signers = trust(&format!("ops@example.org openpgp {print}"));
             let signer = DetachedSigner::read(form, secret.as_bytes()).unwrap();
             assert_eq!(signer.key(), print);
-            let ours = signer.sign(MESSAGE, now(), &[1; 32]).unwrap();
+            let ours = signer.sign(MANIFEST_NAMESPACE, MESSAGE, now(), &[1; 32]).unwrap();
             fs::write(at.join("ours.asc"), &ours).unwrap();
             done("gpg", at, &["--verify", "ours.asc", "message"], None);
             fs::write(at.join("other"), b"another message").unwrap();
@@ -318,7 +351,7 @@ mod with_tools {
         for garbage in [b"".as_slice(), b"-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n", &[0xC5; 90]] {
             assert!(DetachedSigner::read(form, garbage).is_err());
         }
-        let believed = Believed { trust: &signers, openpgp_keys: Some(b"no keys"), now: now() };
+        let believed = believed(&signers, Some(b"no keys"));
         assert!(check_detached(form, Some(&signature), MESSAGE, &believed).is_err());
     }
 
@@ -345,7 +378,7 @@ mod with_tools {
     #[test]
     fn no_file_is_missing_and_a_large_one_is_bad() {
         let trust = trust("");
-        let believed = Believed { trust: &trust, openpgp_keys: None, now: now() };
+        let believed = believed(&trust, None);
         for form in SignatureForm::ALL {
             assert_eq!(check_detached(form, None, MESSAGE, &believed), Ok(DetachedAnswer::Missing));
             let large = vec![b'x'; 1 << 17];
@@ -360,11 +393,12 @@ mod with_tools {
 #[test]
 fn what_is_left_out_is_named() {
     use carnet_ledger::detached::{
-        Believed, DetachedError, DetachedSigner, SignatureForm, check_detached,
+        Believed, DetachedError, DetachedSigner, MANIFEST_NAMESPACE, SignatureForm, check_detached,
     };
     let trust = carnet_ledger::trust::TrustFile::default();
     let now = carnet_ledger::EventTime::from_unix_millis(0).unwrap();
-    let believed = Believed { trust: &trust, openpgp_keys: None, now };
+    let namespace = MANIFEST_NAMESPACE;
+    let believed = Believed { trust: &trust, openpgp_keys: None, namespace, by: None, now };
     for form in SignatureForm::ALL {
         if cfg!(feature = "ssh") && form == SignatureForm::Ssh {
             continue;

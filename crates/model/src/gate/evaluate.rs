@@ -85,12 +85,15 @@ impl Evaluation {
         self.judgement.verdict == Verdict::Pass && !self.is_broken()
     }
 
-    /// Why the run may not go on: `gate.closed` or `gate.broken`.
+    /// Why the run may not go on: `gate.closed`, `gate.broken`, or what an approval still lacks,
+    /// `approval.missing`.
     pub fn code(&self) -> Option<Code> {
         if self.opens() {
             None
         } else if self.is_broken() {
             Some(Code::GATE_BROKEN)
+        } else if self.gate == Gate::Approval {
+            Some(Code::APPROVAL_MISSING)
         } else {
             Some(Code::GATE_CLOSED)
         }

@@ -267,6 +267,14 @@ impl Duration {
 /// Ten years: more is a slip.
 const SECONDS_MAX: u64 = 10 * 365 * 86_400;
 
+impl std::str::FromStr for Duration {
+    type Err = NotWritten;
+
+    fn from_str(text: &str) -> Result<Self, NotWritten> {
+        Self::read(text)
+    }
+}
+
 impl Written for Duration {
     fn read(text: &str) -> Result<Self, NotWritten> {
         let must = "a length of time in weeks, days, hours, minutes and seconds, up to ten years";

@@ -18,6 +18,8 @@ use super::Setting;
 use crate::failure::Failure;
 use crate::plan_file::PlanFile;
 
+pub(super) use told::Told;
+
 /// Show, export and check the evidence of runs.
 #[derive(Debug, Args)]
 pub(crate) struct Evidence {

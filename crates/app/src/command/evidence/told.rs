@@ -10,16 +10,16 @@ use crate::sheet::{Sheet, WIDTH, wrap};
 const BELOW: usize = 16;
 
 /// An event as JSON, whoever wrote it. What it says is not checked here.
-pub(super) struct Told(Value);
+pub(in crate::command) struct Told(Value);
 
 impl Told {
     /// Reads stored bytes. What is no JSON object has no members.
-    pub(super) fn read(bytes: &[u8]) -> Self {
+    pub(in crate::command) fn read(bytes: &[u8]) -> Self {
         Self(serde_json::from_slice(bytes).unwrap_or_default())
     }
 
     /// A member that is a text; empty where there is none.
-    pub(super) fn text(&self, name: &str) -> &str {
+    pub(in crate::command) fn text(&self, name: &str) -> &str {
         self.0.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 
@@ -32,7 +32,8 @@ impl Told {
         self.text("occurred_at").get(..10).unwrap_or_default()
     }
 
-    fn context(&self, name: &str) -> String {
+    /// A member of its context as text; empty where there is none.
+    pub(in crate::command) fn context(&self, name: &str) -> String {
         match self.0.get("context").and_then(|context| context.get(name)) {
             Some(Value::String(text)) => text.clone(),
             Some(value) => value.to_string(),
@@ -46,7 +47,7 @@ impl Told {
     }
 
     /// What happened, in a few words.
-    fn words(&self) -> String {
+    pub(in crate::command) fn words(&self) -> String {
         let resource = self.text("resource_id");
         let of = |name| self.context(name);
         match self.text("event_type") {

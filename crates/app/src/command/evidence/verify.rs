@@ -10,7 +10,7 @@ use carnet_ledger::audit::{
     AuditError, AuditRequest, CheckId, CheckVerdict, Overall, Report, Row, audit_bundle,
     audit_receipt,
 };
-use carnet_ledger::detached::Believed;
+use carnet_ledger::detached::{Believed, MANIFEST_NAMESPACE};
 use carnet_ledger::trust::{LogKey, TrustFile};
 use carnet_ledger::witness_policy::WitnessPolicy;
 use carnet_ledger::{Checkpoint, EvidenceProfile, Note, VerifyingKey};
@@ -81,7 +81,9 @@ impl Verify {
         let openpgp_keys = self.openpgp_key.as_deref().map(small).transpose()?;
         let people = |trust| {
             let now = detached::now()?;
-            Ok::<_, Failure>(Believed { trust, openpgp_keys: openpgp_keys.as_deref(), now })
+            let openpgp_keys = openpgp_keys.as_deref();
+            let namespace = MANIFEST_NAMESPACE;
+            Ok::<_, Failure>(Believed { trust, openpgp_keys, namespace, by: None, now })
         };
         let people = trust.as_ref().map(people).transpose()?;
         let since = self.since.as_deref().map(checkpoint).transpose()?;

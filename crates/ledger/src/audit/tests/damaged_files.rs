@@ -170,7 +170,7 @@ fn files_more_and_less() {
 
 #[test]
 fn signatures_of_people_are_judged_for_those_who_ask() {
-    use crate::detached::Believed;
+    use crate::detached::{Believed, MANIFEST_NAMESPACE};
     use crate::trust::TrustFile;
     const PERSON: &str = "ops ssh-ed25519 \
         AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n";
@@ -180,7 +180,8 @@ fn signatures_of_people_are_judged_for_those_who_ask() {
     let audited = |people: &str| {
         let trust = TrustFile::parse(people.as_bytes()).unwrap();
         let now = crate::EventTime::from_unix_millis(1_795_000_000_000).unwrap();
-        let people = Some(Believed { trust: &trust, openpgp_keys: None, now });
+        let namespace = MANIFEST_NAMESPACE;
+        let people = Some(Believed { trust: &trust, openpgp_keys: None, namespace, by: None, now });
         audit_with(&files, &keys, AuditRequest { people, ..AuditRequest::default() })
     };
     for report in

@@ -1,0 +1,131 @@
+//! The gate table: what an approver gets to see, and what an approval is bound to.
+
+use std::collections::BTreeSet;
+
+use carnet_ledger::{Digest, HashProfile, Value};
+use carnet_model::gate::Gate;
+use carnet_model::plan::Plan;
+use serde::Serialize;
+
+use crate::process::{Place, RunState};
+
+/// Reads objects of the evidence; `None` where one is missing.
+pub(crate) type Get<'g> = dyn Fn(Digest) -> Option<Vec<u8>> + 'g;
+
+/// One gate of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GateRow {
+    /// Its name in the process.
+    pub gate: String,
+    /// The last verdict.
+    pub verdict: String,
+    /// Whether it is open.
+    pub opens: bool,
+    /// Why, in words.
+    pub reason: String,
+    /// Damaged copies that were refused.
+    pub refused: u64,
+    /// Damaged copies that were judged.
+    pub damaged: u64,
+    /// The digest of what was seen, but for when; absent of what is another thing at each look.
+    pub seen: Option<Digest>,
+}
+
+/// The gates that were judged, in the order of the process: those before a node, or all of them.
+/// Approvals are not among them: they are what the table is for.
+pub(crate) fn gate_table(
+    run: &RunState,
+    plan: &Plan,
+    node: Option<&str>,
+    object: &Get<'_>,
+) -> Vec<GateRow> {
+    let before = node.and_then(|node| run.node(node)).map(|(place, _)| (place, before(run, place)));
+    let counts = |place: Place| match &before {
+        Some((of, same)) if place.phase == of.phase => same.contains(&place.node),
+        Some((of, _)) => place.phase < of.phase,
+        None => true,
+    };
+    let rows = run.nodes().filter(|(place, _, _)| counts(*place)).filter_map(|(_, node, _)| {
+        let last = run.gate(&node.name)?.last.as_ref()?;
+        let kind = gate_kind(plan, &node.name);
+        if kind == Some(Gate::Approval) {
+            return None;
+        }
+        let seen = last.observation.filter(|_| kind.is_some_and(is_steady));
+        Some(GateRow {
+            gate: node.name.clone(),
+            verdict: last.verdict.clone(),
+            opens: last.opens,
+            reason: last.reason.clone(),
+            refused: last.refused,
+            damaged: last.damaged,
+            seen: seen.and_then(object).and_then(|bytes| facts(&bytes)),
+        })
+    });
+    rows.collect()
+}
+
+/// SHA-256 of the canonical JSON (RFC 8785) of `[[gate, verdict, opens, seen], …]`.
+pub(crate) fn table_digest(rows: &[GateRow]) -> Digest {
+    let rows = rows.iter().map(|row| {
+        let seen = row.seen.map_or(Value::Null, Into::into);
+        let [gate, verdict] = [&row.gate, &row.verdict].map(|text| text.as_str().into());
+        Value::List(vec![gate, verdict, row.opens.into(), seen])
+    });
+    let table = Value::List(rows.collect());
+    Digest::of(HashProfile::Rfc8785Sha256V1.canonical(&table).as_bytes())
+}
+
+/// What kind of gate a node is.
+fn gate_kind(plan: &Plan, node: &str) -> Option<Gate> {
+    let gate = plan.node(node).and_then(|(_, node)| node.gate())?;
+    Some(gate.definition.gate())
+}
+
+/// Whether a second look sees the same where nothing has changed. What measures (a time, a lag, a
+/// length of an answer) sees another thing each time: of that the verdict counts alone.
+const fn is_steady(gate: Gate) -> bool {
+    match gate {
+        Gate::SchemaVersion
+        | Gate::Dimensions
+        | Gate::Contract
+        | Gate::Losses
+        | Gate::Checksums
+        | Gate::Count
+        | Gate::ContentRoot
+        | Gate::QueryParity
+        | Gate::ArtifactChecksums
+        | Gate::File
+        | Gate::Object
+        | Gate::Digest
+        | Gate::Rows => true,
+        Gate::Command
+        | Gate::Sql
+        | Gate::Http
+        | Gate::Tcp
+        | Gate::TlsExpiry
+        | Gate::Lag
+        | Gate::Approval => false,
+    }
+}
+
+/// The digest of what an observation saw, without the moment at which it did.
+fn facts(observation: &[u8]) -> Option<Digest> {
+    let observation: serde_json::Value = serde_json::from_slice(observation).ok()?;
+    let facts = serde_json::to_vec(observation.get("facts")?).ok()?;
+    Some(Digest::of(&facts))
+}
+
+/// The nodes of the same phase that lead to this one.
+fn before(run: &RunState, place: Place) -> BTreeSet<usize> {
+    let (mut found, mut open) = (BTreeSet::new(), vec![place.node]);
+    while let Some(node) = open.pop() {
+        let node = run.process.at(Place { node, ..place });
+        for after in node.into_iter().flat_map(|node| &node.after) {
+            if found.insert(after.node) {
+                open.push(after.node);
+            }
+        }
+    }
+    found
+}
