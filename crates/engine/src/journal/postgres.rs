@@ -378,9 +378,9 @@ impl LogStore for Server {
     }
 
     fn begin_moment(&self) -> Result<(), JournalError> {
-        let begin = "begin isolation level repeatable read read only";
-        let begun = self.client.borrow_mut().batch_execute(begin);
-        begun.map_err(|source| self.log.failed("read", source))
+        let sql = "begin isolation level repeatable read read only";
+        let done = self.client.borrow_mut().batch_execute(sql);
+        done.map_err(|source| self.log.failed("read", source))
     }
 
     fn end_moment(&self) {

@@ -37,8 +37,8 @@ impl Kept {
     #[expect(clippy::disallowed_methods, reason = "./test says where the servers are")]
     pub(crate) fn server(setting: &str) -> Self {
         static LOGS: AtomicU32 = AtomicU32::new(0);
-        let url =
-            std::env::var(setting).unwrap_or_else(|_| panic!("{setting} is not set: run ./test"));
+        let missing = |_| format!("{setting} is not set: run ./test");
+        let url = std::env::var(setting).map_err(missing).unwrap();
         let name = format!("test-{}-{}", std::process::id(), LOGS.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::tempdir().unwrap();
         let to = url.clone();
