@@ -6,6 +6,7 @@ use carnet_model::capability::{self, Repeat, Safety, descriptor};
 use carnet_model::plan::{PlannedStep, PlannedUndo, StepName};
 
 use super::drive::tell;
+use super::judge::{approval, closed};
 use super::recorder::Note;
 use crate::capability::{Act, Capability, Probed, Used, find, receipt};
 use crate::error::{EngineError, StepError};
@@ -110,6 +111,9 @@ pub(super) fn begin(cx: &Context<'_>, node: &str) -> Result<(), EngineError> {
     if cx.dry_run && is_withheld(cx, work.step) {
         return withhold(&work);
     }
+    if let Some(stop) = not_approved(&work)? {
+        return tell(cx, Command::Hold(stop), Vec::new());
+    }
     match work.hands.prepare(&work.act()) {
         Ok(inputs) => {
             tell(cx, Command::Begin { step: node.to_owned(), inputs }, Vec::new())?;
@@ -122,6 +126,17 @@ pub(super) fn begin(cx: &Context<'_>, node: &str) -> Result<(), EngineError> {
 fn stop(cx: &Context<'_>, node: &str, error: &StepError) -> Result<(), EngineError> {
     let (ending, stop) = error.stop(node);
     tell(cx, Command::Stop { ending, stop }, Vec::new())
+}
+
+/// What cannot be undone is done only with the approval that the plan names for it.
+fn not_approved(work: &Work<'_>) -> Result<Option<Stop>, StepError> {
+    let PlannedUndo::Refused { approval: name, .. } = &work.step.undo else { return Ok(None) };
+    let undefined = || StepError::new(Code::BUG, format!("the plan defines no approval {name}"));
+    let asked = approval(work.cx, name).ok_or_else(undefined)?;
+    if work.cx.dry_run || asked.opens() {
+        return Ok(None);
+    }
+    Ok(Some(closed(work.node, &asked)))
 }
 
 /// A dry run does what only looks, as long as nothing was withheld that it would look at.

@@ -1,6 +1,7 @@
 //! Running a plan: one loop asks the core what follows, does it, and records it.
 
 mod act;
+
 mod copy;
 mod declared;
 mod drive;

@@ -16,6 +16,7 @@ use super::knowledge_v1;
 use super::open::{self, Opened, Rejected};
 use super::written::PlanDigest;
 use crate::canonical::{canonical_value, digest_of};
+use crate::gate::Definition;
 
 /// A plan that was read and checked without an error. What is approved, and what runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +112,11 @@ impl Plan {
     /// The gates that may stay closed for a while, if that is approved.
     pub fn exceptions(&self) -> &[Exception] {
         &self.document.exceptions
+    }
+
+    /// The gate that asks for what the plan calls this approval; `None` if it defines none.
+    pub fn approval(&self, name: &str) -> Option<Definition> {
+        Some(inline::approval_gate(name, Some(self.approvals.get(name)?)))
     }
 
     /// The files that the plan refers to, by path as written, with the SHA-256 of their content.
