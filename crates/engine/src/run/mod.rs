@@ -1,6 +1,7 @@
 //! Running a plan: one loop asks the core what follows, does it, and records it.
 
 mod act;
+mod amendment;
 
 mod copy;
 mod declared;
@@ -121,6 +122,7 @@ impl Engine {
             && let Err(error) = self
                 .check_log(request.plan)
                 .and_then(|()| if resumed { Ok(()) } else { people::starter_is_known(request) })
+                .and_then(|()| amendment::check(request, &recorder, self.clock.as_ref()))
         {
             return Err(self.refuse(request, &recorder, "run", error));
         }

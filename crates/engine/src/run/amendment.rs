@@ -1,0 +1,77 @@
+//! A run goes on under an amended plan only after the amendment was approved, by the rule of the
+//! plan that it amends: a plan cannot give itself leave.
+
+use std::collections::BTreeSet;
+
+use carnet_model::Code;
+use carnet_model::plan::{ApprovalRule, Assurance, Plan};
+
+use super::RunRequest;
+use super::recorder::Recorder;
+use crate::approval::{Initiator, is_signed, refused, rule_of, trust_of};
+use crate::error::{EngineError, StepError};
+use crate::process::{AMENDMENT, Approval, RunState};
+use crate::source::Clock;
+
+/// Refuses an amended plan that nobody approved. Says nothing of a plan that amends no run that is
+/// on its way.
+pub(super) fn check(
+    request: &RunRequest<'_>,
+    recorder: &Recorder,
+    clock: &dyn Clock,
+) -> Result<(), EngineError> {
+    let run = recorder.run().filter(|run| run.ending().is_none());
+    let Some(run) = run.filter(|run| request.plan.parent() == Some(run.plan)) else {
+        return Ok(());
+    };
+    let not_approved = |reason: String| EngineError::from(refused(AMENDMENT, reason));
+    let Some(rule) = rule_of(&amended(recorder, &run)?, AMENDMENT) else {
+        let reason = "the plan that it amends names nobody who may approve anything";
+        return Err(not_approved(reason.to_owned()));
+    };
+    let trust = trust_of(request.plan, request.folder)?;
+    let initiator = Initiator::of(run.initiator.as_deref(), trust.as_ref());
+    if let (true, Initiator::Unknown(why)) = (rule.not_initiator, &initiator) {
+        let reason = format!("it must not come from who started the run, and {why}");
+        return Err(not_approved(reason));
+    }
+    let mut who = BTreeSet::new();
+    for approval in run.approvals.iter().filter(|it| it.subject == AMENDMENT) {
+        let counts = approval.plan == request.plan.digest()
+            && approval.expires > clock.now()
+            && rule.any_of.contains(&approval.approver)
+            && !(rule.not_initiator && initiator.is(&approval.approver));
+        if counts && is_as_asked(recorder, &run, approval, &rule, trust.as_ref()) {
+            who.insert(approval.approver.as_str());
+        }
+    }
+    if who.len() >= rule.count as usize {
+        return Ok(());
+    }
+    let reason = format!("{} of {} have approved it", who.len(), rule.count);
+    Err(not_approved(reason))
+}
+
+/// The plan that the run was started with, or amended to, as the log keeps its text.
+fn amended(recorder: &Recorder, run: &RunState) -> Result<Plan, EngineError> {
+    let text = recorder.object(run.document)?;
+    let read = String::from_utf8(text).ok().and_then(|text| Plan::open("", &text).ok());
+    let (plan, _) = read.ok_or_else(|| {
+        StepError::new(Code::PLAN_CHANGED, "the plan that it amends cannot be read by this build")
+    })?;
+    Ok(plan)
+}
+
+fn is_as_asked(
+    recorder: &Recorder,
+    run: &RunState,
+    approval: &Approval,
+    rule: &ApprovalRule,
+    trust: Option<&carnet_ledger::trust::TrustFile>,
+) -> bool {
+    let Ok(stored) = recorder.object(approval.statement) else { return false };
+    match is_signed(approval, &run.id, &stored, trust) {
+        Ok(signed) => signed || rule.assurance == Assurance::Named,
+        Err(_) => false,
+    }
+}
