@@ -149,7 +149,8 @@ fn is_withheld(cx: &Context<'_>, step: &PlannedStep) -> bool {
     !looks || withheld_before(cx)
 }
 
-fn withheld_before(cx: &Context<'_>) -> bool {
+/// Whether a dry run has withheld a step: what comes after may be about it.
+pub(super) fn withheld_before(cx: &Context<'_>) -> bool {
     let withheld = |run: &RunState| {
         run.nodes().any(|(_, _, state)| {
             state.step().is_some_and(|step| step.status == StepStatus::Withheld)

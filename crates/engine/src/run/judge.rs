@@ -1,9 +1,10 @@
 //! Gates and choices: observe, judge, record.
 
 use carnet_model::Code;
-use carnet_model::gate::{Evaluation, Verdict};
+use carnet_model::gate::{Definition, Evaluation, Observation, Rule, Verdict};
 use carnet_model::plan::NodeKind;
 
+use super::act::withheld_before;
 use super::drive::tell;
 use super::notes;
 use crate::error::{EngineError, StepError};
@@ -22,7 +23,7 @@ pub(super) fn choose(cx: &Context<'_>, node: String) -> Result<(), EngineError> 
     };
     let mut seen = Vec::new();
     for branch in branches {
-        let (evaluation, _) = gate::evaluate(cx, &phase.name, &branch.when, cx.dry_run);
+        let (evaluation, _) = look(cx, &phase.name, &branch.when);
         let reason = reason(&evaluation);
         if evaluation.opens() {
             let (choice, branch) = (node, branch.name.clone());
@@ -40,7 +41,7 @@ pub(super) fn judge(cx: &Context<'_>, node: String) -> Result<(), EngineError> {
         return Err(StepError::new(Code::BUG, format!("no gate is named {node}")).into());
     };
     let (phase, definition) = (phase.name.as_str(), &planned.definition);
-    let (evaluation, observation) = gate::evaluate(cx, phase, definition, cx.dry_run);
+    let (evaluation, observation) = look(cx, phase, definition);
     let observation = match observation {
         Some(observation) => Some(cx.recorder.put_json(&observation)?),
         None => None,
@@ -63,6 +64,24 @@ pub(super) fn judge(cx: &Context<'_>, node: String) -> Result<(), EngineError> {
     let Some(run) = cx.recorder.run() else { return Ok(()) };
     let notes = notes::judged(cx, &run, phase, &node, &verdict, &stop)?;
     tell(cx, Command::Judge { gate: node, verdict, stop }, notes)
+}
+
+/// Looks and judges. A dry run looks as long as nothing was withheld that a gate could be about, and
+/// asks nobody for an approval.
+fn look(
+    cx: &Context<'_>,
+    phase: &str,
+    definition: &Definition,
+) -> (Evaluation, Option<Observation>) {
+    if cx.plan.knowledge().is_some() {
+        return gate::evaluate(cx, phase, definition, cx.dry_run);
+    }
+    let asks = matches!(definition.rule, Rule::Approval(_));
+    if cx.dry_run && (asks || withheld_before(cx)) {
+        let reason = "a dry run makes nothing that could be looked at";
+        return (Evaluation::not_run(definition, reason), None);
+    }
+    gate::evaluate_now(cx, definition)
 }
 
 /// The exception of the plan that opens a gate although it did not pass: named, for a reason, not
