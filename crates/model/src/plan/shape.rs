@@ -40,10 +40,10 @@ struct PhaseShape {
     /// What a failure in it leads to: undo takes back all that was done, wait leaves it to a person.
     on_failure: Option<OnFailure>,
     /// Gates before the steps.
-    #[schemars(default)]
+    #[schemars(default, length(min = 1))]
     entry: Vec<GateShape>,
     /// What is done, one after the other where `after` says nothing else.
-    #[schemars(default)]
+    #[schemars(default, length(min = 1))]
     steps: Vec<NodeShape>,
     /// The definition of done: gates behind the steps.
     #[schemars(length(min = 1))]
