@@ -5,8 +5,7 @@
 //! - [`Event`], [`EventDraft`], [`Chain`]: an event, and the writer that seals it into the chain.
 //! - [`EventBody`], [`check_members`], [`not_admitted`]: what each type of event carries, and what
 //!   each evidence profile asks for; the writer and an auditor hold events to the same rules.
-//! - [`verify_log`]: the reader that believes nothing it can compute again; [`EventCheck`]: what it
-//!   does with each event by itself.
+//! - [`verify_log`]: the reader that believes nothing; [`EventCheck`]: each event by itself.
 //! - [`CompactRange`], [`root_of`] and the proofs: the Merkle tree of RFC 6962.
 //! - [`SigningKey`], [`Note`], [`Checkpoint`]: keys with a name, and what they sign.
 //! - [`trust`], [`witness_policy`]: whom a verifier believes. [`detached`]: signatures of others.

@@ -1,12 +1,15 @@
 //! The kinds of gates that a plan can name, and reading what it says to them.
 
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
 use schemars::{JsonSchema, schema_for};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::definition::{Gate, Rule};
 use super::{approval, command, digest, file, http, lag, object, rows, sql, tcp, tls_expiry};
-use crate::input::{InputError, input_errors};
+use crate::input::{InputError, compiled, input_errors};
 
 /// A kind of gate that a plan can name. (The gates of a knowledge move come with its process.)
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +53,9 @@ macro_rules! kinds {
             does: $does,
             schema: schema_of::<$module::Rule>,
             read: |with| {
-                let rule: $module::Rule = read(with)?;
+                static READY: LazyLock<Option<Validator>> =
+                    LazyLock::new(|| compiled(&schema_of::<$module::Rule>()).ok());
+                let rule: $module::Rule = read(READY.as_ref(), with)?;
                 let errors = rule.check();
                 if errors.is_empty() { Ok(Rule::$variant(rule)) } else { Err(errors) }
             },
@@ -76,10 +81,16 @@ fn schema_of<T: JsonSchema>() -> Value {
     schema_for!(T).to_value()
 }
 
-fn read<T: JsonSchema + DeserializeOwned>(with: &Value) -> Result<T, Vec<InputError>> {
-    let errors = input_errors(&schema_of::<T>(), with);
-    if !errors.is_empty() {
-        return Err(errors);
+/// `ready` is the schema of the type, made once: a plan may have thousands of gates.
+fn read<T: JsonSchema + DeserializeOwned>(
+    ready: Option<&Validator>,
+    with: &Value,
+) -> Result<T, Vec<InputError>> {
+    if !ready.is_some_and(|ready| ready.is_valid(with)) {
+        let errors = input_errors(&schema_of::<T>(), with);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
     }
     // The schema says all that reading demands: what is left is a gap between the two.
     T::deserialize(with).map_err(|_| {
