@@ -407,7 +407,7 @@ fn withdraw(run: Option<&RunState>, subject: String, approver: String, reason: S
 }
 
 /// The subject of an approval that lets a run go on under another plan: the one that it names.
-pub const AMENDMENT: &str = "amendment";
+pub const AMENDMENT: &str = carnet_model::plan::AMENDMENT;
 
 fn settle(
     run: Option<&RunState>,

@@ -171,8 +171,8 @@ mod with_tools {
         done("ssh-keygen", at, &["-q", "-t", "ed25519", "-N", "", "-f", "key"], None);
         let public = fs::read_to_string(at.join("key.pub")).unwrap();
         let signers = trust(&format!("ops@example.org,lead {public}"));
-        let signer = DetachedSigner::read(form, &fs::read(at.join("key")).unwrap()).unwrap();
-        let signed = |namespace| signer.sign(namespace, MESSAGE, now(), &[1; 32]).unwrap();
+        let key = DetachedSigner::read(form, &fs::read(at.join("key")).unwrap()).unwrap();
+        let signed = |namespace| key.sign(namespace, MESSAGE, now(), &[1; 32]).unwrap();
         let check = |signature: &str, namespace, by| {
             let believed = Believed { namespace, by, ..believed(&signers, None) };
             check_detached(form, Some(signature.as_bytes()), MESSAGE, &believed).unwrap()

@@ -36,6 +36,10 @@ pub enum NotBy {
     Initiator,
 }
 
+/// The approval that lets a run go on under an amended plan. Where a plan does not define it, one of
+/// all those who may approve anything must give it.
+pub const AMENDMENT: &str = "amendment";
+
 /// A gate that may stay closed until a moment, if somebody approves of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]

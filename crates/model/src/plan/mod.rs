@@ -28,7 +28,7 @@ mod schema;
 mod tree;
 mod yaml;
 
-pub use approvals::{Approval, Exception, NotBy};
+pub use approvals::{AMENDMENT, Approval, Exception, NotBy};
 pub use around::Around;
 pub use compile::Plan;
 pub use compiled::{

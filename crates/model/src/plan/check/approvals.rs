@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::code::Code;
 use crate::gate::approval::Assurance;
+use crate::plan::approvals::AMENDMENT;
 use crate::plan::diagnostic::{Diagnostic, Span};
 use crate::plan::document::{Document, Work};
 use crate::plan::knowledge_v1::PhaseName;
@@ -72,7 +73,8 @@ impl Check<'_> {
             let at = self.tree.key_at(&["approvals", name]);
             let phases = PhaseName::ALL.map(PhaseName::name);
             match self.document.work {
-                _ if asked.contains(name) => {}
+                // A changed plan asks for it, not a node of this one.
+                _ if asked.contains(name) || name == AMENDMENT => {}
                 Work::Knowledge(_) if phases.contains(&name) => {}
                 Work::Knowledge(_) => {
                     let remedy = match nearest(name, phases) {
