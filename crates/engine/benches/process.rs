@@ -5,7 +5,13 @@
 //! if nothing is said) to its end and takes it back, in memory: in phases of a hundred steps one
 //! behind the other, and in one phase of parallel branches.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement falls or prints")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    clippy::print_stdout,
+    reason = "a measurement falls or prints"
+)]
 
 use std::sync::Arc;
 use std::time::Instant;

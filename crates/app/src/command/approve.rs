@@ -72,7 +72,7 @@ struct View {
 struct Withdrawn {
     subject: String,
     approver: String,
-    withdrawn: bool,
+    stands: bool,
     reason: String,
 }
 
@@ -226,7 +226,7 @@ impl Approve {
         Engine::withdraw(&desk.engine, &desk.request()?, subject, &approver, &reason)
             .map_err(|error| Failure::engine(&error))?;
         let subject = subject.to_owned();
-        let view = Withdrawn { subject, approver, withdrawn: true, reason };
+        let view = Withdrawn { subject, approver, stands: false, reason };
         setting.screen.show(&view, |view| {
             format!("the approval of {} by {} is withdrawn\n", view.subject, view.approver)
         })?;

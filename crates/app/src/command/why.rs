@@ -96,7 +96,9 @@ fn text(why: &engine::Why) -> String {
             sheet.field("  seen", LABEL, &format!("{age} before that"));
         }
         let facts = why.observation.as_ref().and_then(|it| it.get("facts"));
-        facts.into_iter().for_each(|facts| members(&mut sheet, facts));
+        if let Some(facts) = facts {
+            members(&mut sheet, facts);
+        }
         damage(&mut sheet, why);
     }
     sheet.text()

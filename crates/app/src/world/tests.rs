@@ -60,7 +60,7 @@ fn a_web_server_is_asked() {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let (_server, port) = (Server(child), line.trim().to_owned());
+    let (server, port) = (Server(child), line.trim().to_owned());
     let says = |kind: &str, with: &Value, verdict, reason: &str| {
         says(folder.path(), kind, with, verdict, reason);
     };
@@ -84,7 +84,7 @@ fn a_web_server_is_asked() {
         "refused_without": "Authorization",
     });
     says("http", &guarded, Error, "without_credential was let through");
-    drop(_server);
+    drop(server);
     says("http", &ready("health.json"), Error, "refuses connections");
     says("tcp", &json!({"host": "localhost", "port": port}), Fail, "takes no connection");
 }

@@ -84,8 +84,8 @@ mod tests {
         let keys = |id: Option<Secret>, key: Option<Secret>| {
             credentials(&S3Keys { id, secret: key, token: None }).map(|it| it.is_some())
         };
-        assert_eq!(keys(None, None).unwrap(), false);
-        assert_eq!(keys(secret("a"), secret("s3cr3t")).unwrap(), true);
+        assert!(!keys(None, None).unwrap());
+        assert!(keys(secret("a"), secret("s3cr3t")).unwrap());
         for error in
             [keys(secret("a"), None).unwrap_err(), keys(None, secret("s3cr3t")).unwrap_err()]
         {

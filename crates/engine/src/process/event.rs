@@ -62,17 +62,11 @@ pub fn write_fact(fact: &Fact) -> Written {
         | Fact::Committed { .. }
         | Fact::Retried { .. }
         | Fact::UndoIntent { .. } => {}
-        Fact::Chosen { branch, reason, .. } => {
-            out.text("branch", branch);
-            out.text("reason", reason);
-        }
+        Fact::Chosen { branch, reason, .. } => out.both("branch", branch, reason),
         Fact::TimerSet { due, .. } => out.put("due", due.to_string().into()),
         Fact::Received { reason, .. } => out.text("reason", reason),
         Fact::Approved(approval) => out.approval(approval),
-        Fact::Withdrawn { approver, reason, .. } => {
-            out.text("approver", approver);
-            out.text("reason", reason);
-        }
+        Fact::Withdrawn { approver, reason, .. } => out.both("approver", approver, reason),
         Fact::Settled { by_hand, by, reason, .. } => {
             out.text("by_hand", by_hand.name());
             out.text("by", by);
@@ -254,6 +248,11 @@ impl Writer {
     fn count(&mut self, key: &str, count: u64) {
         // Counts of records and copies stay below 2^53.
         self.put(key, Integer::try_from(count).map_or(Value::Null, Value::Integer));
+    }
+
+    fn both(&mut self, key: &str, text: &str, reason: &str) {
+        self.text(key, text);
+        self.text("reason", reason);
     }
 
     fn maybe_text(&mut self, key: &str, text: Option<&str>) {

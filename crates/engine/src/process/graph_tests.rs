@@ -234,7 +234,17 @@ fn one_branch_is_taken_and_the_other_is_never_reached() {
                 }
                 Next::Judge(gate) => desk.judge(&gate, true).unwrap(),
                 Next::Leave(phase) => desk.say(Command::Leave(phase)).unwrap(),
-                other => break assert_eq!(other, Next::End(Ending::Done)),
+                Next::End(ending) => break assert_eq!(ending, Ending::Done),
+                other @ (Next::Enter(_)
+                | Next::Choose(_)
+                | Next::Set(_)
+                | Next::Await { .. }
+                | Next::Hear(_)
+                | Next::Commit(_)
+                | Next::Settle(_)
+                | Next::Undo(_)
+                | Next::Wait
+                | Next::Nothing) => panic!("{other:?}"),
             }
         }
         assert_eq!(gone, ways);

@@ -371,7 +371,10 @@ fn essence(state: &State) -> (Status, Vec<PhaseStatus>, Vec<String>) {
         .map(|(_, _, state)| match state {
             NodeState::Gate(gate) => format!("{:?}", gate.last),
             NodeState::Step(step) => format!("{:?}", step.status),
-            other => format!("{other:?}"),
+            other @ (NodeState::Choice(_)
+            | NodeState::Timer(_)
+            | NodeState::Message(_)
+            | NodeState::Commit(_)) => format!("{other:?}"),
         })
         .collect();
     (run.status, run.phases.iter().map(|phase| phase.status).collect(), nodes)

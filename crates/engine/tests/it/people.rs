@@ -1,5 +1,7 @@
 //! What people decide: approvals of every kind that must not count, and then one that does.
 
+#![expect(clippy::panic, reason = "helpers of tests may fall as tests do")]
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -15,6 +17,9 @@ use carnet_model::Code;
 use carnet_model::plan::{Around, Plan};
 
 use crate::yard::Yard;
+
+/// What somebody changed in a statement.
+type Change<'c> = &'c dyn Fn(&mut Statement);
 
 /// A yard whose cutover must be approved, with keys for everybody.
 struct Office {
@@ -38,7 +43,7 @@ impl Office {
             assert!(made.unwrap().success());
             if name != "nobody" {
                 let public = fs::read_to_string(at.join(format!("{name}.pub"))).unwrap();
-                trust += &format!("{name} {public}");
+                trust.push_str(&[name, public.as_str()].join(" "));
             }
         }
         fs::write(at.join("trust"), trust).unwrap();
@@ -144,7 +149,7 @@ fn nothing_but_the_right_approval_lets_the_cutover_begin() {
     office.refuses(&office.signed(office.statement("eve")), "not among those who may");
     office.refuses(&office.signed(office.statement("starter")), "started the run");
     office.refuses(&Consent { statement: good(), signature: None }, "must be signed");
-    let wrong: [(&dyn Fn(&mut Statement), &str); 7] = [
+    let wrong: [(Change<'_>, &str); 7] = [
         (&|it| it.plan = Digest([9; 32]), "another plan"),
         (&|it| it.gate_table = Digest([9; 32]), "the gates are not those"),
         (&|it| it.run = "another".to_owned(), "another run"),

@@ -171,13 +171,13 @@ mod with_tools {
         done("ssh-keygen", at, &["-q", "-t", "ed25519", "-N", "", "-f", "key"], None);
         let public = fs::read_to_string(at.join("key.pub")).unwrap();
         let signers = trust(&format!("ops@example.org,lead {public}"));
-        let key = DetachedSigner::read(form, &fs::read(at.join("key")).unwrap()).unwrap();
-        let signed = |namespace| key.sign(namespace, MESSAGE, now(), &[1; 32]).unwrap();
+        let signer = DetachedSigner::read(form, &fs::read(at.join("key")).unwrap()).unwrap();
+        let made = |namespace| signer.sign(namespace, MESSAGE, now(), &[1; 32]).unwrap();
         let check = |signature: &str, namespace, by| {
             let believed = Believed { namespace, by, ..believed(&signers, None) };
             check_detached(form, Some(signature.as_bytes()), MESSAGE, &believed).unwrap()
         };
-        let approval = signed(APPROVAL_NAMESPACE);
+        let approval = made(APPROVAL_NAMESPACE);
         for by in [None, Some("lead"), Some("ops@example.org")] {
             let found = check(&approval, APPROVAL_NAMESPACE, by);
             assert!(matches!(found, DetachedAnswer::Good { .. }), "{found:?}");
@@ -186,7 +186,7 @@ mod with_tools {
         let unknown = DetachedAnswer::UnknownKey { key: signer.key(), why };
         assert_eq!(check(&approval, APPROVAL_NAMESPACE, Some("eve")), unknown);
         assert!(is_bad(&check(&approval, MANIFEST_NAMESPACE, None)));
-        assert!(is_bad(&check(&signed(MANIFEST_NAMESPACE), APPROVAL_NAMESPACE, Some("lead"))));
+        assert!(is_bad(&check(&made(MANIFEST_NAMESPACE), APPROVAL_NAMESPACE, Some("lead"))));
         assert_eq!(signer.public_key(), Ok(None));
     }
 

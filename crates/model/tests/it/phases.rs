@@ -1,5 +1,7 @@
 //! Plans that write their phases out themselves.
 
+use std::fmt::Write as _;
+
 use carnet_ledger::Digest;
 use carnet_model::plan::{
     After, Around, Closed, Diagnostic, NodeKind, OnFailure, Part, Plan, PlannedUndo, Rejected,
@@ -366,9 +368,9 @@ pub(crate) fn of_steps(count: usize) -> String {
     let mut text =
         "carnet: v1\nmigration: big\nowner: me\nphases:\n  - name: all\n    steps:\n".to_owned();
     for number in 0..count {
-        text += &format!(
-            "      - {{ name: s{number}, capability: file.copy, with: {{ from: a{number}, to: b{number} }} }}\n"
-        );
+        let with = format!("{{ from: a{number}, to: b{number} }}");
+        writeln!(text, "      - {{ name: s{number}, capability: file.copy, with: {with} }}")
+            .unwrap();
     }
     text + "    exit: [{ gate: file, with: { path: done } }]\n"
 }

@@ -14,6 +14,7 @@ use crate::sheet::Sheet;
 pub(crate) struct List {}
 
 impl List {
+    #[expect(clippy::unused_self, reason = "each command runs by itself")]
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
         let listed: Vec<_> = all().iter().map(Promises::of).collect();
         setting.screen.show(&listed, |listed| text(listed))?;
