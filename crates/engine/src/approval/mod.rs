@@ -3,6 +3,7 @@
 mod statement;
 mod table;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -28,7 +29,14 @@ pub const SKIP: &str = "skip:";
 /// skipped, one of all those who may approve anything must, under the strictest of the rules. `None`
 /// for a subject that nobody asks for, and where the plan has no approvals.
 pub fn rule_of(plan: &Plan, subject: &str) -> Option<ApprovalRule> {
-    let rules = plan.approvals();
+    rule_among(plan.approvals(), subject)
+}
+
+/// The same, from the approvals of a plan.
+pub(crate) fn rule_among(
+    rules: &BTreeMap<String, ApprovalRule>,
+    subject: &str,
+) -> Option<ApprovalRule> {
     if let Some(rule) = rules.get(subject) {
         return Some(rule.clone());
     }
@@ -133,7 +141,8 @@ pub(crate) fn question(
         return Err("the plan has no approval of this name".to_owned());
     };
     // An exception may be approved before its gate is judged, a plan or an undo at any time.
-    let at_any_time = !plan.approvals().contains_key(subject)
+    let at_any_time = subject == AMENDMENT
+        || !plan.approvals().contains_key(subject)
         || plan.exceptions().iter().any(|it| it.approval.as_str() == subject);
     let node = if at_any_time { None } else { Some(asking(run, plan, subject)?) };
     let gates = gate_table(run, plan, node.as_deref(), object);

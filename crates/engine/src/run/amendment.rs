@@ -3,13 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use carnet_model::Code;
 use carnet_model::plan::{ApprovalRule, Assurance, Plan};
 
 use super::RunRequest;
 use super::recorder::Recorder;
-use crate::approval::{Initiator, is_signed, refused, rule_of, trust_of};
-use crate::error::{EngineError, StepError};
+use crate::approval::{Initiator, is_signed, refused, rule_among, trust_of};
+use crate::error::EngineError;
 use crate::process::{AMENDMENT, Approval, RunState};
 use crate::source::Clock;
 
@@ -25,7 +24,9 @@ pub(super) fn check(
         return Ok(());
     };
     let not_approved = |reason: String| EngineError::from(refused(AMENDMENT, reason));
-    let Some(rule) = rule_of(&amended(recorder, &run)?, AMENDMENT) else {
+    let text = recorder.object(run.document)?;
+    let rules = Plan::approvals_in(&text).unwrap_or_default();
+    let Some(rule) = rule_among(&rules, AMENDMENT) else {
         let reason = "the plan that it amends names nobody who may approve anything";
         return Err(not_approved(reason.to_owned()));
     };
@@ -50,16 +51,6 @@ pub(super) fn check(
     }
     let reason = format!("{} of {} have approved it", who.len(), rule.count);
     Err(not_approved(reason))
-}
-
-/// The plan that the run was started with, or amended to, as the log keeps its text.
-fn amended(recorder: &Recorder, run: &RunState) -> Result<Plan, EngineError> {
-    let text = recorder.object(run.document)?;
-    let read = String::from_utf8(text).ok().and_then(|text| Plan::open("", &text).ok());
-    let (plan, _) = read.ok_or_else(|| {
-        StepError::new(Code::PLAN_CHANGED, "the plan that it amends cannot be read by this build")
-    })?;
-    Ok(plan)
 }
 
 fn is_as_asked(

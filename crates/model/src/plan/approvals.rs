@@ -1,7 +1,9 @@
 //! Who may approve what, and which gates are set aside for a while, as the plan has it.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::compiled::{ApprovalRule, Assurance};
 use super::written::{Duration, Label, Moment, NodeName};
@@ -28,7 +30,7 @@ pub struct Approval {
 }
 
 /// Who may not approve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum NotBy {
@@ -76,5 +78,65 @@ impl Approval {
             expires_s: self.expires.seconds(),
             assurance: self.assurance,
         }
+    }
+}
+
+/// The approvals in the canonical text of a plan, as a log keeps it.
+pub(super) fn kept(canonical: &[u8]) -> Option<BTreeMap<String, ApprovalRule>> {
+    #[derive(Deserialize)]
+    struct Text {
+        #[serde(default)]
+        approvals: BTreeMap<String, Kept>,
+    }
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Kept {
+        any_of: Vec<String>,
+        count: u32,
+        #[serde(default)]
+        not: Option<NotBy>,
+        expires: u64,
+        assurance: Assurance,
+    }
+    let text: Text = serde_json::from_slice(canonical).ok()?;
+    let rules = text.approvals.into_iter().map(|(name, kept)| {
+        let rule = ApprovalRule {
+            any_of: kept.any_of,
+            count: kept.count,
+            not_initiator: kept.not == Some(NotBy::Initiator),
+            expires_s: kept.expires,
+            assurance: kept.assurance,
+        };
+        (name, rule)
+    });
+    Some(rules.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::{Around, Plan};
+
+    #[test]
+    fn approvals_are_read_back_from_the_text_that_a_log_keeps() {
+        let text = "
+carnet: v1
+migration: m
+owner: o
+trust: trust
+approvals:
+  go: { any_of: [a, b], count: 2, not: initiator, expires: PT4H }
+  amendment: { any_of: [c], assurance: named }
+phases:
+  - name: p
+    steps: [ { approval: go }, { name: s, capability: file.copy, with: { from: a, to: b } } ]
+    exit: [ { gate: file, name: g, with: { path: b } } ]
+";
+        let around = Around { now_s: None, file: &|_| Ok(carnet_ledger::Digest([1; 32])) };
+        let (plan, _) = Plan::open_with("plan.yaml", text, &around).unwrap();
+        let kept = Plan::approvals_in(plan.canonical().as_bytes()).unwrap();
+        assert_eq!(kept, *plan.approvals());
+        assert_eq!(kept.len(), 2);
+        assert_eq!(Plan::approvals_in(b"{}").map(|kept| kept.len()), Some(0));
+        assert_eq!(Plan::approvals_in(b"{\"approvals\":3}"), None);
     }
 }

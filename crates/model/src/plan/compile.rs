@@ -114,6 +114,11 @@ impl Plan {
         &self.document.exceptions
     }
 
+    /// The approvals of the plan whose canonical text this is; `None` if it is none.
+    pub fn approvals_in(canonical: &[u8]) -> Option<BTreeMap<String, ApprovalRule>> {
+        super::approvals::kept(canonical)
+    }
+
     /// The gate that asks for what the plan calls this approval; `None` if it defines none.
     pub fn approval(&self, name: &str) -> Option<Definition> {
         Some(inline::approval_gate(name, Some(self.approvals.get(name)?)))
