@@ -72,6 +72,15 @@ fn killed_runs_continue_and_lose_nothing() {
     }
 }
 
+#[test]
+fn the_example_plans_run_on_real_parts_and_survive_kills() {
+    if cfg!(all(feature = "faults", feature = "s3")) {
+        play("capabilities");
+    } else {
+        panic!("kills and S3 need the features `faults` and `s3`: run ./test, which sets them");
+    }
+}
+
 /// Runs a script; its last words are shown if it fails or takes too long.
 fn play(name: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -71,6 +71,15 @@ pub trait Objects: Send + Sync {
         key: &str,
     ) -> Result<ObjectHead, StoreError>;
 
+    /// Whether an object is a copy of this one: the service itself hashes both, range by range, and
+    /// nothing of them passes through here. For objects whose etags cannot be compared.
+    fn same_content(
+        &self,
+        source: &ObjectPlace,
+        source_head: &ObjectHead,
+        key: &str,
+    ) -> Result<bool, StoreError>;
+
     /// Removes an object that still has this etag: `object.changed` if it has another. Gives
     /// whether there was one.
     fn delete(&self, key: &str, etag: &str) -> Result<bool, StoreError>;

@@ -180,6 +180,23 @@ impl Objects for Bucket {
         parts::copy(self, source, source_head, &whole)
     }
 
+    fn same_content(
+        &self,
+        source: &ObjectPlace,
+        source_head: &ObjectHead,
+        key: &str,
+    ) -> Result<bool, StoreError> {
+        check_key(&source.key)?;
+        let whole = self.whole(key)?;
+        let Some(copy) = self.look(&whole)? else { return Ok(false) };
+        if copy.bytes != source_head.bytes {
+            return Ok(false);
+        }
+        let copy_place = ObjectPlace { bucket: self.place.bucket.clone(), key: whole.clone() };
+        let both = [(source, source_head), (&copy_place, &copy)];
+        parts::same(self, both, &whole)
+    }
+
     fn delete(&self, key: &str, etag: &str) -> Result<bool, StoreError> {
         let whole = self.whole(key)?;
         let Some(there) = self.look(&whole)? else { return Ok(false) };

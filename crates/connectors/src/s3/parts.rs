@@ -86,13 +86,7 @@ fn by_ranges(
     key: &str,
 ) -> Result<ObjectHead, StoreError> {
     let what = format!("cannot copy to {}", bucket.shown(key));
-    let action = bucket.signed.create_multipart_upload(bucket.keys(), key);
-    let said = made(&what, &send(action, Given::default())?)?;
-    let upload = CreateMultipartUpload::parse_response(&said).map_err(|error| {
-        StoreError::new(Code::STORE_MALFORMED, format!("{what}: the answer names no upload"))
-            .because(error.to_string())
-    })?;
-    let upload = upload.upload_id().to_owned();
+    let upload = begin(bucket, key)?;
     let copied = parts(bucket, source, head, (key, &upload)).and_then(|etags| {
         let etags = etags.iter().map(String::as_str);
         let complete = || {
@@ -105,11 +99,40 @@ fn by_ranges(
         bucket.made(key, Some(&etag_of(&what, &said)?))
     });
     if copied.is_err() {
-        // What was copied so far costs room until it is given up. That this fails too is no news.
-        let action = bucket.signed.abort_multipart_upload(bucket.keys(), key, &upload);
-        let _ = send(action, Given::default());
+        give_up(bucket, key, &upload);
     }
     copied
+}
+
+/// Begins an upload in parts; gives its name.
+fn begin(bucket: &Bucket, key: &str) -> Result<String, StoreError> {
+    let what = format!("cannot begin an upload to {}", bucket.shown(key));
+    let action = bucket.signed.create_multipart_upload(bucket.keys(), key);
+    let said = made(&what, &send(action, Given::default())?)?;
+    let upload = CreateMultipartUpload::parse_response(&said).map_err(|error| {
+        StoreError::new(Code::STORE_MALFORMED, format!("{what}: the answer names no upload"))
+            .because(error.to_string())
+    })?;
+    Ok(upload.upload_id().to_owned())
+}
+
+/// Gives an upload up: what was copied so far costs room until then. That this fails too is no news.
+fn give_up(bucket: &Bucket, key: &str, upload: &str) {
+    let action = bucket.signed.abort_multipart_upload(bucket.keys(), key, upload);
+    let _ = send(action, Given::default());
+}
+
+/// Whether two objects of one length hold the same bytes. Each is copied in the same ranges into an
+/// upload that is never completed: the etags of the parts are digests that the service makes itself.
+pub(super) fn same(
+    bucket: &Bucket,
+    both: [(&ObjectPlace, &ObjectHead); 2],
+    key: &str,
+) -> Result<bool, StoreError> {
+    let upload = begin(bucket, key)?;
+    let [one, other] = both.map(|(place, head)| parts(bucket, place, head, (key, &upload)));
+    give_up(bucket, key, &upload);
+    Ok(one? == other?)
 }
 
 fn parts(

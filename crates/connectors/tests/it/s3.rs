@@ -21,18 +21,27 @@ fn keys() -> S3Keys {
     }
 }
 
-fn url(bucket: &str, prefix: &str) -> String {
-    format!("s3://{bucket}/{prefix}?endpoint={}&part_mib=5", setting("CARNET_TEST_S3"))
-}
+/// Two buckets for all tests, since each costs the server room for ever; a folder in them for each.
+const BUCKETS: [&str; 2] = ["carnet-test-one", "carnet-test-two"];
 
-fn bucket(name: &str) -> String {
+/// A folder of its own.
+fn folder(name: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!("carnet-{name}-{}-{number}", std::process::id())
+    format!("{name}-{}-{number}", std::process::id())
 }
 
-fn place(bucket: &str, prefix: &str) -> Box<dyn Objects> {
-    open_objects(&url(bucket, prefix), &keys()).unwrap()
+fn url(bucket: &str, folder: &str) -> String {
+    format!("s3://{bucket}/{folder}?endpoint={}&part_mib=5", setting("CARNET_TEST_S3"))
+}
+
+fn place(bucket: &str, folder: &str) -> Box<dyn Objects> {
+    open_objects(&url(bucket, folder), &keys()).unwrap()
+}
+
+/// A folder in each of the buckets.
+fn places() -> [Box<dyn Objects>; 2] {
+    BUCKETS.map(|bucket| place(bucket, &folder("copy")))
 }
 
 fn read(place: &dyn Objects, key: &str) -> Vec<u8> {
@@ -50,7 +59,7 @@ const KEYS: [&str; 6] = ["plain", "a/b c", "é😀", "plus+and&amp;", "q?x=1#y%2
 
 #[test]
 fn objects_are_written_once_read_listed_and_removed() {
-    let place = place(&bucket("objects"), "in");
+    let place = place(BUCKETS[0], &folder("objects"));
     for key in KEYS {
         assert_eq!(place.head(key).unwrap(), None, "{key}");
         let bytes = format!("content of {key}");
@@ -77,7 +86,7 @@ fn objects_are_written_once_read_listed_and_removed() {
 
 #[test]
 fn an_object_is_only_replaced_as_it_was_seen() {
-    let place = place(&bucket("swap"), "");
+    let place = place(BUCKETS[0], &folder("swap"));
     let first = place.put("k", b"one", &PutIf::Absent).unwrap();
     let second = place.put("k", b"two", &PutIf::Etag(first.etag.clone())).unwrap();
     let stale = place.put("k", b"three", &PutIf::Etag(first.etag));
@@ -90,7 +99,7 @@ fn an_object_is_only_replaced_as_it_was_seen() {
 
 #[test]
 fn long_lists_come_in_pages() {
-    let place = place(&bucket("pages"), "p");
+    let place = place(BUCKETS[0], &folder("pages"));
     let count = 1_005;
     std::thread::scope(|scope| {
         for worker in 0..8 {
@@ -118,8 +127,7 @@ fn long_lists_come_in_pages() {
 
 /// Copies one object and reads the copy.
 fn copied(bytes: &[u8], key: &str) -> (ObjectHead, ObjectHead, Vec<u8>) {
-    let from = place(&bucket("from"), "a");
-    let to = place(&bucket("to"), "b/c");
+    let [from, to] = places();
     assert_eq!(from.service(), to.service());
     let source = from.put(key, bytes, &PutIf::Absent).unwrap();
     // The bucket must be there before anything is copied into it.
@@ -156,8 +164,25 @@ fn the_service_copies_large_objects_by_ranges() {
 }
 
 #[test]
+fn the_service_compares_what_etags_cannot() {
+    let [from, to] = places();
+    let mut bytes = vec![3; (6 << 20) + 1];
+    let source = from.put("k", &bytes, &PutIf::Absent).unwrap();
+    to.put("other", b"", &PutIf::Absent).unwrap();
+    let copy = to.copy_from(&from.place("k"), &source, "k").unwrap();
+    assert_ne!(copy.etag, source.etag);
+    assert!(to.same_content(&from.place("k"), &source, "k").unwrap());
+    assert!(!to.same_content(&from.place("k"), &source, "none").unwrap());
+    // One bit in the last part.
+    *bytes.last_mut().unwrap() ^= 1;
+    to.put("k", &bytes, &PutIf::Etag(copy.etag)).unwrap();
+    assert!(!to.same_content(&from.place("k"), &source, "k").unwrap());
+    assert_eq!(to.list("", None).unwrap().objects.len(), 2, "the comparison left something");
+}
+
+#[test]
 fn a_source_that_changed_and_a_place_that_is_taken_are_refused() {
-    let (from, to) = (place(&bucket("from"), ""), place(&bucket("to"), ""));
+    let [from, to] = places();
     let large = vec![1; (5 << 20) + 1];
     for (key, one, other) in
         [("small", b"one".as_slice(), b"two".as_slice()), ("large", &large, b"x")]
@@ -177,12 +202,12 @@ fn a_source_that_changed_and_a_place_that_is_taken_are_refused() {
 
 #[test]
 fn wrong_keys_and_wrong_places_are_told_apart_and_no_secret_is_shown() {
-    let name = bucket("denied");
-    place(&name, "").put("k", b"x", &PutIf::Absent).unwrap();
+    let (name, below) = (BUCKETS[0], folder("denied"));
+    place(name, &below).put("k", b"x", &PutIf::Absent).unwrap();
     let mut wrong = keys();
     wrong.secret = Some(Secret::new("s3cr3t-that-is-wrong"));
-    let denied = open_objects(&url(&name, ""), &wrong).unwrap();
-    let nobody = open_objects(&url(&name, ""), &S3Keys::default()).unwrap();
+    let denied = open_objects(&url(name, &below), &wrong).unwrap();
+    let nobody = open_objects(&url(name, &below), &S3Keys::default()).unwrap();
     let nowhere =
         open_objects(&format!("s3://{name}?endpoint=http://127.0.0.1:1"), &wrong).unwrap();
     for (place, wanted) in [
@@ -203,6 +228,6 @@ fn wrong_keys_and_wrong_places_are_told_apart_and_no_secret_is_shown() {
             assert!(!told.contains("s3cr3t") && !told.contains("X-Amz"), "{told}");
         }
     }
-    let small = place(&name, "").get("k", 0, &mut Vec::new());
+    let small = place(name, &below).get("k", 0, &mut Vec::new());
     assert_eq!(code(small), Some(Code::STORE_UNSUPPORTED));
 }

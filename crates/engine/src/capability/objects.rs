@@ -172,10 +172,14 @@ fn copy_one(
             return Err(StepError::new(Code::CONTENT_DIFFERS, what)
                 .remedy("see who else writes there, and run the plan again"));
         }
-        // Something of this size is there, an attempt to make it was begun, and nobody saw its end.
+        // Something of this size is there, an attempt to make it was begun, and nobody saw its end:
+        // the service compares both.
         (Same::Size, None) if part.is_some() => {
-            let what = format!("whether {} was copied whole by this run is not known", one.key);
-            return Err(unknown(what, "compare it with its source, or remove it, then run again"));
+            let source = sides.from.place(&one.key);
+            if !sides.to.same_content(&source, &one.head(), &one.key)? {
+                let what = format!("{} was put there by somebody else", one.key);
+                return Err(unknown(what, "see who writes there, remove it, then run again"));
+            }
         }
         (Same::Size | Same::Etag | Same::Sha256, _) => {}
     }
@@ -248,9 +252,14 @@ impl Capability for Copy {
         for one in planned.objects.iter().rev() {
             let Some(part) = parts.get(&one.key) else { continue };
             let Some(there) = sides.to.head(&one.key)? else { continue };
-            let ours = match text_of(&part.facts, "etag") {
-                Some(etag) => etag == there.etag,
-                None => matches!(one.same(&there), Same::Sha256 | Same::Etag),
+            let ours = match (text_of(&part.facts, "etag"), one.same(&there)) {
+                (Some(etag), _) => etag == there.etag,
+                (None, Same::Sha256 | Same::Etag) => true,
+                (None, Same::Size) => {
+                    let source = sides.from.place(&one.key);
+                    sides.to.same_content(&source, &one.head(), &one.key)?
+                }
+                (None, Same::No) => false,
             };
             let place = sides.to.place(&one.key);
             let changed = format!(

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::ending;
+use crate::capability::CapabilityReceipt;
 use crate::process::{
     Approval, Direction, Ending, Fact, NodeKind, NodeState, Part, PhaseStatus, Place, RunState,
     State, Status, StepState, StepStatus, Stop, TimerState, apply,
@@ -76,6 +77,9 @@ pub struct Report {
     pub back: Option<BackReport>,
     /// What undo could not take away.
     pub left_behind: Vec<String>,
+    /// The receipt of each use of a capability, in the order of the plan.
+    #[serde(skip)]
+    pub receipts: Vec<CapabilityReceipt>,
     /// The steps whose effects stand: applied and not undone.
     pub standing: Vec<String>,
     /// Whether a rollback is possible now.
@@ -241,6 +245,7 @@ pub(super) fn of(run: &RunState, get: &Get<'_>) -> Report {
         messages: messages(run),
         back: back(run),
         left_behind: run.left_behind.clone(),
+        receipts: receipts(run, get),
         standing: run.standing().into_iter().map(str::to_owned).collect(),
         can_roll_back: can_roll_back(run),
         switch: switch(run),
@@ -248,6 +253,12 @@ pub(super) fn of(run: &RunState, get: &Get<'_>) -> Report {
     };
     content(run, get, &mut report);
     report
+}
+
+fn receipts(run: &RunState, get: &Get<'_>) -> Vec<CapabilityReceipt> {
+    let steps = run.nodes().filter_map(|(_, _, state)| state.step());
+    let objects = steps.filter_map(|step| get(digest_of(&step.facts, "receipt")?));
+    objects.filter_map(|bytes| serde_json::from_slice(&bytes).ok()).collect()
 }
 
 fn can_roll_back(run: &RunState) -> bool {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fall as tests do")]
 
+mod capabilities;
 mod checkpoints;
 mod copy;
 mod crash;

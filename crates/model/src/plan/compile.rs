@@ -49,7 +49,7 @@ impl Plan {
         Ok((Self::compile(document, files), warnings))
     }
 
-    fn compile(document: Document, files: BTreeMap<String, Digest>) -> Self {
+    pub(super) fn compile(document: Document, files: BTreeMap<String, Digest>) -> Self {
         let approvals: BTreeMap<_, _> =
             document.approvals.iter().map(|(name, it)| (name.to_string(), it.rule())).collect();
         let phases = match &document.work {

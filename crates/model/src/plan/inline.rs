@@ -11,7 +11,7 @@ use super::compiled::{
 use super::flow::{FlowNode, flow};
 use super::phases::{Phases, WrittenKind, WrittenNode, WrittenPhase, WrittenStep, WrittenUndo};
 use super::written::NodeName;
-use crate::capability::{self, Safety};
+use crate::capability::{self, UndoKind};
 use crate::gate::{Definition, Rule, approval};
 
 /// The rules of the approvals, by name.
@@ -154,7 +154,7 @@ impl Compiler<'_> {
                 let (reason, approval) = (refused.to_string(), approval.to_string());
                 (PlannedUndo::Refused { reason, approval }, None)
             }
-            None if reads_only(&step.capability) => (PlannedUndo::Nothing, None),
+            None if !undoes_itself(&step.capability) => (PlannedUndo::Nothing, None),
             None => (PlannedUndo::Own, Some("take back what the step has done".to_owned())),
         };
         let (capability, with) = (step.capability.clone(), step.with.clone());
@@ -167,9 +167,10 @@ fn by(capability: &str, with: &Value) -> PlannedUndo {
     PlannedUndo::By { capability: capability.to_owned(), with: with.clone() }
 }
 
-/// A mutating capability that leaves nothing to undo counts as one that takes itself back.
-fn reads_only(capability: &str) -> bool {
-    capability::descriptor(capability).is_some_and(|it| it.safety == Safety::ReadOnly)
+/// Whether a capability takes itself back. Where only a plan can say how, a plan that was checked
+/// says it; a capability that is used by hand then has no undo.
+fn undoes_itself(capability: &str) -> bool {
+    capability::descriptor(capability).is_some_and(|it| it.undo == UndoKind::Own)
 }
 
 /// The gate that an approval is. `rule` is there in every plan that was checked.

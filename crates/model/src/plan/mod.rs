@@ -21,6 +21,7 @@ mod decode;
 mod keys;
 mod mask;
 mod nearest;
+mod one_step;
 mod open;
 mod place;
 mod reader;

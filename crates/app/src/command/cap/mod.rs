@@ -1,6 +1,7 @@
 //! `carnet cap`: a file for each subcommand.
 
 mod list;
+mod run;
 mod show;
 
 use carnet_model::Code;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use super::Setting;
 use crate::failure::Failure;
 
-/// List and show capabilities: the named operations that the steps of a plan use.
+/// List, show and use capabilities: the named operations that the steps of a plan use.
 #[derive(Debug, Args)]
 pub(crate) struct Cap {
     #[command(subcommand)]
@@ -24,6 +25,7 @@ pub(crate) struct Cap {
 #[derive(Debug, Subcommand)]
 enum What {
     List(list::List),
+    Run(run::Run),
     Show(show::Show),
 }
 
@@ -31,6 +33,7 @@ impl Cap {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
         match &self.what {
             What::List(command) => command.run(setting),
+            What::Run(command) => command.run(setting),
             What::Show(command) => command.run(setting),
         }
     }

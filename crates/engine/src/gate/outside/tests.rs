@@ -136,6 +136,9 @@ impl Objects for Bucket {
     ) -> Result<ObjectHead, StoreError> {
         panic!("a gate only looks")
     }
+    fn same_content(&self, _: &ObjectPlace, _: &ObjectHead, _: &str) -> Result<bool, StoreError> {
+        panic!("a gate only looks")
+    }
     fn delete(&self, _: &str, _: &str) -> Result<bool, StoreError> {
         panic!("a gate only looks")
     }
