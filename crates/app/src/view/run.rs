@@ -60,14 +60,16 @@ impl RunView {
     /// How the command ends: what stopped the run is a failure.
     pub(crate) fn outcome(&self) -> Result<Exit, Failure> {
         match self.stop() {
+            None if self.waits_for_time_or_word() => Ok(Exit::Waits),
             None => Ok(Exit::Done),
             Some(_) => Err(stopped(&self.report, "run")),
         }
     }
 
-    /// The exit status of `status`: whether a person must act.
+    /// The exit status of `status`: whether something must come first.
     pub(crate) fn standing(&self) -> Exit {
-        if self.report.waits_for.is_some() { Exit::Waits } else { Exit::Done }
+        let waits = self.report.waits_for.is_some() || self.waits_for_time_or_word();
+        if waits { Exit::Waits } else { Exit::Done }
     }
 
     fn stop(&self) -> Option<&StopReport> {
@@ -150,7 +152,9 @@ impl RunView {
 
     /// Whether nobody works on it because there is nothing to do yet.
     fn waits_for_time_or_word(&self) -> bool {
-        !self.report.timers.is_empty() || !self.report.messages.is_empty()
+        let report = &self.report;
+        let expects = !report.timers.is_empty() || !report.messages.is_empty();
+        expects && report.status == "running" && !report.dry_run
     }
 
     /// The command that goes on with a run that was cut off.

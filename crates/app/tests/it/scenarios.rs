@@ -55,6 +55,11 @@ fn tools_of_others_accept_what_we_write_and_refuse_what_is_damaged() {
 }
 
 #[test]
+fn a_run_waits_for_people_and_goes_on_as_they_say() {
+    play("approvals");
+}
+
+#[test]
 fn two_engines_fight_for_one_run_and_one_of_them_does_it() {
     if cfg!(feature = "faults") {
         play("two_engines");

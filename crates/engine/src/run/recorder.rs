@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 use crate::error::{EngineError, StepError};
 use crate::journal::{Journal, JournalError};
 use crate::process::{
-    Command, Fact, PartStatus, RunState, State, apply, check_part, decide, read_fact, write_fact,
+    AMENDMENT, Command, Fact, PartStatus, RunState, State, apply, check_part, decide, read_fact,
+    write_fact,
 };
 use crate::source::Clock;
 
@@ -103,6 +104,29 @@ pub(crate) fn fold(
     Ok(())
 }
 
+/// What the events that belong together share: they are under one policy and one authority. A run
+/// that goes on under an amended plan does so under other ones, and so does the consent to it.
+fn correlation(run: Option<&RunState>, fact: &Fact) -> String {
+    let Some(run) = run else {
+        return if let Fact::Started { run, .. } = fact { run.clone() } else { String::new() };
+    };
+    let part = |number: u64| match number {
+        0 => run.id.clone(),
+        number => format!("{}/{number}", run.id),
+    };
+    match fact {
+        Fact::Started { run, .. } => run.clone(),
+        Fact::Amended { .. } => part(run.amendments + 1),
+        Fact::Approved(approval) if approval.subject == AMENDMENT => {
+            format!("{}/amendment/{}", run.id, approval.plan)
+        }
+        Fact::Withdrawn { subject, plan, .. } if subject == AMENDMENT => {
+            format!("{}/amendment/{plan}", run.id)
+        }
+        _ => part(run.amendments),
+    }
+}
+
 /// Stores a value as an object of the evidence, in canonical form.
 pub(crate) fn put_json(journal: &Journal, value: &impl Serialize) -> Result<Digest, StepError> {
     let text = serde_json::to_vec(value).map_err(|error| {
@@ -169,12 +193,8 @@ impl Recorder {
         facts: &[Fact],
         notes: Vec<Note>,
     ) -> Result<(), EngineError> {
-        let started = facts.iter().find_map(|fact| {
-            if let Fact::Started { run, .. } = fact { Some(run.clone()) } else { None }
-        });
-        let run = started.or_else(|| inner.state.run.as_ref().map(|run| run.id.clone()));
-        let run = run.unwrap_or_default();
         let Some((first, rest)) = facts.split_first() else { return Ok(()) };
+        let run = correlation(inner.state.run.as_ref(), first);
         // The notes are on the first fact; the others are what follows from it.
         let beside = notes.len();
         let mut drafts = vec![self.fact_draft(&inner.journal, first, &run)?];

@@ -21,7 +21,7 @@ use crate::step::{ExportSeen, digest_of, integer_of, text_of};
 pub struct Report {
     /// The migration's name.
     pub migration: String,
-    /// The run's id: all its events carry it as `correlation_id`.
+    /// The run's id: the `correlation_id` of all its events begins with it.
     pub run: String,
     /// The digest of its plan.
     pub plan: String,
