@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use crate::error::{EngineError, StepError};
 use crate::journal::{Journal, JournalError};
 use crate::process::{
-    AMENDMENT, Command, Fact, PartStatus, RunState, State, apply, check_part, decide, read_fact,
-    write_fact,
+    AMENDMENT, Approval, Command, Fact, PartStatus, RunState, State, apply, check_part, decide,
+    read_fact, write_fact,
 };
 use crate::source::Clock;
 
@@ -114,16 +114,18 @@ fn correlation(run: Option<&RunState>, fact: &Fact) -> String {
         0 => run.id.clone(),
         number => format!("{}/{number}", run.id),
     };
-    match fact {
-        Fact::Started { run, .. } => run.clone(),
-        Fact::Amended { .. } => part(run.amendments + 1),
-        Fact::Approved(approval) if approval.subject == AMENDMENT => {
-            format!("{}/amendment/{}", run.id, approval.plan)
-        }
-        Fact::Withdrawn { subject, plan, .. } if subject == AMENDMENT => {
-            format!("{}/amendment/{plan}", run.id)
-        }
-        _ => part(run.amendments),
+    let consent = |plan: &Digest| format!("{}/amendment/{plan}", run.id);
+    if let Fact::Started { run, .. } = fact {
+        run.clone()
+    } else if let Fact::Amended { .. } = fact {
+        part(run.amendments + 1)
+    } else if let Fact::Approved(Approval { subject, plan, .. })
+    | Fact::Withdrawn { subject, plan, .. } = fact
+        && subject == AMENDMENT
+    {
+        consent(plan)
+    } else {
+        part(run.amendments)
     }
 }
 
