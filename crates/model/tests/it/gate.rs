@@ -162,12 +162,14 @@ fn the_page_of_the_gates_leaves_nothing_out() {
 #[test]
 fn what_is_too_old_or_from_the_future_is_stale() {
     for (definition, observation) in passing() {
+        let asks = matches!(definition.rule, Rule::Approval(_));
+        let closed = if asks { Code::APPROVAL_MISSING } else { Code::GATE_CLOSED };
         let edge = observation.observed_at_us + 900_000_000;
         assert_eq!(judge(&definition, &observation, edge).verdict, Verdict::Pass);
         for now_us in [edge + 1, observation.observed_at_us - 1, i64::MAX, i64::MIN] {
             let evaluation = evaluate(&definition, &observation, now_us, &[]);
             assert_eq!(evaluation.judgement.verdict, Verdict::Stale);
-            assert_eq!((evaluation.damaged, evaluation.code()), (0, Some(Code::GATE_CLOSED)));
+            assert_eq!((evaluation.damaged, evaluation.code()), (0, Some(closed)));
             assert!(evaluation.judgement.remedy.is_some());
         }
     }
