@@ -107,7 +107,7 @@ fn play(name: &str) {
         .spawn()
         .unwrap();
     let limit =
-        Duration::from_secs(if optional("CARNET_TEST_LONG").is_some() { 3_600 } else { 600 });
+        Duration::from_secs(if optional("CARNET_TEST_LONG").is_some() { 3_600 } else { 1_200 });
     let began = Instant::now();
     let status = loop {
         if let Some(status) = script.try_wait().unwrap() {
