@@ -14,6 +14,7 @@ mod loss;
 mod metadata;
 mod name;
 pub mod plan;
+pub mod portability;
 mod store_url;
 
 pub use code::{Code, Exit};
