@@ -8,9 +8,9 @@ use carnet_bundle::BundleError;
 use carnet_connect::StoreError;
 use carnet_model::{Code, Exit};
 
-use crate::journal::{JournalError, io_code};
 use crate::process::{Ending, FactError, Illegal, Refused, Stop};
 use crate::refusal::refusal_class;
+use carnet_journal::{JournalError, io_code};
 
 /// A failure that the run could not record, or a command that is refused.
 #[derive(Debug, thiserror::Error)]

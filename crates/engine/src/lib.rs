@@ -1,4 +1,4 @@
-//! Runs a plan. Reading order: the journal, the pure core (`process`), steps and gates, the run.
+//! Runs a plan. Reading order: the pure core (`process`), steps and gates, the run.
 
 #![forbid(unsafe_code)]
 
@@ -8,14 +8,19 @@ mod error;
 mod evidence;
 mod fault;
 mod gate;
-mod journal;
 mod parallel;
 mod process;
 mod refusal;
 mod run;
-mod source;
 mod step;
 mod succession;
+
+#[cfg(feature = "postgres-log")]
+pub use carnet_journal::PostgresLog;
+pub use carnet_journal::{
+    Clock, IdSource, Journal, JournalError, LogEnd, LogMade, LogPlace, LogProfile, LogReader,
+    TreeDamage,
+};
 
 pub use approval::{Consent, GateRow, SKIP, Signature, Statement, rule_of};
 pub use capability::{CapabilityReceipt, ReceiptMode};
@@ -23,11 +28,6 @@ pub use error::{EngineError, StepError};
 pub use evidence::{EvidenceError, EvidenceRequest, ExportedEvidence, Receipt};
 pub use fault::Faults;
 pub use gate::{Surroundings, evaluate_outside};
-#[cfg(feature = "postgres-log")]
-pub use journal::PostgresLog;
-pub use journal::{
-    Journal, JournalError, LogEnd, LogMade, LogPlace, LogProfile, LogReader, TreeDamage,
-};
 pub use process::{
     AMENDMENT, After, Approval, ByHand, Closed, Command, Direction, Due, Ending, Fact, FactError,
     GateState, GateStatus, GateVerdict, Illegal, Next, Node, NodeKind, NodeState, NotAProcess,
@@ -41,6 +41,5 @@ pub use run::{
     GateReport, PeopleRequest, PhaseReport, Report, RunRequest, StopReport, SwitchReport,
     TimerReport, Why, status, why,
 };
-pub use source::{Clock, IdSource};
 pub use step::{Role, StoreOpener, StoreRequest};
 pub use succession::{HandOverError, HandedOver};

@@ -10,8 +10,8 @@ use carnet_ledger::{
 use carnet_model::Code;
 
 use crate::error::EngineError;
-use crate::journal::{Journal, JournalError, LogProfile, LogReader};
 use crate::run::Engine;
+use carnet_journal::{Journal, JournalError, LogProfile, LogReader};
 
 /// A log that was handed over.
 #[derive(Debug, Clone)]

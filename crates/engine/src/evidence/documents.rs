@@ -10,7 +10,7 @@ use carnet_ledger::{
 };
 
 use super::events::Seen;
-use crate::journal::LogMade;
+use carnet_journal::LogMade;
 
 /// What `carnet.format` in a manifest says.
 const FORMAT: &str = "carnet-evidence-bundle-1";

@@ -6,7 +6,7 @@ use carnet_bundle::BundleError;
 use carnet_ledger::Family;
 use carnet_model::Code;
 
-use crate::journal::{JournalError, io_code};
+use carnet_journal::{JournalError, io_code};
 
 /// A failure of an export or a receipt. `Display` says only its own layer; the cause is in
 /// `source()`.

@@ -14,7 +14,7 @@ use super::documents::{Head, number, pretty, signature};
 use super::error::EvidenceError;
 use super::folder::{Begun, Folder};
 use super::objects::Digests;
-use crate::journal::{JournalError, LogReader};
+use carnet_journal::{JournalError, LogReader};
 
 const EVENTS: &str = "events.jsonl";
 const SEGMENT: &str = "chain-segment.json";

@@ -26,8 +26,8 @@ use carnet_ledger::{Digest, Event, EventTime, Family, SigningKey, families_missi
 pub use error::EvidenceError;
 pub use receipt::Receipt;
 
-use crate::journal::{Journal, JournalError, LogProfile, LogReader};
 use crate::run::Engine;
+use carnet_journal::{Journal, JournalError, LogProfile, LogReader};
 use record::Intent;
 use survey::Survey;
 use write::{Bundle, write_bundle};

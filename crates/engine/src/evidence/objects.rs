@@ -5,7 +5,7 @@ use carnet_ledger::Digest;
 
 use super::error::EvidenceError;
 use super::folder::{Begun, Folder};
-use crate::journal::LogReader;
+use carnet_journal::LogReader;
 
 pub(super) const INDEX: &str = "artifacts/index.jsonl";
 

@@ -12,7 +12,7 @@ use super::error::EvidenceError;
 use super::events::Seen;
 use super::folder::Folder;
 use super::objects::Digests;
-use crate::journal::{JournalError, LogReader};
+use carnet_journal::{JournalError, LogReader};
 
 const CONSISTENCY: &str = "proofs/consistency.json";
 const SUCCESSION: &str = "keys/succession.jsonl";

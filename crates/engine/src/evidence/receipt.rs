@@ -4,7 +4,7 @@ use carnet_ledger::{TlogProof, inclusion_from_tiles};
 
 use super::error::EvidenceError;
 use super::proofs::not_proven;
-use crate::journal::LogReader;
+use carnet_journal::LogReader;
 
 /// One event, and the proof that it is in its log.
 #[derive(Debug, Clone)]

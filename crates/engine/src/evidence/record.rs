@@ -7,7 +7,7 @@ use carnet_ledger::{
 
 use super::documents::{number, object};
 use super::error::EvidenceError;
-use crate::journal::{Journal, JournalError};
+use carnet_journal::{Journal, JournalError};
 
 /// One export.
 pub(super) struct Intent<'a> {

@@ -16,7 +16,7 @@ use super::record::Intent;
 use super::survey::Survey;
 use super::{events, proofs};
 use crate::fault::Faults;
-use crate::journal::LogReader;
+use carnet_journal::LogReader;
 
 /// The longest text of a plan that is looked into.
 const PLAN_BYTES_MAX: usize = 16 << 20;

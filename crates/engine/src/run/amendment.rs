@@ -10,7 +10,7 @@ use super::recorder::Recorder;
 use crate::approval::{Initiator, is_signed, refused, rule_among, trust_of};
 use crate::error::EngineError;
 use crate::process::{AMENDMENT, Approval, RunState};
-use crate::source::Clock;
+use carnet_journal::Clock;
 
 /// Refuses an amended plan that nobody approved. Says nothing of a plan that amends no run that is
 /// on its way.

@@ -13,7 +13,6 @@ mod process_of;
 pub(crate) mod recorder;
 mod report;
 mod why;
-mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,10 +33,10 @@ pub use why::{DamagedCopy, Why, why};
 
 use crate::error::EngineError;
 use crate::fault::Faults;
-use crate::journal::{Journal, LogPlace, LogProfile, LogReader, journal_objects};
 use crate::process::{Command, Direction, Ending, Refused, Start, State, Status};
-use crate::source::{Clock, IdSource};
 use crate::step::{Context, Parts, StoreOpener};
+use carnet_journal::{Clock, IdSource};
+use carnet_journal::{Journal, LogPlace, LogProfile, LogReader, journal_objects};
 use recorder::{Envelope, Note, Recorder, put_json};
 
 /// Runs plans in one state directory.
@@ -320,7 +319,7 @@ pub fn status(place: impl Into<LogPlace>) -> Result<Report, EngineError> {
     let get = |digest: Digest| log.object(digest).ok();
     let mut report = report::of(&run, &get);
     if let Status::Running(_) = run.status {
-        let writer = writer::writer(&place)?;
+        let writer = carnet_journal::writer(&place)?;
         report.at_work = Some(writer.is_some());
         report.process = writer.and_then(|writer| writer.process);
     }

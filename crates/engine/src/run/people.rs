@@ -13,8 +13,8 @@ use crate::approval::{
     Consent, GateRow, Initiator, SKIP, examine, question, refused, rule_of, table_digest, trust_of,
 };
 use crate::error::EngineError;
-use crate::journal::LogReader;
 use crate::process::{AMENDMENT, Approval, ByHand, Command, Refused, RunState, State};
+use carnet_journal::LogReader;
 
 /// A run that a person decides about.
 pub struct PeopleRequest<'a> {

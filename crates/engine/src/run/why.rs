@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::recorder::fold;
 use crate::error::EngineError;
-use crate::journal::{LogPlace, LogReader};
 use crate::process::{Fact, GateVerdict, State, read_fact};
+use carnet_journal::{LogPlace, LogReader};
 
 /// What is known of a gate.
 #[derive(Debug, Clone, Serialize)]

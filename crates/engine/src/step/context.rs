@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use crate::error::StepError;
 use crate::fault::Faults;
 use crate::run::recorder::Recorder;
-use crate::source::Clock;
+use carnet_journal::Clock;
 
 use super::files;
 use super::read_back::Leaves;

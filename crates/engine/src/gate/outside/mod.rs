@@ -21,7 +21,7 @@ use carnet_model::gate::{
 };
 
 use crate::error::StepError;
-use crate::source::Clock;
+use carnet_journal::Clock;
 
 /// Where gates look.
 #[derive(Clone, Copy)]

@@ -15,7 +15,7 @@ use carnet_model::{Code, Secret};
 use serde_json::{Value, json};
 
 use super::{Surroundings, evaluate_outside};
-use crate::source::Clock;
+use carnet_journal::Clock;
 
 struct Fixed;
 

@@ -16,9 +16,9 @@ use carnet_ledger::{Chain, Digest, EvidenceProfile};
 use postgres::types::ToSql;
 use postgres::{Client, GenericClient, Row, Transaction};
 
-use super::error::JournalError;
-use super::log_store::{Addition, LogMade, LogStore, Page, Signed, Which, hashes, integer};
-use super::tree::Tile;
+use crate::error::JournalError;
+use crate::log_store::{Addition, LogMade, LogStore, Page, Signed, Which, hashes, integer};
+use crate::tree::Tile;
 
 /// The format that is written: see docs/formats.md.
 const FORMAT: &str = "carnet-evidence-2";
@@ -60,11 +60,11 @@ impl PostgresLog {
     }
 
     /// As people read it.
-    pub(super) fn shown(&self) -> &str {
+    pub(crate) fn shown(&self) -> &str {
         &self.shown
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -117,7 +117,7 @@ impl fmt::Debug for PostgresLog {
 }
 
 /// A connection to the database of a log.
-pub(super) struct Server {
+pub(crate) struct Server {
     log: PostgresLog,
     /// Borrowed for one statement or transaction at a time.
     client: RefCell<Client>,
@@ -133,7 +133,7 @@ impl fmt::Debug for Server {
 
 impl Server {
     /// Connects for reading, beside a writer or without one.
-    pub(super) fn open(log: &PostgresLog) -> Result<Self, JournalError> {
+    pub(crate) fn open(log: &PostgresLog) -> Result<Self, JournalError> {
         let mut client = log.connect()?;
         let row = client.query_one("select pg_backend_pid()", &[]);
         let session = row.map_err(|source| log.failed("open", source))?.get(0);
@@ -141,7 +141,7 @@ impl Server {
     }
 
     /// Connects for writing, or says who has the log.
-    pub(super) fn hold(log: &PostgresLog) -> Result<Self, JournalError> {
+    pub(crate) fn hold(log: &PostgresLog) -> Result<Self, JournalError> {
         let server = Self::open(log)?;
         let taken: bool = server
             .one("take", "select pg_try_advisory_lock($1)", &[&log.lock_number()])?
@@ -449,7 +449,7 @@ fn add_tiles(client: &mut impl GenericClient, tiles: &[Tile]) -> Result<(), post
 
 /// What the events of a log point to, in its schema. It has a connection of its own, so that an object
 /// does not wait for events.
-pub(super) struct ObjectTable {
+pub(crate) struct ObjectTable {
     log: PostgresLog,
     client: Mutex<Client>,
 }
@@ -461,12 +461,12 @@ impl fmt::Debug for ObjectTable {
 }
 
 impl ObjectTable {
-    pub(super) fn open(log: &PostgresLog) -> Result<Self, JournalError> {
+    pub(crate) fn open(log: &PostgresLog) -> Result<Self, JournalError> {
         Ok(Self { log: log.clone(), client: Mutex::new(log.connect()?) })
     }
 
     /// Stores bytes durably under their digest. Bytes that are there are left as they are.
-    pub(super) fn put(&self, bytes: &[u8]) -> Result<Digest, JournalError> {
+    pub(crate) fn put(&self, bytes: &[u8]) -> Result<Digest, JournalError> {
         let digest = Digest::of(bytes);
         let sql = "insert into objects values ($1, $2) on conflict (digest) do nothing";
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
@@ -475,7 +475,7 @@ impl ObjectTable {
         Ok(digest)
     }
 
-    pub(super) fn get(&self, digest: Digest) -> Result<Option<Vec<u8>>, JournalError> {
+    pub(crate) fn get(&self, digest: Digest) -> Result<Option<Vec<u8>>, JournalError> {
         let sql = "select bytes from objects where digest = $1";
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         let row = client.query_opt(sql, &[&digest.0.as_slice()]);

@@ -6,9 +6,9 @@ use std::time::Duration;
 use carnet_ledger::{Chain, Digest, EvidenceProfile, leaf_hash};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
-use super::error::JournalError;
-use super::log_store::{Addition, LogMade, LogStore, Page, Signed, Which, hashes, integer};
-use super::tree::{Tile, Tree};
+use crate::error::JournalError;
+use crate::log_store::{Addition, LogMade, LogStore, Page, Signed, Which, hashes, integer};
+use crate::tree::{Tile, Tree};
 
 const FILE: &str = "evidence.sqlite";
 
@@ -41,7 +41,7 @@ const TREE: &str = "
 
 /// The database of events.
 #[derive(Debug)]
-pub(super) struct Database {
+pub(crate) struct Database {
     path: PathBuf,
     connection: Connection,
     /// Whether it has the tables of the tree.
@@ -50,7 +50,7 @@ pub(super) struct Database {
 
 impl Database {
     /// Opens for writing; makes the file where there is none.
-    pub(super) fn open(dir: &Path) -> Result<Self, JournalError> {
+    pub(crate) fn open(dir: &Path) -> Result<Self, JournalError> {
         let path = dir.join(FILE);
         let opened = Connection::open(&path).and_then(|connection| {
             connection.busy_timeout(Duration::from_secs(5))?;
@@ -63,7 +63,7 @@ impl Database {
     }
 
     /// Opens for reading only, beside a writer or without one. `None` where there is no file.
-    pub(super) fn open_read_only(dir: &Path) -> Result<Option<Self>, JournalError> {
+    pub(crate) fn open_read_only(dir: &Path) -> Result<Option<Self>, JournalError> {
         let path = dir.join(FILE);
         if !path.exists() {
             return Ok(None);

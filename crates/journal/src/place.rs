@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::database::Database;
-use super::error::JournalError;
-use super::lock::Lock;
-use super::log_store::LogStore;
-use super::objects::Objects;
-#[cfg(feature = "postgres-log")]
-use super::postgres::{ObjectTable, PostgresLog, Server};
+use crate::database::Database;
+use crate::error::JournalError;
+use crate::lock::Lock;
+use crate::log_store::LogStore;
+use crate::objects::Objects;
+#[cfg(feature = "postgres")]
+use crate::postgres::{ObjectTable, PostgresLog, Server};
 
 /// Where a log is.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub enum LogPlace {
     /// A state directory: `evidence.sqlite` in it, and the objects beside.
     Dir(PathBuf),
     /// A schema of a PostgreSQL database.
-    #[cfg(feature = "postgres-log")]
+    #[cfg(feature = "postgres")]
     Postgres(PostgresLog),
 }
 
@@ -39,10 +39,10 @@ impl From<&LogPlace> for LogPlace {
 }
 
 /// A log that is open for one writer.
-pub(super) struct Held {
-    pub(super) database: Box<dyn LogStore>,
+pub(crate) struct Held {
+    pub(crate) database: Box<dyn LogStore>,
     /// What keeps other processes out of a state directory. A database keeps them out itself.
-    pub(super) lock: Option<Lock>,
+    pub(crate) lock: Option<Lock>,
 }
 
 impl LogPlace {
@@ -50,46 +50,46 @@ impl LogPlace {
     pub fn shown(&self) -> PathBuf {
         match self {
             Self::Dir(dir) => dir.clone(),
-            #[cfg(feature = "postgres-log")]
+            #[cfg(feature = "postgres")]
             Self::Postgres(log) => log.shown().into(),
         }
     }
 
     /// The local folder: of a log in a database, what else a run needs is still there.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         match self {
             Self::Dir(dir) => dir,
-            #[cfg(feature = "postgres-log")]
+            #[cfg(feature = "postgres")]
             Self::Postgres(log) => log.folder(),
         }
     }
 
     /// Opens the log for writing. Refused while another process holds it.
-    pub(super) fn hold(&self) -> Result<Held, JournalError> {
+    pub(crate) fn hold(&self) -> Result<Held, JournalError> {
         match self {
             Self::Dir(dir) => {
                 let lock = Some(Lock::take(dir)?);
                 Ok(Held { database: Box::new(Database::open(dir)?), lock })
             }
-            #[cfg(feature = "postgres-log")]
+            #[cfg(feature = "postgres")]
             Self::Postgres(log) => Ok(Held { database: Box::new(Server::hold(log)?), lock: None }),
         }
     }
 
     /// Opens the log for reading; `None` where there is none.
-    pub(super) fn read(&self) -> Result<Option<Box<dyn LogStore>>, JournalError> {
+    pub(crate) fn read(&self) -> Result<Option<Box<dyn LogStore>>, JournalError> {
         match self {
             Self::Dir(dir) => Ok(Database::open_read_only(dir)?.map(|it| Box::new(it) as _)),
-            #[cfg(feature = "postgres-log")]
+            #[cfg(feature = "postgres")]
             Self::Postgres(log) => Ok(Some(Box::new(Server::open(log)?))),
         }
     }
 
     /// What its events point to.
-    pub(super) fn objects(&self) -> Result<Objects, JournalError> {
+    pub(crate) fn objects(&self) -> Result<Objects, JournalError> {
         match self {
             Self::Dir(dir) => Ok(Objects::new(dir)),
-            #[cfg(feature = "postgres-log")]
+            #[cfg(feature = "postgres")]
             Self::Postgres(log) => Ok(Objects::Table(Box::new(ObjectTable::open(log)?))),
         }
     }

@@ -6,21 +6,22 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::journal::{JournalError, LogPlace};
+use crate::error::JournalError;
+use crate::place::LogPlace;
 
 /// A process at work, as far as it can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Writer {
+pub struct Writer {
     /// Its number; `None` where the system does not say, as for one in another container.
-    pub(super) process: Option<u32>,
+    pub process: Option<u32>,
 }
 
 /// Who writes to a log; `None` if nobody does.
-pub(super) fn writer(place: &LogPlace) -> Result<Option<Writer>, JournalError> {
+pub fn writer(place: &LogPlace) -> Result<Option<Writer>, JournalError> {
     match place {
         LogPlace::Dir(state) => Ok(writer_of(state)),
         // Its process is a matter of the machine that it runs on.
-        #[cfg(feature = "postgres-log")]
+        #[cfg(feature = "postgres")]
         LogPlace::Postgres(log) => Ok(log.is_held()?.then_some(Writer { process: None })),
     }
 }

@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use carnet_ledger::{Chain, Digest, EvidenceProfile, HashProfile, Note};
 
-use super::error::{JournalError, TreeDamage};
-use super::tree::Tile;
+use crate::error::{JournalError, TreeDamage};
+use crate::tree::Tile;
 
 /// What a log was made with. It stays so for ever.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct LogMade {
 
 /// Which stored checkpoint is wanted, by its size.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Which {
+pub(crate) enum Which {
     /// The one of this size.
     Exactly(u64),
     /// The first of at least this size.
@@ -33,7 +33,7 @@ pub(super) enum Which {
 
 /// A database that keeps one log. Whoever writes to it has the number that `take_over` gave; each
 /// transaction compares it, so that a writer that was replaced is refused by the database itself.
-pub(super) trait LogStore: Debug + Send {
+pub(crate) trait LogStore: Debug + Send {
     /// What the log was made with; `None` where nothing was made yet.
     fn made(&mut self) -> Result<Option<LogMade>, JournalError>;
 
@@ -92,19 +92,19 @@ pub(super) trait LogStore: Debug + Send {
 }
 
 /// The hashes in the stored bytes of a tile.
-pub(super) fn hashes(bytes: &[u8]) -> Vec<Digest> {
+pub(crate) fn hashes(bytes: &[u8]) -> Vec<Digest> {
     bytes.as_chunks().0.iter().map(|hash| Digest(*hash)).collect()
 }
 
 /// What one transaction adds.
 #[derive(Default)]
-pub(super) struct Addition<'a> {
+pub(crate) struct Addition<'a> {
     /// Sequence numbers and stored bytes.
-    pub(super) events: &'a [(u64, Vec<u8>)],
+    pub(crate) events: &'a [(u64, Vec<u8>)],
     /// The tiles that these events complete, and the open ones above them.
-    pub(super) tiles: &'a [Tile],
+    pub(crate) tiles: &'a [Tile],
     /// A checkpoint: its size and the signed note.
-    pub(super) checkpoint: Option<(u64, String)>,
+    pub(crate) checkpoint: Option<(u64, String)>,
 }
 
 /// A page has about so many bytes.
@@ -112,27 +112,27 @@ const PAGE_BYTES: usize = 1 << 20;
 
 /// Stored events that follow on each other.
 #[derive(Debug, Default)]
-pub(super) struct Page {
+pub(crate) struct Page {
     bytes: Vec<u8>,
     /// The sequence number of each event, and where its bytes end.
     ends: Vec<(i64, usize)>,
     /// Where the next page begins; `None` behind the last.
-    pub(super) next: Option<i64>,
+    pub(crate) next: Option<i64>,
 }
 
 impl Page {
     /// Whether it has as many bytes as a page should have.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.bytes.len() >= PAGE_BYTES
     }
 
-    pub(super) fn push(&mut self, sequence: i64, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, sequence: i64, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
         self.ends.push((sequence, self.bytes.len()));
     }
 
     /// The sequence number and the bytes of each event.
-    pub(super) fn events(&self) -> impl Iterator<Item = (i64, &[u8])> {
+    pub(crate) fn events(&self) -> impl Iterator<Item = (i64, &[u8])> {
         let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
         starts.zip(&self.ends).map(|(start, (sequence, end))| {
             (*sequence, self.bytes.get(start..*end).unwrap_or_default())
@@ -141,20 +141,20 @@ impl Page {
 }
 
 /// A stored checkpoint.
-pub(super) struct Signed {
-    pub(super) size: u64,
+pub(crate) struct Signed {
+    pub(crate) size: u64,
     /// The signed note.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl Signed {
-    pub(super) fn note(&self) -> Result<Note, JournalError> {
+    pub(crate) fn note(&self) -> Result<Note, JournalError> {
         let damage = TreeDamage::Checkpoint { size: self.size };
         Note::parse(self.text.as_bytes()).map_err(|_| JournalError::Tree(damage))
     }
 }
 
 /// Sequence numbers and sizes count events: they stay far below 2^63.
-pub(super) fn integer(number: u64) -> i64 {
+pub(crate) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -7,34 +7,34 @@ const TILE_WIDTH: usize = carnet_ledger::TILE_WIDTH as usize;
 /// The hashes `256·index ..` of a level. A hash of level 0 is a leaf's; one of level `n + 1` is the
 /// root over a full tile of level `n`. A tile that is full never changes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Tile {
-    pub(super) level: u8,
-    pub(super) index: u64,
-    pub(super) hashes: Vec<Digest>,
+pub(crate) struct Tile {
+    pub(crate) level: u8,
+    pub(crate) index: u64,
+    pub(crate) hashes: Vec<Digest>,
 }
 
 impl Tile {
     /// The bytes that are stored: the hashes, one after another.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.hashes.iter().flat_map(|hash| hash.0).collect()
     }
 }
 
 /// The growing edge of the tree: of each level, the hashes of the tile that is not full yet.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     size: u64,
     open: Vec<Vec<Digest>>,
 }
 
 impl Tree {
     /// How many leaves there are.
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
     /// Adds the next leaf, and hands out the tiles that it completes.
-    pub(super) fn append(&mut self, leaf_hash: Digest, full: &mut Vec<Tile>) {
+    pub(crate) fn append(&mut self, leaf_hash: Digest, full: &mut Vec<Tile>) {
         let mut hash = leaf_hash;
         let mut index = self.size;
         for level in 0..u8::MAX {
@@ -56,7 +56,7 @@ impl Tree {
 
     /// The RFC 6962 root over all leaves. What is open of a level, and behind it the root over what
     /// is open below, are the leaves of a tree of their own.
-    pub(super) fn root(&self) -> Digest {
+    pub(crate) fn root(&self) -> Digest {
         let mut below = None;
         for open in self.open.iter().filter(|open| !open.is_empty()) {
             below = Some(root_of(open.iter().copied().chain(below)));
@@ -66,7 +66,7 @@ impl Tree {
 
     /// The tiles above level 0 that are not full yet. They change only with a tile that is full,
     /// and whoever wants a proof would have to put them together from all that are below.
-    pub(super) fn open_above(&self) -> impl Iterator<Item = Tile> {
+    pub(crate) fn open_above(&self) -> impl Iterator<Item = Tile> {
         let levels = (0u8..).zip(&self.open).skip(1).filter(|(_, open)| !open.is_empty());
         levels.map(|(level, open)| {
             let index = self.size >> (8 * (u32::from(level) + 1));
@@ -75,7 +75,7 @@ impl Tree {
     }
 
     /// How many tiles are full, over all levels.
-    pub(super) fn full_tiles(size: u64) -> u64 {
+    pub(crate) fn full_tiles(size: u64) -> u64 {
         std::iter::successors(Some(size / 256), |above| Some(above / 256))
             .take_while(|tiles| *tiles > 0)
             .sum()

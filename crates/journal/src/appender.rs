@@ -9,11 +9,11 @@ use std::thread::{self, Thread};
 
 use carnet_ledger::{Chain, Event, SealError, Sealed};
 
-use super::error::JournalError;
-use super::store::Store;
+use crate::error::JournalError;
+use crate::store::Store;
 
 /// The writing end of a log, for several threads.
-pub(super) struct Appender {
+pub(crate) struct Appender {
     queue: Mutex<Queue>,
     /// Held while a batch is being stored; never wanted by one who holds the queue.
     store: Mutex<Store>,
@@ -67,7 +67,7 @@ impl Batch {
 }
 
 impl Appender {
-    pub(super) fn new(chain: Chain, store: Store) -> Self {
+    pub(crate) fn new(chain: Chain, store: Store) -> Self {
         let queue = Queue { chain, busy: false, next: Batch::default() };
         Self { queue: Mutex::new(queue), store: Mutex::new(store) }
     }
@@ -77,18 +77,18 @@ impl Appender {
     }
 
     /// The stored end. Waits while a batch is being stored.
-    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
+    pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The end of what is sealed.
-    pub(super) fn chain(&self) -> Chain {
+    pub(crate) fn chain(&self) -> Chain {
         self.queue().chain.clone()
     }
 
     /// Seals events one behind the other, and returns when they are durable. If one cannot be
     /// sealed, or they cannot be stored, none is in the log.
-    pub(super) fn append(
+    pub(crate) fn append(
         &self,
         events: usize,
         mut seal: impl FnMut(&Chain) -> Option<Result<Sealed, SealError>>,
@@ -170,11 +170,11 @@ mod tests {
     use std::path::Path;
     use std::sync::atomic::AtomicU64;
 
-    use super::super::database::Database;
-    use super::super::log_store::LogStore as _;
-    use super::super::walk;
     use super::*;
+    use crate::database::Database;
+    use crate::log_store::LogStore as _;
     use crate::source::Clock;
+    use crate::walk;
     use carnet_ledger::{
         Digest, EventDraft, EventId, EventTime, EventType, EvidenceProfile, HashProfile, Object,
         Outcome,

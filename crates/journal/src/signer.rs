@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use carnet_ledger::{Checkpoint, Digest, Note, SignatureAnswer, SigningKey};
 
-use super::error::{JournalError, TreeDamage};
+use crate::error::{JournalError, TreeDamage};
 
 /// A checkpoint follows after so many events at the latest,
 const EVENTS: u64 = 10_000;
 /// or after so many milliseconds.
-pub(super) const MILLIS: u64 = 1_000;
+pub(crate) const MILLIS: u64 = 1_000;
 
 /// The key of a log's writer, and what it has signed.
-pub(super) struct Signer {
+pub(crate) struct Signer {
     key: Arc<SigningKey>,
     origin: String,
     /// The size of the last checkpoint.
@@ -23,12 +23,12 @@ pub(super) struct Signer {
 
 impl Signer {
     /// A key for a log whose last checkpoint has this size.
-    pub(super) fn new(key: Arc<SigningKey>, chain_id: &str, covered: u64) -> Self {
+    pub(crate) fn new(key: Arc<SigningKey>, chain_id: &str, covered: u64) -> Self {
         Self { key, origin: Checkpoint::origin_of(chain_id), covered, signed_at: None }
     }
 
     /// Whether a log of this size needs a checkpoint now.
-    pub(super) fn is_due(&self, size: u64, now_ms: u64) -> bool {
+    pub(crate) fn is_due(&self, size: u64, now_ms: u64) -> bool {
         let events = size.saturating_sub(self.covered);
         let late = |at| now_ms.saturating_sub(at) >= MILLIS;
         events >= EVENTS || (events > 0 && self.signed_at.is_none_or(late))
@@ -36,7 +36,7 @@ impl Signer {
 
     /// The signed checkpoint of a log of this size and root. `beside` is one of the same size that
     /// is stored already: its signatures are kept.
-    pub(super) fn sign(
+    pub(crate) fn sign(
         &self,
         size: u64,
         root: Digest,
@@ -56,19 +56,19 @@ impl Signer {
     }
 
     /// Remembers that a checkpoint was stored.
-    pub(super) fn signed(&mut self, size: u64, now_ms: u64) {
+    pub(crate) fn signed(&mut self, size: u64, now_ms: u64) {
         (self.covered, self.signed_at) = (size, Some(now_ms));
     }
 
     /// `<name>+<8 hex digits>`.
-    pub(super) fn key_id(&self) -> String {
+    pub(crate) fn key_id(&self) -> String {
         self.key.verifying_key().key_id()
     }
 }
 
 /// Holds a stored checkpoint against the log: it must be one of this log, of this size and root,
 /// and what bears the name of `key` must be its signature.
-pub(super) fn check(
+pub(crate) fn check(
     stored: &str,
     chain_id: &str,
     size: u64,

@@ -10,18 +10,18 @@ use carnet_ledger::{
     Link, SigningKey, Value, Verifier,
 };
 
-use super::error::{JournalError, TreeDamage};
-use super::log_store::{LogMade, LogStore, Page, Signed, Which};
-use super::signer;
-use super::tree::{Tile, Tree};
+use crate::error::{JournalError, TreeDamage};
+use crate::log_store::{LogMade, LogStore, Page, Signed, Which};
+use crate::signer;
+use crate::tree::{Tile, Tree};
 
 /// The end of a log that holds.
 #[derive(Debug, Clone)]
-pub(super) struct End {
+pub(crate) struct End {
     /// The hash of the last event.
-    pub(super) last_hash: Option<Digest>,
+    pub(crate) last_hash: Option<Digest>,
     /// The tree over all events.
-    pub(super) tree: Tree,
+    pub(crate) tree: Tree,
 }
 
 /// Verifies the whole log in constant memory, and calls with each event once it and all before it
@@ -30,7 +30,7 @@ pub(super) struct End {
 ///
 /// This thread reads pages of events, hands them out to be checked one by one, and puts what comes
 /// back in order: pages that wait are checked while it reads, places and folds.
-pub(super) fn walk<E: From<JournalError>>(
+pub(crate) fn walk<E: From<JournalError>>(
     database: &dyn LogStore,
     made: &LogMade,
     key: Option<&SigningKey>,
@@ -185,7 +185,7 @@ impl Crew {
 }
 
 /// Whether an event retires the key with this id.
-pub(super) fn retires(draft: &EventDraft, key_id: &str) -> bool {
+pub(crate) fn retires(draft: &EventDraft, key_id: &str) -> bool {
     let old = draft.fields.get("old_key_id");
     draft.event_type == EventType::KeySucceeded
         && matches!(old, Some(Value::Text(old)) if old == key_id)

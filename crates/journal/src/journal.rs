@@ -2,22 +2,6 @@
 //! fold over it, and it is the evidence: there is no second place in which to record what
 //! happened.
 
-mod appender;
-mod database;
-mod error;
-mod lock;
-mod log_store;
-mod objects;
-mod place;
-#[cfg(feature = "postgres-log")]
-mod postgres;
-mod reader;
-mod signer;
-mod store;
-mod ticker;
-mod tree;
-mod walk;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,23 +11,17 @@ use carnet_ledger::{
     SigningKey, Value,
 };
 
-pub(crate) use error::io_code;
-pub use error::{JournalError, TreeDamage};
-pub use log_store::LogMade;
-pub use place::LogPlace;
-#[cfg(feature = "postgres-log")]
-pub use postgres::PostgresLog;
-pub use reader::{LogEnd, LogReader};
-
+use crate::appender::Appender;
+use crate::error::JournalError;
+use crate::lock::Lock;
+use crate::log_store::Which;
+use crate::objects::Objects;
+use crate::place::{Held, LogPlace};
+use crate::signer::Signer;
 use crate::source::{Clock, IdSource};
-use appender::Appender;
-use lock::Lock;
-use log_store::Which;
-use objects::Objects;
-use place::Held;
-use signer::Signer;
-use store::Store;
-use ticker::Ticker;
+use crate::store::Store;
+use crate::ticker::Ticker;
+use crate::walk;
 
 /// What a log is made with, where there is none yet. A log that exists keeps its own.
 #[derive(Debug, Clone, Copy, Default)]
@@ -315,7 +293,7 @@ impl Journal {
 }
 
 /// Reads the objects of a log, for whoever folds its events.
-pub(crate) fn journal_objects(
+pub fn journal_objects(
     place: &LogPlace,
 ) -> Result<impl Fn(Digest) -> Option<Vec<u8>> + use<>, JournalError> {
     let objects = place.objects()?;

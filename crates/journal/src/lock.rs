@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::error::JournalError;
+use crate::error::JournalError;
 
 /// The lock on a state directory. The kernel lets go of it when the process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     file: File,
     path: PathBuf,
 }
 
 impl Lock {
     /// Takes the lock, or says who has it.
-    pub(super) fn take(dir: &Path) -> Result<Self, JournalError> {
+    pub(crate) fn take(dir: &Path) -> Result<Self, JournalError> {
         let path = dir.join("lock");
         let io = |doing| {
             let path = path.clone();
@@ -42,7 +42,7 @@ impl Lock {
     }
 
     /// Whether the lock still keeps others out: the file in its place must be the one that is held.
-    pub(super) fn check(&self) -> Result<(), JournalError> {
+    pub(crate) fn check(&self) -> Result<(), JournalError> {
         let held = self.file.metadata().map(|it| (it.dev(), it.ino()));
         let there = std::fs::metadata(&self.path).map(|it| (it.dev(), it.ino()));
         if matches!((&held, &there), (Ok(held), Ok(there)) if held == there) {
@@ -54,7 +54,7 @@ impl Lock {
 
     /// Writes into the file who holds it, and since when: for people who look, and for the message
     /// that tells another process.
-    pub(super) fn note(&mut self, generation: u64, holder: &str) -> std::io::Result<()> {
+    pub(crate) fn note(&mut self, generation: u64, holder: &str) -> std::io::Result<()> {
         let mut held = String::new();
         self.file.rewind()?;
         self.file.read_to_string(&mut held)?;

@@ -8,43 +8,43 @@ use std::sync::{Mutex, PoisonError};
 
 use carnet_ledger::Digest;
 
-use super::error::JournalError;
+use crate::error::JournalError;
 
 /// Where the objects of one log are.
 #[derive(Debug)]
-pub(super) enum Objects {
+pub(crate) enum Objects {
     Folder(Folder),
-    #[cfg(feature = "postgres-log")]
+    #[cfg(feature = "postgres")]
     Table(Box<super::postgres::ObjectTable>),
 }
 
 impl Objects {
     /// The objects of a state directory.
-    pub(super) fn new(state: &Path) -> Self {
+    pub(crate) fn new(state: &Path) -> Self {
         Self::Folder(Folder::new(state, "objects"))
     }
 
     /// What an undo needs and nobody else may see, such as the other lines of an environment file.
     /// Evidence names it by its digest and never carries it. Like every object, each file can be
     /// read by its owner alone.
-    pub(super) fn private(state: &Path) -> Self {
+    pub(crate) fn private(state: &Path) -> Self {
         Self::Folder(Folder::new(state, "private"))
     }
 
     /// Stores bytes durably under their digest. Bytes that are there are left as they are.
-    pub(super) fn put(&self, bytes: &[u8]) -> Result<Digest, JournalError> {
+    pub(crate) fn put(&self, bytes: &[u8]) -> Result<Digest, JournalError> {
         match self {
             Self::Folder(folder) => folder.put(bytes),
-            #[cfg(feature = "postgres-log")]
+            #[cfg(feature = "postgres")]
             Self::Table(table) => table.put(bytes),
         }
     }
 
     /// The bytes of an object, checked against its name.
-    pub(super) fn get(&self, digest: Digest) -> Result<Vec<u8>, JournalError> {
+    pub(crate) fn get(&self, digest: Digest) -> Result<Vec<u8>, JournalError> {
         let bytes = match self {
             Self::Folder(folder) => folder.get(digest)?,
-            #[cfg(feature = "postgres-log")]
+            #[cfg(feature = "postgres")]
             Self::Table(table) => table.get(digest)?,
         };
         let bytes = bytes.ok_or(JournalError::ObjectMissing(digest))?;
@@ -58,7 +58,7 @@ impl Objects {
 
 /// A folder of objects.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     folder: PathBuf,
     /// Held while an object is written.
     writing: Mutex<()>,

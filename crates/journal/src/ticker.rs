@@ -5,18 +5,18 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::appender::Appender;
-use super::error::JournalError;
-use super::signer::MILLIS;
+use crate::appender::Appender;
+use crate::error::JournalError;
+use crate::signer::MILLIS;
 
 /// A thread that looks every second whether a checkpoint is due. It ends when it is dropped.
-pub(super) struct Ticker {
+pub(crate) struct Ticker {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Ticker {
-    pub(super) fn start(appender: Arc<Appender>) -> Result<Self, JournalError> {
+    pub(crate) fn start(appender: Arc<Appender>) -> Result<Self, JournalError> {
         let (stop, stopped) = channel();
         let look = move || {
             while stopped.recv_timeout(Duration::from_millis(MILLIS))

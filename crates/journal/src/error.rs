@@ -33,7 +33,7 @@ pub enum JournalError {
         source: rusqlite::Error,
     },
     /// The server of a log does not do what it should.
-    #[cfg(feature = "postgres-log")]
+    #[cfg(feature = "postgres")]
     #[error("cannot {doing} the evidence log in {place}")]
     Server {
         /// What was tried, as a verb.
@@ -45,7 +45,7 @@ pub enum JournalError {
         source: postgres::Error,
     },
     /// The database of a log cannot be connected to.
-    #[cfg(feature = "postgres-log")]
+    #[cfg(feature = "postgres")]
     #[error("cannot open the evidence log")]
     Connect(#[source] carnet_connect::StoreError),
     /// The database is of a format that this build does not know.
@@ -171,9 +171,9 @@ impl JournalError {
         match self {
             Self::Io { source, .. } | Self::Thread(source) => io_code(source),
             Self::Database { source, .. } => database_code(source),
-            #[cfg(feature = "postgres-log")]
+            #[cfg(feature = "postgres")]
             Self::Server { source, .. } => server_code(source),
-            #[cfg(feature = "postgres-log")]
+            #[cfg(feature = "postgres")]
             Self::Connect(error) => error.code(),
             Self::Together(error) => error.code(),
             Self::Locked { .. } => Code::RUN_LOCKED,
@@ -220,9 +220,9 @@ impl JournalError {
             | Self::Sign(_)
             | Self::Thread(_)
             | Self::Seal(_) => None,
-            #[cfg(feature = "postgres-log")]
+            #[cfg(feature = "postgres")]
             Self::Server { .. } => None,
-            #[cfg(feature = "postgres-log")]
+            #[cfg(feature = "postgres")]
             Self::Connect(error) => error.remedy_text().map(str::to_owned),
         }
     }
@@ -245,7 +245,7 @@ fn database_code(error: &rusqlite::Error) -> Code {
     }
 }
 
-#[cfg(feature = "postgres-log")]
+#[cfg(feature = "postgres")]
 fn server_code(error: &postgres::Error) -> Code {
     use postgres::error::SqlState;
     match error.code() {
@@ -258,7 +258,7 @@ fn server_code(error: &postgres::Error) -> Code {
 }
 
 /// The code of a failed file operation.
-pub(crate) fn io_code(error: &std::io::Error) -> Code {
+pub fn io_code(error: &std::io::Error) -> Code {
     use std::io::ErrorKind;
     if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
         Code::DISK_FULL

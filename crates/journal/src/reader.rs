@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use carnet_ledger::{Digest, Event, HashTiles, Note, TILE_WIDTH, leaf_hash, root_of};
 
-use super::error::JournalError;
-use super::log_store::{LogMade, LogStore, Signed, Which, integer};
-use super::objects::Objects;
-use super::place::LogPlace;
-use super::walk::walk;
+use crate::error::JournalError;
+use crate::log_store::{LogMade, LogStore, Signed, Which, integer};
+use crate::objects::Objects;
+use crate::place::LogPlace;
+use crate::walk::walk;
 
 /// A log as it was when it was opened, for reading. A writer that works beside it is not
 /// disturbed, and what it appends later is not seen.

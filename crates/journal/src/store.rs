@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use carnet_ledger::{Chain, Digest, Note, leaf_hash};
 
-use super::error::{JournalError, TreeDamage};
-use super::log_store::{Addition, LogStore, Which};
-use super::signer::Signer;
-use super::tree::Tree;
-use super::walk::End;
+use crate::error::{JournalError, TreeDamage};
+use crate::log_store::{Addition, LogStore, Which};
+use crate::signer::Signer;
 use crate::source::Clock;
+use crate::tree::Tree;
+use crate::walk::End;
 
 /// The stored end of a log, held by one writer.
-pub(super) struct Store {
+pub(crate) struct Store {
     database: Box<dyn LogStore>,
     generation: u64,
     last_hash: Option<Digest>,
@@ -24,7 +24,7 @@ pub(super) struct Store {
 
 impl Store {
     /// Goes on behind the end of a log that was verified.
-    pub(super) fn new(
+    pub(crate) fn new(
         database: Box<dyn LogStore>,
         generation: u64,
         end: End,
@@ -36,19 +36,19 @@ impl Store {
     }
 
     /// Moves the end of a chain to where the stored events end.
-    pub(super) fn rewind(&self, chain: &mut Chain) {
+    pub(crate) fn rewind(&self, chain: &mut Chain) {
         chain.next_sequence = self.tree.size();
         chain.last_hash = self.last_hash;
     }
 
     #[cfg(test)]
-    pub(super) fn database(&self) -> &dyn LogStore {
+    pub(crate) fn database(&self) -> &dyn LogStore {
         self.database.as_ref()
     }
 
     /// Stores events with the tiles that they complete, and with a checkpoint where one is due, in
     /// one transaction.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         events: &[(u64, Vec<u8>)],
         last_hash: Option<Digest>,
@@ -79,7 +79,7 @@ impl Store {
     }
 
     /// Signs the stored events if a checkpoint is due.
-    pub(super) fn sign_if_due(&mut self) -> Result<(), JournalError> {
+    pub(crate) fn sign_if_due(&mut self) -> Result<(), JournalError> {
         let now = self.clock.elapsed_ms();
         if self.signer.as_ref().is_some_and(|signer| signer.is_due(self.tree.size(), now)) {
             self.checkpoint()?;
@@ -88,12 +88,12 @@ impl Store {
     }
 
     /// Whether this writer may still write.
-    pub(super) fn check_lease(&self) -> Result<(), JournalError> {
+    pub(crate) fn check_lease(&self) -> Result<(), JournalError> {
         self.database.check_lease(self.generation)
     }
 
     /// The signed checkpoint of all stored events; `None` without a key, or without events.
-    pub(super) fn checkpoint(&mut self) -> Result<Option<Note>, JournalError> {
+    pub(crate) fn checkpoint(&mut self) -> Result<Option<Note>, JournalError> {
         let size = self.tree.size();
         if size == 0 || self.signer.is_none() {
             return Ok(None);
@@ -117,7 +117,7 @@ impl Store {
     }
 
     /// Remembers that this checkpoint has left the house. What it says must be what was signed.
-    pub(super) fn note_export(&mut self, size: u64, note: &Note) -> Result<(), JournalError> {
+    pub(crate) fn note_export(&mut self, size: u64, note: &Note) -> Result<(), JournalError> {
         let signed = self.stored(size)?;
         if signed.is_none_or(|signed| signed.text != note.text) {
             return Err(JournalError::Tree(TreeDamage::Forked { size }));
@@ -126,12 +126,12 @@ impl Store {
     }
 
     /// The id of the key that signs, if one does.
-    pub(super) fn key_id(&self) -> Option<String> {
+    pub(crate) fn key_id(&self) -> Option<String> {
         self.signer.as_ref().map(Signer::key_id)
     }
 
     /// Signs nothing any more.
-    pub(super) fn retire_key(&mut self) {
+    pub(crate) fn retire_key(&mut self) {
         self.signer = None;
     }
 }
