@@ -133,6 +133,7 @@ impl Capability for Copy {
                     files::remove(&to)?;
                 }
             }
+            act.pass("file/returned")?;
         }
         remove_made(inputs);
         Ok(Vec::new())

@@ -3,7 +3,9 @@
 //! know how to take it back, or say that they do not.
 //!
 //! Each has fault points of its own in the middle of its work: `command/started`, `http/answered`,
-//! `sql/changed`, `file/staged`, `file/placed`, `s3/object`, `service/restarted`, `import/range`.
+//! `sql/changing`, `sql/changed`, `file/staged`, `file/placed`, `s3/copying`, `s3/object`,
+//! `service/restarted`, `snapshot/exported`, `import/range`; and of its undo: `file/returned`,
+//! `s3/removed`, `snapshot/removing`, `import/abandoned`.
 
 mod command;
 mod file;

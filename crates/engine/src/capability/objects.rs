@@ -158,6 +158,7 @@ fn copy_one(
         (None, _) => {
             remember(act, &one.key, PartStatus::Intent, None)?;
             let source = sides.from.place(&one.key);
+            act.pass("s3/copying")?;
             sides.to.copy_from(&source, &one.head(), &one.key)?
         }
         (Some(there), Some(_)) => there,

@@ -37,13 +37,32 @@ fn open(act: &Act<'_>, url: &str, role: Role) -> Result<Box<dyn VectorRepository
     Ok(act.cx.stores.open(&request)?)
 }
 
-/// Removes the snapshot of this step, whole or not.
-fn remove(place: &Path) -> Result<(), StepError> {
-    let mut partial = place.as_os_str().to_owned();
-    partial.push(".partial");
-    files::remove_folder(Path::new(&partial))?;
-    files::remove_folder(place)?;
-    Ok(())
+/// The snapshot that the inputs mean: this folder, or the only snapshot in it. An export names its
+/// snapshot by the moment, which no plan can know.
+fn meant(act: &Act<'_>, written: &str) -> Result<PathBuf, StepError> {
+    let folder = act.cx.folder.join(written);
+    if folder.join(carnet_bundle::MANIFEST).exists() || !folder.is_dir() {
+        return Ok(folder);
+    }
+    let failed = |error| StepError::io("read", &folder, error);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(failed)? {
+        let place = entry.map_err(failed)?.path();
+        // What is unfinished has no manifest, or a name that says so.
+        let whole = place.extension().is_none_or(|end| end != "partial");
+        if whole && place.join(carnet_bundle::MANIFEST).is_file() {
+            found.push(place);
+        }
+    }
+    match (found.pop(), found.len()) {
+        (None, _) => Ok(folder),
+        (Some(only), 0) => Ok(only),
+        (Some(_), more) => {
+            let what = format!("there are {} snapshots in {}", more + 1, folder.display());
+            Err(StepError::new(Code::PLAN_VALUE, what)
+                .remedy("name one of them, or move the rest away"))
+        }
+    }
 }
 
 fn place(inputs: &Object) -> Result<PathBuf, StepError> {
@@ -80,7 +99,7 @@ impl Capability for Export {
         let parent = files::folder_of(&place);
         files::make_folder(&parent)?;
         // What an earlier attempt left was not recorded as whole, so it is made again.
-        remove(&place)?;
+        files::remove_whole(&place, || Ok(()))?;
         let store = open(act, &export.store, Role::Source)?;
         let view = store.snapshot()?;
         let names = view.collections()?;
@@ -117,8 +136,8 @@ impl Capability for Export {
         Ok(Probed::NotApplied)
     }
 
-    fn undo(&self, _: &Act<'_>, inputs: &Object) -> Result<Vec<String>, StepError> {
-        remove(&place(inputs)?)?;
+    fn undo(&self, act: &Act<'_>, inputs: &Object) -> Result<Vec<String>, StepError> {
+        files::remove_whole(&place(inputs)?, || act.pass("snapshot/removing"))?;
         remove_made(inputs);
         Ok(Vec::new())
     }
@@ -138,13 +157,12 @@ fn sound(folder: &Path, verified: &Verification) -> Result<(), StepError> {
 impl Capability for Verify {
     fn prepare(&self, act: &Act<'_>) -> Result<Object, StepError> {
         let verify: SnapshotVerify = act.inputs()?;
-        let folder = act.cx.folder.join(verify.snapshot);
+        let folder = meant(act, &verify.snapshot)?;
         Ok(Object::from([("snapshot".to_owned(), folder.display().to_string().into())]))
     }
 
-    fn act(&self, act: &Act<'_>, _: &Object) -> Result<Done, StepError> {
-        let verify: SnapshotVerify = act.inputs()?;
-        let folder = act.cx.folder.join(verify.snapshot);
+    fn act(&self, act: &Act<'_>, inputs: &Object) -> Result<Done, StepError> {
+        let folder = place(inputs)?;
         let verified = verify_snapshot(&folder, &act.cx.work)?;
         let checks = act.cx.recorder.put_json(&verified.checks)?;
         sound(&folder, &verified)?;
@@ -164,7 +182,7 @@ impl Capability for Verify {
 impl Capability for Import {
     fn prepare(&self, act: &Act<'_>) -> Result<Object, StepError> {
         let wanted: SnapshotImport = act.inputs()?;
-        let folder = act.cx.folder.join(&wanted.snapshot);
+        let folder = meant(act, &wanted.snapshot)?;
         sound(&folder, &verify_snapshot(&folder, &act.cx.work)?)?;
         let snapshot = SnapshotStore::open(&folder)?;
         let target = open(act, &wanted.store, Role::Target)?;
@@ -180,7 +198,8 @@ impl Capability for Import {
         };
         let view = snapshot.snapshot()?;
         let planned = plan_import(view.as_ref(), target.as_ref(), &request, &act.cx.work)?;
-        let inputs = import::intent(act.cx.recorder, &planned, &there, &[])?;
+        let mut inputs = import::intent(act.cx.recorder, &planned, &there, &[])?;
+        inputs.insert("snapshot".to_owned(), folder.display().to_string().into());
         Ok(match StoreUrl::parse(&wanted.store) {
             Ok(StoreUrl::Faiss(path)) => making(inputs, &act.cx.folder.join(path)),
             Ok(StoreUrl::Sqlite(_) | StoreUrl::Postgres(_) | StoreUrl::Snapshot(_)) | Err(_) => {
@@ -192,7 +211,7 @@ impl Capability for Import {
     fn act(&self, act: &Act<'_>, inputs: &Object) -> Result<Done, StepError> {
         let wanted: SnapshotImport = act.inputs()?;
         let planned = import::planned(act.cx, inputs)?;
-        let snapshot = SnapshotStore::open(&act.cx.folder.join(&wanted.snapshot))?;
+        let snapshot = SnapshotStore::open(&place(inputs)?)?;
         let target = open(act, &wanted.store, Role::Target)?;
         let view = snapshot.snapshot()?;
         let imported =

@@ -93,6 +93,7 @@ impl Capability for Change {
         let inputs: SqlChange = act.inputs()?;
         let change = made(act, &inputs);
         let mut session = open(act, &inputs)?;
+        act.pass("sql/changing")?;
         let done = if act.takes_back.is_some() {
             let taken = session.take_back(&change);
             taken.map(|taken| Done::default().fact("taken_back", taken))

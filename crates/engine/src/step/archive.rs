@@ -37,5 +37,5 @@ pub(super) fn remove(cx: &Context<'_>, inputs: &Object) -> Result<Vec<String>, S
     if flag_of(inputs, "was_there") {
         return Ok(Vec::new());
     }
-    export::remove_copy(&place(cx)?)
+    export::remove_copy(cx, &place(cx)?, "decommission/removing")
 }

@@ -89,6 +89,7 @@ pub(super) fn unplace(cx: &Context<'_>, inputs: &Object) -> Result<Vec<String>, 
         } else {
             files::remove(&place)?;
         }
+        cx.faults.pass("import/unplaced")?;
     }
     // A folder sorts before those within it.
     files::remove_made(&planned.folders.into_iter().collect::<Vec<_>>());

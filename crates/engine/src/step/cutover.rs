@@ -87,6 +87,7 @@ pub(super) fn restore(cx: &Context<'_>, inputs: &Object) -> Result<Vec<String>, 
             files::remove(&path(cx))?;
         }
     }
+    cx.faults.pass("cutover/restored")?;
     Ok(Vec::new())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use carnet_bundle::{CollectionDigest, ExportRequest, SnapshotTime, beside_the_store, export_view};
 use carnet_connect::Progress;
@@ -67,7 +67,9 @@ pub(super) fn export(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepErro
     let parent = cx.snapshots();
     files::make_folder(&parent)?;
     // What an earlier attempt left was not recorded, so it is made again.
-    remove(cx, inputs)?;
+    if let Some(place) = place_of(cx, inputs) {
+        files::remove_whole(&place, || Ok(()))?;
+    }
     let source_env = cx.knowledge()?.source.name.as_str();
     let artifacts = cx.source_artifacts();
     let backend = cx.source()?.kind();
@@ -152,12 +154,14 @@ fn governance(cx: &Context<'_>) -> BTreeMap<String, String> {
 
 /// Removes the snapshot and what is unfinished of it.
 pub(super) fn remove(cx: &Context<'_>, inputs: &Object) -> Result<Vec<String>, StepError> {
-    let Some(folder) = text_of(inputs, "folder") else { return Ok(Vec::new()) };
-    let parent = cx.snapshots();
-    for name in [folder.clone(), format!("{folder}.partial")] {
-        files::remove_folder(&parent.join(name))?;
+    if let Some(place) = place_of(cx, inputs) {
+        files::remove_whole(&place, || cx.faults.pass("export/removing"))?;
     }
     Ok(Vec::new())
+}
+
+fn place_of(cx: &Context<'_>, inputs: &Object) -> Option<PathBuf> {
+    Some(cx.snapshots().join(text_of(inputs, "folder")?))
 }
 
 pub(super) fn place_inputs(cx: &Context<'_>) -> Result<Object, StepError> {
@@ -198,7 +202,7 @@ pub(super) fn copy_whole(
         let tree = files::walk(to)?;
         return Ok((tree.files.len() as u64, tree.files.iter().map(|(_, size)| size).sum()));
     }
-    let partial = partial_of(to);
+    let partial = files::partial_of(to);
     let copied = copy_tree(cx, from, &partial, point)?;
     fs::rename(&partial, to).map_err(|error| StepError::io("rename to", to, error))?;
     files::sync(&files::folder_of(to))?;
@@ -206,16 +210,13 @@ pub(super) fn copy_whole(
 }
 
 /// Removes such a copy, whole or not.
-pub(super) fn remove_copy(to: &Path) -> Result<Vec<String>, StepError> {
-    files::remove_folder(&partial_of(to))?;
-    files::remove_folder(to)?;
+pub(super) fn remove_copy(
+    cx: &Context<'_>,
+    to: &Path,
+    point: &str,
+) -> Result<Vec<String>, StepError> {
+    files::remove_whole(to, || cx.faults.pass(point))?;
     Ok(Vec::new())
-}
-
-fn partial_of(path: &Path) -> std::path::PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
-    name.into()
 }
 
 /// Copies a folder, durably; what is there already with the same bytes is not copied again.
@@ -251,5 +252,5 @@ pub(super) fn unplace(cx: &Context<'_>, inputs: &Object) -> Result<Vec<String>, 
     if flag_of(inputs, "was_there") {
         return Ok(Vec::new());
     }
-    remove_copy(&cx.arrived()?)
+    remove_copy(cx, &cx.arrived()?, "transfer/removing")
 }

@@ -86,6 +86,29 @@ pub(crate) fn remove_folder(path: &Path) -> Result<bool, StepError> {
     sync(&folder_of(path)).map(|()| true)
 }
 
+/// Removes a folder that is whole, or what is unfinished of it. It loses its name first: what is half
+/// removed is not taken for whole. `half` is called in between.
+pub(crate) fn remove_whole(
+    place: &Path,
+    half: impl FnOnce() -> Result<(), StepError>,
+) -> Result<(), StepError> {
+    let partial = partial_of(place);
+    if place.exists() {
+        remove_folder(&partial)?;
+        fs::rename(place, &partial).map_err(|error| StepError::io("rename", place, error))?;
+        sync(&folder_of(place))?;
+        half()?;
+    }
+    remove_folder(&partial).map(|_| ())
+}
+
+/// Where a folder is until it is whole.
+pub(crate) fn partial_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
+
 /// Makes a folder and those above it, durably.
 pub(crate) fn make_folder(path: &Path) -> Result<(), StepError> {
     if path.is_dir() {

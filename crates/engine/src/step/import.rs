@@ -164,6 +164,7 @@ pub(crate) fn take_back(
             Err(_) if !journal.has_begun(name) => continue,
             Err(error) => return Err(error.into()),
         }
+        journal.pass("import/abandoned")?;
         let visible = journal.commit_of(name)?.is_some();
         if !existed(inputs, name) {
             target.drop_collection(name)?;

@@ -32,7 +32,7 @@ pub struct SnapshotExport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SnapshotVerify {
-    /// The folder of the snapshot.
+    /// The folder of the snapshot, or the folder in which it is the only one.
     #[schemars(length(min = 1, max = 4096))]
     pub snapshot: String,
 }
@@ -41,7 +41,7 @@ pub struct SnapshotVerify {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SnapshotImport {
-    /// The folder of the snapshot.
+    /// The folder of the snapshot, or the folder in which it is the only one.
     #[schemars(length(min = 1, max = 4096))]
     pub snapshot: String,
     /// The store: `faiss:DIR`, `sqlite:FILE` or `postgres://…`.
