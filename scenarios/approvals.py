@@ -80,6 +80,16 @@ def main():
         kit.carnet(*approve("plan.yaml", "go", "ops"), as_json=False, cwd=folder)
         kit.carnet("run", "plan.yaml", exit=5, as_json=False, cwd=folder)
 
+        # The plan as it was approved, and no other: one word changed in the same file is refused.
+        text = (folder / "plan.yaml").read_text()
+        (folder / "plan.yaml").write_text(text.replace("to: last.txt", "to: more.txt").replace("path: last.txt", "path: more.txt"))
+        other = kit.carnet("check", "plan.yaml", cwd=folder)["plan_digest"]
+        kit.want(other != digest, "the digest of the plan does not cover its steps")
+        for words in (["run", "plan.yaml"], ["run", "--dry-run", "plan.yaml"], approve("plan.yaml", "go", "dba")):
+            refused(folder, 3, "plan.changed", *words)
+        kit.want(files(folder) == ["in.txt", "left.txt", "right.txt"], f"another plan has run: {files(folder)}")
+        (folder / "plan.yaml").write_text(text)
+
         # Another plan: not without leave, and the approval of the old one does not carry over.
         (folder / "next.yaml").write_text(PLAN.format(amends=f"amends: sha256:{digest}", more=MORE))
         refused(folder, 3, "approval.invalid", "run", "next.yaml")

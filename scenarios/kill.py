@@ -17,7 +17,6 @@ the histogram tells the two apart.
 """
 
 import collections
-import contextlib
 import hashlib
 import os
 import pathlib
@@ -30,6 +29,7 @@ import subprocess
 import time
 
 import evidence
+import hold
 import kit
 
 LONG = bool(os.environ.get("CARNET_TEST_LONG"))
@@ -318,15 +318,6 @@ def output(place):
     return (place / "output").read_text()[-3_000:]
 
 
-def kill(process):
-    """Kills the process and its threads; says whether it was still running."""
-    alive = process.poll() is None
-    if alive:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=30)
-    return alive
-
-
 class Histogram:
     """How often each phase was hit, by workers; how often in mid-effect, by how the moment was chosen."""
 
@@ -378,7 +369,7 @@ def random_kills(pair, workers, chance, histogram, wanted):
             moment = chance.uniform(0, pair.took[workers])
             process = pair.start(place, workers)
             time.sleep(moment)
-            if not kill(process):
+            if not hold.kill(process):
                 histogram.missed += 1
                 kit.want(process.returncode == 0, f"{pair.name}: exit {process.returncode}: {output(place)}")
                 break
@@ -401,33 +392,8 @@ def kill_at(pair, place, workers, point, nth=1):
 
 
 def kill_held(process, place, where):
-    until = time.monotonic() + 60
-    quiet, last = 0, None
-    # One thread is held; then the others come to a stop, and with them the log and the processor time.
-    while quiet < 3:
-        kit.want(process.poll() is None, f"{where}: not reached, the process has ended: {output(place)}")
-        kit.want(time.monotonic() < until, f"{where}: not reached")
-        time.sleep(0.05)
-        now = cpu(process.pid), evidence.count(place / ".carnet")
-        quiet, last = (quiet + 1, now) if now == last and held(process.pid) else (0, now)
-    kit.want(kill(process), f"{where}: it had ended")
-
-
-def cpu(pid):
-    try:
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return int(fields[11]) + int(fields[12])
-    except FileNotFoundError:
-        return None
-
-
-def held(pid):
-    """Whether a fault point holds a thread of the process: it names the thread."""
-    names = []
-    for name in pathlib.Path(f"/proc/{pid}/task").glob("*/comm"):
-        with contextlib.suppress(OSError):  # threads end
-            names.append(name.read_text().strip())
-    return "carnet-held" in names
+    hold.wait(process, place / ".carnet", where, lambda: output(place))
+    kit.want(hold.kill(process), f"{where}: it had ended")
 
 
 def point_kill(pair, workers, phase, point, histogram, nth=1):
@@ -580,6 +546,8 @@ def other_loads(folder, chance):
     if LONG:
         kinds += [(Laid, "FAISS -> FAISS, append"), (Laid, "FAISS -> FAISS, upsert")]
         kinds += [(Several, "pgvector -> FAISS, several collections")]
+        kinds += [(Laid, "pgvector -> pgvector, append"), (Laid, "pgvector -> pgvector, upsert")]
+        kinds += [(Several, "pgvector -> pgvector, several collections")]
     histogram = Histogram()
     for number, (kind, name) in enumerate(kinds):
         place = folder / f"other{number}"

@@ -9,12 +9,12 @@ Needs the build feature `faults`, which holds the step still for some seconds.
 import hashlib
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import time
 
 import evidence
+import hold
 import kit
 
 PLAN = """carnet: v1
@@ -99,22 +99,12 @@ def start(place, store):
         return subprocess.Popen(command, cwd=place, env=env, stdout=out, stderr=out)
 
 
-def held(process):
-    for name in pathlib.Path(f"/proc/{process.pid}/task").glob("*/comm"):
-        try:
-            if name.read_text().strip() == "carnet-held":
-                return True
-        except OSError:  # threads end
-            pass
-    return False
-
-
 def fight(place, store):
     first = start(place, store)
     said = lambda: (place / "output").read_text()
     try:
         until = time.monotonic() + 120
-        while not held(first):
+        while not hold.held(first.pid):
             kit.want(first.poll() is None and time.monotonic() < until, f"{store.name}: not held: {said()}")
             time.sleep(0.02)
         # It hangs for longer than it would.

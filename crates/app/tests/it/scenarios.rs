@@ -86,6 +86,53 @@ fn the_example_plans_run_on_real_parts_and_survive_kills() {
     }
 }
 
+#[test]
+fn each_step_and_each_undo_of_the_examples_survives_a_kill() {
+    if cfg!(all(feature = "faults", feature = "s3")) {
+        play("crash_points");
+    } else {
+        panic!("kills and S3 need the features `faults` and `s3`: run ./test, which sets them");
+    }
+}
+
+#[test]
+fn a_dry_run_of_each_example_changes_nothing() {
+    if cfg!(all(feature = "faults", feature = "s3")) {
+        play("dry_run");
+    } else {
+        panic!("a run is cut off by the feature `faults`: run ./test, which sets it");
+    }
+}
+
+#[test]
+fn an_old_writer_is_refused_by_the_resource_itself() {
+    if cfg!(all(feature = "faults", feature = "s3")) {
+        play("fencing");
+    } else {
+        panic!("an engine is stopped by the feature `faults`: run ./test, which sets it");
+    }
+}
+
+#[test]
+fn gates_on_real_buckets_and_tables_pass_fail_and_say_why() {
+    if cfg!(feature = "s3") {
+        play("gates");
+    } else {
+        panic!("objects need the feature `s3`: run ./test, which sets it");
+    }
+}
+
+#[test]
+fn a_unit_of_a_real_systemd_is_restarted_and_taken_back() {
+    if optional("CARNET_TEST_LONG").is_none() {
+        eprintln!("skipped: a machine with systemd is booted by ./test --long");
+    } else if optional("CARNET_TEST_SYSTEMD").is_none() {
+        eprintln!("skipped: scripts/systemd-machine made no machine, which needs root");
+    } else {
+        play("service_systemd");
+    }
+}
+
 /// Runs a script; its last words are shown if it fails or takes too long.
 fn play(name: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
