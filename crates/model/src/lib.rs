@@ -16,6 +16,7 @@ mod name;
 pub mod plan;
 pub mod portability;
 mod store_url;
+mod text;
 
 pub use code::{Code, Exit};
 pub use contract::{CollectionContract, EmbeddingModel, IndexSpec, Metric, Normalisation};
@@ -29,3 +30,4 @@ pub use metadata::{
 };
 pub use name::{BadName, CollectionName};
 pub use store_url::{PostgresUrl, Secret, StoreUrl, StoreUrlError};
+pub use text::{NamedSecret, Text};

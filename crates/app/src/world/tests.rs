@@ -140,7 +140,7 @@ fn a_database_file_is_asked() {
         .expect("CARNET_TEST_PYTHON is not set: run ./test, which installs it");
     let made = Command::new(python).args(["-c", script]).current_dir(&folder).status().unwrap();
     assert!(made.success());
-    let sql = |query: &str, key: &str, demand: Value| json!({"url": "sqlite:shop.db", "query": query, key: demand});
+    let sql = |query: &str, key: &str, demand: Value| json!({"database": "sqlite:shop.db", "query": query, key: demand});
     let says = |with: &Value, verdict, reason: &str| {
         says(folder.path(), "sql", with, verdict, reason);
     };
@@ -158,7 +158,7 @@ fn a_database_file_is_asked() {
     says(&sql("delete from orders returning id", "rows", json!(3)), Error, "");
     says(&sql(count, "value", json!({"equals": 3})), Pass, control);
     says(&sql("select no_such from orders", "rows", json!(1)), Error, "no_such");
-    let gone = json!({"url": "sqlite:gone.db", "query": count, "rows": 1});
+    let gone = json!({"database": "sqlite:gone.db", "query": count, "rows": 1});
     says(&gone, Error, "");
     assert!(!folder.path().join("gone.db").exists());
 }

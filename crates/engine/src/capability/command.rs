@@ -8,26 +8,20 @@ use carnet_model::capability::{Command, CommandRepeat};
 use carnet_model::{Code, Secret};
 
 use super::program::{End, Output, Program, Ran};
+use super::secrets::Variables;
 use super::{Act, Capability, Probed, secrets, unknown};
 use crate::error::StepError;
 use crate::step::{Done, number};
 
 pub(super) struct Run;
 
-/// What it is run with: the variables, with secrets in them.
-fn env(act: &Act<'_>, command: &Command) -> Result<Vec<(String, Secret)>, StepError> {
-    let of = |(name, text): (&String, _)| Ok((name.clone(), secrets::resolve(act, text)?));
-    command.env.iter().map(of).collect()
-}
-
 fn folder(act: &Act<'_>, command: &Command) -> PathBuf {
     command.folder.as_ref().map_or(act.cx.folder.to_owned(), |it| act.cx.folder.join(it))
 }
 
 /// An output as an object of the evidence, without the secrets that it was given.
-fn kept(act: &Act<'_>, output: &Output, env: &[(String, Secret)]) -> Result<Value, StepError> {
-    let secrets: Vec<Secret> = env.iter().map(|(_, secret)| secret.clone()).collect();
-    let bytes = secrets::masked(&output.bytes, &secrets);
+fn kept(act: &Act<'_>, output: &Output, hidden: &[Secret]) -> Result<Value, StepError> {
+    let bytes = secrets::masked(&output.bytes, hidden);
     Ok(Value::from(act.cx.recorder.put(&bytes)?))
 }
 
@@ -48,18 +42,18 @@ impl Capability for Run {
 
     fn act(&self, act: &Act<'_>, _: &Object) -> Result<Done, StepError> {
         let command: Command = act.inputs()?;
-        let env = env(act, &command)?;
+        let Variables { given, hidden } = Variables::of(act.cx.outside, &command.env)?;
         let program = Program {
             name: &command.program,
             args: &command.args,
             folder: &folder(act, &command),
-            env: &env,
+            env: &given,
             limit: Duration::from_secs(command.time_limit_s.into()),
             output_max: usize::try_from(command.output_bytes_max).unwrap_or(0),
         };
         let Ran { end, stdout, stderr } = program.run(|| act.pass("command/started"))?;
         let told = |what: String| {
-            let masked = Output { bytes: secrets::masked(&stderr.bytes, &plain(&env)), cut: false };
+            let masked = Output { bytes: secrets::masked(&stderr.bytes, &hidden), cut: false };
             match masked.last_line() {
                 line if line.is_empty() => what,
                 line => format!("{what}; it said last: {line}"),
@@ -85,8 +79,8 @@ impl Capability for Run {
         };
         Ok(Done::default()
             .count("exit", u64::try_from(code).unwrap_or(0))
-            .fact("stdout", kept(act, &stdout, &env)?)
-            .fact("stderr", kept(act, &stderr, &env)?)
+            .fact("stdout", kept(act, &stdout, &hidden)?)
+            .fact("stderr", kept(act, &stderr, &hidden)?)
             .fact("cut", stdout.cut || stderr.cut))
     }
 
@@ -97,12 +91,12 @@ impl Capability for Run {
             let why = format!("the plan names no probe for {}", command.program);
             return Ok(if again { Probed::NotApplied } else { Probed::Unknown(why) });
         };
-        let env = env(act, &command)?;
+        let Variables { given, .. } = Variables::of(act.cx.outside, &command.env)?;
         let program = Program {
             name: &probe.program,
             args: &probe.args,
             folder: &folder(act, &command),
-            env: &env,
+            env: &given,
             limit: Duration::from_secs(probe.time_limit_s.into()),
             output_max: 4_096,
         };
@@ -125,7 +119,3 @@ impl Capability for Run {
 }
 
 const LOOK: &str = "look whether it did its work, and settle the step";
-
-fn plain(env: &[(String, Secret)]) -> Vec<Secret> {
-    env.iter().map(|(_, secret)| secret.clone()).collect()
-}

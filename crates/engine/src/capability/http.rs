@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use carnet_connect::{Address, Header, HeaderValue, HttpRequest, HttpResponse};
 use carnet_ledger::Object;
-use carnet_model::capability::{HttpBody, HttpCall, Text};
-use carnet_model::{Code, Secret};
+use carnet_model::capability::{HttpBody, HttpCall};
+use carnet_model::{Code, Secret, Text};
 
 use super::{Act, Capability, Probed, secrets, unknown};
 use crate::error::StepError;
@@ -20,13 +20,11 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 fn request(act: &Act<'_>, call: &HttpCall) -> Result<(HttpRequest, Vec<Secret>), StepError> {
     let (mut headers, mut hidden) = (Vec::new(), Vec::new());
     for (name, text) in &call.headers {
-        let secret = secrets::resolve(act, text)?;
+        let resolved = secrets::resolve(act.cx.outside, text)?;
+        hidden.extend(resolved.secret);
         let value = match text {
             Text::Plain(text) => HeaderValue::Plain(text.clone()),
-            Text::Named(_) => {
-                hidden.push(secret.clone());
-                HeaderValue::Secret(secret)
-            }
+            Text::Secret(_) => HeaderValue::Secret(resolved.whole),
         };
         headers.push(Header { name: name.clone(), value });
     }
@@ -43,12 +41,9 @@ fn request(act: &Act<'_>, call: &HttpCall) -> Result<(HttpRequest, Vec<Secret>),
         None => Vec::new(),
         Some(HttpBody::Json(value)) => value.to_string().into_bytes(),
         Some(HttpBody::Text(text)) => {
-            let secret = secrets::resolve(act, text)?;
-            let bytes = secret.reveal().as_bytes().to_vec();
-            if let Text::Named(_) = text {
-                hidden.push(secret);
-            }
-            bytes
+            let resolved = secrets::resolve(act.cx.outside, text)?;
+            hidden.extend(resolved.secret);
+            resolved.whole.reveal().as_bytes().to_vec()
         }
         Some(HttpBody::File(path)) => file(act, path)?,
     };

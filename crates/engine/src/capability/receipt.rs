@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use carnet_ledger::{Digest, EventTime, HashProfile, Object, Value};
 use carnet_model::capability::{Safety, descriptor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StepError;
@@ -12,8 +13,9 @@ use crate::process::StepResult;
 use crate::run::recorder::Recorder;
 
 /// One use of a capability.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Receipt")]
 pub struct CapabilityReceipt {
     /// The form of this record: `v1`.
     pub receipt: String,
@@ -26,6 +28,7 @@ pub struct CapabilityReceipt {
     /// The key under which the effect is made at most once.
     pub key: String,
     /// The digest of its inputs as the plan has them: SHA-256 of their canonical JSON.
+    #[schemars(with = "String")]
     pub inputs: Digest,
     /// Whether it was only shown.
     pub mode: ReceiptMode,
@@ -45,8 +48,9 @@ pub struct CapabilityReceipt {
 }
 
 /// Whether a capability was only shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 pub enum ReceiptMode {
     /// Nothing was changed.
     DryRun,

@@ -1,21 +1,58 @@
 //! Secrets that a plan names. They come from the environment when they are needed, and are masked in
 //! what others print before that is recorded.
 
-use carnet_model::capability::Text;
-use carnet_model::{Code, Secret};
+use std::collections::BTreeMap;
+
+use carnet_connect::Outside;
+use carnet_model::{Code, Secret, Text};
 
 use super::Act;
 use crate::error::StepError;
 
-/// The text itself, or the secret that it names.
-pub(super) fn resolve(act: &Act<'_>, text: &Text) -> Result<Secret, StepError> {
-    match text {
-        Text::Plain(text) => Ok(Secret::new(text.clone())),
-        Text::Named(named) => act.cx.outside.secret(&named.env).ok_or_else(|| {
-            let what = format!("the variable {} is not set", named.env);
-            let remedy = format!("set {} in the environment of carnet, then repeat", named.env);
-            StepError::new(Code::SECRET_MISSING, what).remedy(remedy)
-        }),
+/// A text as it is used.
+pub(crate) struct Resolved {
+    /// All of it.
+    pub(crate) whole: Secret,
+    /// The secret in it, where it names one.
+    pub(crate) secret: Option<Secret>,
+}
+
+/// The text itself, or with the secret that it names.
+pub(crate) fn resolve(outside: &dyn Outside, text: &Text) -> Result<Resolved, StepError> {
+    let named = match text {
+        Text::Plain(text) => {
+            return Ok(Resolved { whole: Secret::new(text.clone()), secret: None });
+        }
+        Text::Secret(named) => named,
+    };
+    let secret = outside.secret(&named.secret).ok_or_else(|| {
+        let what = format!("the variable {} is not set", named.secret);
+        let remedy = format!("set {} in the environment of carnet, then repeat", named.secret);
+        StepError::new(Code::SECRET_MISSING, what).remedy(remedy)
+    })?;
+    let whole = Secret::new(format!("{}{}", named.before, secret.reveal()));
+    Ok(Resolved { whole, secret: Some(secret) })
+}
+
+/// The variables that a program is given, and the secrets in them.
+#[derive(Default)]
+pub(crate) struct Variables {
+    pub(crate) given: Vec<(String, Secret)>,
+    pub(crate) hidden: Vec<Secret>,
+}
+
+impl Variables {
+    pub(crate) fn of(
+        outside: &dyn Outside,
+        named: &BTreeMap<String, Text>,
+    ) -> Result<Self, StepError> {
+        let mut all = Self::default();
+        for (name, text) in named {
+            let resolved = resolve(outside, text)?;
+            all.given.push((name.clone(), resolved.whole));
+            all.hidden.extend(resolved.secret);
+        }
+        Ok(all)
     }
 }
 
@@ -24,7 +61,7 @@ pub(super) fn check<'t>(
     act: &Act<'_>,
     texts: impl IntoIterator<Item = &'t Text>,
 ) -> Result<(), StepError> {
-    texts.into_iter().try_for_each(|text| resolve(act, text).map(|_| ()))
+    texts.into_iter().try_for_each(|text| resolve(act.cx.outside, text).map(|_| ()))
 }
 
 /// Bytes with every secret in them replaced by `***`. What is shorter than four characters is no

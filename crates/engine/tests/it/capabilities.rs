@@ -327,7 +327,7 @@ fn a_place_that_is_taken_and_another_content_are_refused() {
 
 fn command(more: &str) -> String {
     format!(
-        "      - name: run\n        capability: command.run\n        with: {{ program: sh, args: [-c, \"{more}\"], env: {{ TOKEN: {{ env: API_TOKEN }} }} }}\n\
+        "      - name: run\n        capability: command.run\n        with: {{ program: sh, args: [-c, \"{more}\"], env: {{ TOKEN: {{ secret: API_TOKEN }} }} }}\n\
          \x20       undo: {{ capability: command.run, with: {{ program: rm, args: [-f, made] }} }}\n"
     )
 }
@@ -387,7 +387,7 @@ fn a_command_that_takes_too_long_is_unknown() {
 
 fn request(more: &str) -> String {
     format!(
-        "      - name: send\n        capability: http.request\n        with: {{ method: POST, url: \"http://h:8080/do?q=1\", body: {{ json: {{ a: 1 }} }}, headers: {{ Authorization: {{ env: API_TOKEN }} }}{more} }}\n\
+        "      - name: send\n        capability: http.request\n        with: {{ method: POST, url: \"http://h:8080/do?q=1\", body: {{ json: {{ a: 1 }} }}, headers: {{ Authorization: {{ secret: API_TOKEN }} }}{more} }}\n\
          \x20       undo: {{ capability: http.request, with: {{ method: DELETE, url: \"http://h:8080/do\" }} }}\n"
     )
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::text::Text;
 use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
 use crate::input::InputError;
+use crate::text::Text;
 
 pub(super) const NAME: &str = "command.run";
 

@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::text::Text;
 use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
 use crate::input::{InputError, pointer_token};
+use crate::text::Text;
 
 pub(super) const NAME: &str = "http.request";
 
@@ -24,8 +24,7 @@ pub struct HttpCall {
         length(max = 8192)
     )]
     pub url: String,
-    /// The headers. A secret is named: `Authorization: {env: API_TOKEN}`, with all of the value in
-    /// the variable.
+    /// The headers. A secret is named: `Authorization: {secret: API_TOKEN, before: "Bearer "}`.
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"pattern": "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"}))]
     pub headers: BTreeMap<String, Text>,
@@ -122,7 +121,7 @@ fn check(call: &HttpCall, errors: &mut Vec<InputError>) {
         errors.push(InputError::new(
             pointer,
             "must name its secret, not hold it",
-            "write {env: NAME}, with all of the value in the variable NAME",
+            "write {secret: NAME}, with NAME a variable of the environment",
         ));
     };
     for (name, value) in &call.headers {

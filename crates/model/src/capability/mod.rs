@@ -6,11 +6,11 @@ mod file;
 mod http;
 mod knowledge;
 mod object;
+mod password;
 mod registry;
 mod service;
 mod snapshot;
 mod sql;
-mod text;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -32,7 +32,6 @@ pub use registry::all;
 pub use service::{Manager, ServiceRestart};
 pub use snapshot::{SnapshotExport, SnapshotImport, SnapshotVerify};
 pub use sql::{SqlChange, SqlText};
-pub use text::{Named, Text};
 
 use crate::input::{InputError, compiled, input_errors};
 use crate::plan::NoNull;
@@ -63,7 +62,7 @@ pub struct Descriptor {
 }
 
 /// Whether something is changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Safety {
     /// It only looks.
@@ -73,7 +72,7 @@ pub enum Safety {
 }
 
 /// What is done after a crash about work that has an intent and no outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Repeat {
     /// It is done again: twice is as good as once.
@@ -85,7 +84,7 @@ pub enum Repeat {
 }
 
 /// How something is taken back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UndoKind {
     /// There is nothing to take back.
@@ -97,7 +96,7 @@ pub enum UndoKind {
 }
 
 /// What keeps a writer out that lost the run to another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fencing {
     /// The resource compares the generation in the same transaction.
@@ -109,7 +108,7 @@ pub enum Fencing {
 }
 
 /// Whether a person has to agree each time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ApprovalMode {
     /// No.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::text::{no_password, password_in};
+use super::password::{no_password, password_in};
 use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
 use crate::input::InputError;
 use crate::plan::ImportMode;

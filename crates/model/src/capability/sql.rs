@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::text::{no_password, password_in};
+use super::password::{no_password, password_in};
 use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
 use crate::input::InputError;
 use crate::store_url::StoreUrl;

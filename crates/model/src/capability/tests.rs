@@ -18,13 +18,13 @@ fn fitting() -> Vec<(&'static str, Value)> {
         ("command.run", json!({"program": "true"})),
         (
             "command.run",
-            json!({"program": "bin/x", "args": ["a b"], "env": {"A": "b", "C": {"env": "D"}},
+            json!({"program": "bin/x", "args": ["a b"], "env": {"A": "b", "C": {"secret": "D"}},
                 "succeeds_with": [0, 3], "repeat": {"probe": {"program": "test", "args": ["-f", "x"]}}}),
         ),
         (
             "http.request",
             json!({"method": "POST", "url": "http://h:1/p?q", "body": {"json": {"a": [1]}},
-            "headers": {"Authorization": {"env": "TOKEN"}}, "idempotency_header": "Idempotency-Key"}),
+            "headers": {"Authorization": {"secret": "TOKEN", "before": "Bearer "}}, "idempotency_header": "Idempotency-Key"}),
         ),
         (
             "sql.change",

@@ -1,6 +1,6 @@
 //! A command ends as it must, and prints what it must.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use super::damaged::Copies;
 use super::finding::{Judgement, Verdict};
 use super::limits::{check_range, check_text, limit_s};
 use crate::input::InputError;
+use crate::text::Text;
 
 /// The command and what is demanded of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,9 +29,9 @@ pub struct Rule {
     /// Where it runs, relative to the plan's folder; there, if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
-    /// Variables of the environment that it gets, beside PATH, HOME and LANG.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub env: BTreeSet<String>,
+    /// The variables that it is given, beside PATH, HOME and LANG: text, or the name of a secret.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, Text>,
     /// The exit status that it must have.
     #[serde(default)]
     #[schemars(range(min = 0, max = 255))]

@@ -11,8 +11,9 @@ use super::content::{Content, Demand, check_schema, json_of, schema_schema, sha2
 use super::damaged::Copies;
 use super::expected::{Expected, Scalar};
 use super::finding::{Judgement, Verdict, counted};
-use super::limits::{check_http_url, check_range, check_text, limit_s};
+use super::limits::{check_http_url, check_range, limit_s};
 use crate::input::{InputError, pointer_token};
+use crate::text::Text;
 
 /// The request and what is demanded of the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -25,7 +26,7 @@ pub struct Rule {
     pub method: Method,
     /// Headers of the request: text, or the name of a secret in the environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, HeaderText>,
+    pub headers: BTreeMap<String, Text>,
     /// What is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
@@ -91,29 +92,6 @@ impl Method {
             Self::Post => "POST",
         }
     }
-}
-
-/// What a header of a request says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-#[schemars(inline)]
-pub enum HeaderText {
-    /// In the open.
-    Plain(String),
-    /// A secret of the environment, by name, with text before it such as `Bearer `.
-    Secret(NamedSecret),
-}
-
-/// A secret of the environment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub struct NamedSecret {
-    /// The name of the variable.
-    pub secret: String,
-    /// What stands before it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub before: String,
 }
 
 /// The answer.
@@ -279,13 +257,12 @@ impl Rule {
             let pointer = format!("/headers/{}", pointer_token(name));
             let is_secret = CREDENTIALS.contains(&name.to_ascii_lowercase().as_str());
             match text {
-                HeaderText::Plain(_) if is_secret => {
+                Text::Plain(_) if is_secret => {
                     let what = "a credential stands in the open";
-                    let remedy = "write `secret: NAME`, with NAME a variable of the environment";
+                    let remedy = "write {secret: NAME}, with NAME a variable of the environment";
                     errors.push(InputError::new(pointer, what, remedy));
                 }
-                HeaderText::Plain(_) => {}
-                HeaderText::Secret(named) => errors.extend(check_text(&pointer, &named.secret)),
+                Text::Plain(_) | Text::Secret(_) => {}
             }
         }
         for (pointer, expected) in &self.json {

@@ -120,9 +120,9 @@ mod tests {
     #[rustfmt::skip]
     fn cases() -> Vec<Case> {
         let sha256 = "0".repeat(64);
-        let side = |url: &str| json!({"url": url, "query": "q"});
+        let side = |url: &str| json!({"database": url, "query": "q"});
         let guarded = json!({"url": "https://h/p", "headers": {"authorization": {"secret": "T"}}, "refused_without": "authorization"});
-        let none = json!({"url": "sqlite:a", "query": "q", "rows": 0, "control": "c"});
+        let none = json!({"database": "sqlite:a", "query": "q", "rows": 0, "control": "c"});
         vec![
             ("command", json!({"program": "true"}), json!({"program": "ls -l"}), "/program"),
             ("command", json!({"program": "ls -l", "shell": true}), json!({"program": "x", "stdout": {}}), "/stdout"),
@@ -130,9 +130,9 @@ mod tests {
             ("file", json!({"path": "a", "bytes_max": 1}), json!({"path": "a", "bytes_max": 0}), "/bytes_max"),
             ("object", json!({"url": "s3://b/p", "key": "k"}), json!({"url": "http://b/p", "key": "k"}), "/url"),
             ("digest", json!({"path": "a", "sha256": sha256}), json!({"path": "a"}), ""),
-            ("sql", json!({"url": "sqlite:a", "query": "q", "value": {"equals": 1}}), side("sqlite:a"), ""),
-            ("sql", none, json!({"url": "sqlite:a", "query": "q", "rows": 0}), "/control"),
-            ("sql", json!({"url": "postgres://u@h/d", "query": "q", "rows": 1}), json!({"url": "postgres://u:secret@h/d", "query": "q", "rows": 1}), "/url"),
+            ("sql", json!({"database": "sqlite:a", "query": "q", "value": {"equals": 1}}), side("sqlite:a"), ""),
+            ("sql", none, json!({"database": "sqlite:a", "query": "q", "rows": 0}), "/control"),
+            ("sql", json!({"database": "postgres://u@h/d", "query": "q", "rows": 1}), json!({"database": "postgres://u:secret@h/d", "query": "q", "rows": 1}), "/database"),
             ("rows", json!({"source": side("sqlite:a"), "target": side("sqlite:b")}), json!({"source": side("sqlite:a"), "target": side("sqlite:a")}), "/target"),
             ("http", json!({"url": "https://h/p", "json": {"/a": {"at_most": "5"}}}), json!({"url": "https://h/p", "json": {"a": {"at_most": "5"}}}), "/json/a"),
             ("http", guarded, json!({"url": "https://h/p", "headers": {"Authorization": "Bearer abc"}}), "/headers/Authorization"),

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::damaged::{Copies, spots};
 use super::expected::Scalar;
 use super::finding::{Judgement, counted};
-use super::http::HeaderText;
 use super::limits::{check_database, check_http_url, check_range, check_text, limit_s, once};
 use crate::decimal::Decimal;
 use crate::input::InputError;
+use crate::text::Text;
 
 /// Where the number comes from, one of `sql`, `http` and `command`, and the most that it may be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -46,7 +46,7 @@ pub struct Rule {
 #[schemars(inline)]
 pub struct FromSql {
     /// The database: `sqlite:FILE` or `postgres://USER@HOST:PORT/DATABASE`.
-    pub url: String,
+    pub database: String,
     /// A query that gives one number.
     pub query: String,
     /// What `$1`, `$2` … stand for.
@@ -63,7 +63,7 @@ pub struct FromHttp {
     pub url: String,
     /// Headers of the request: text, or the name of a secret in the environment.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    pub headers: std::collections::BTreeMap<String, HeaderText>,
+    pub headers: std::collections::BTreeMap<String, Text>,
     /// A PEM file with the roots to trust, relative to the plan's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roots: Option<String>,
@@ -170,7 +170,7 @@ impl Rule {
             errors.push(InputError::new("", "it must be clear what is measured", remedy));
         }
         if let Some(sql) = &self.sql {
-            errors.extend(check_database("/sql/url", &sql.url));
+            errors.extend(check_database("/sql/database", &sql.database));
             errors.extend(check_text("/sql/query", &sql.query));
         }
         if let Some(http) = &self.http {

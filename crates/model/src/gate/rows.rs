@@ -29,7 +29,7 @@ pub struct Rule {
 #[schemars(inline)]
 pub struct Side {
     /// The database: `sqlite:FILE` or `postgres://USER@HOST:PORT/DATABASE`.
-    pub url: String,
+    pub database: String,
     /// A query that gives one number, such as `select count(*) from orders`.
     pub query: String,
     /// What `$1`, `$2` … stand for.
@@ -89,7 +89,7 @@ impl Rule {
     pub(super) fn check(&self) -> Vec<InputError> {
         let mut errors = check_range("/limit_s", self.limit_s, 1, 3_600);
         for (pointer, side) in [("/source", &self.source), ("/target", &self.target)] {
-            errors.extend(check_database(&format!("{pointer}/url"), &side.url));
+            errors.extend(check_database(&format!("{pointer}/database"), &side.database));
             errors.extend(check_text(&format!("{pointer}/query"), &side.query));
         }
         if self.source == self.target {

@@ -1,5 +1,6 @@
 //! How many damaged observations each gate refuses.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::control::Control;
@@ -9,9 +10,10 @@ use super::finding::Verdict;
 use super::sample::samples;
 
 /// What one gate makes of its samples.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Scored {
     /// Which gate.
+    #[schemars(with = "String")]
     pub gate: Gate,
     /// How many samples there are that must pass.
     pub samples: u64,

@@ -17,7 +17,7 @@ pub const ROWS_MAX: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// The database: `sqlite:FILE` or `postgres://USER@HOST:PORT/DATABASE`.
-    pub url: String,
+    pub database: String,
     /// One query. It runs in a transaction that can only read.
     pub query: String,
     /// What `$1`, `$2` … stand for.
@@ -174,7 +174,7 @@ impl Rule {
     }
 
     pub(super) fn check(&self) -> Vec<InputError> {
-        let mut errors = check_database("/url", &self.url);
+        let mut errors = check_database("/database", &self.database);
         errors.extend(check_text("/query", &self.query));
         errors.extend(check_range("/limit_s", self.limit_s, 1, 3_600));
         let said = [self.value.is_some(), self.table.is_some(), self.rows.is_some()];

@@ -24,7 +24,7 @@ phases:
     entry:
       - gate: sql
         name: no_column
-        with: { url: "sqlite:shop.db", query: "SELECT count(*) FROM pragma_table_info('t')", value: { equals: 0 } }
+        with: { database: "sqlite:shop.db", query: "SELECT count(*) FROM pragma_table_info('t')", value: { equals: 0 } }
         age_max: PT5M
         sample_min: 1
       - { gate: file, with: { path: ready } }

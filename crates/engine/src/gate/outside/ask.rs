@@ -6,14 +6,14 @@ use std::net::TcpListener;
 use carnet_connect::{
     Address, CertificateRequest, Header, HeaderValue, HttpRequest, HttpResponse, StoreError,
 };
-use carnet_model::gate::http::HeaderText;
 use carnet_model::gate::{
     BOGUS_CREDENTIAL, CLOSED_PORT, CONTENT_BYTES_MAX, Content, Control, Facts, OTHER_NAME,
     WITHOUT_CREDENTIAL, http, tcp, tls_expiry,
 };
-use carnet_model::{Code, Secret};
+use carnet_model::{Code, Text};
 
 use super::{Looked, Surroundings, millis, seconds};
+use crate::capability::secrets::resolve;
 use crate::error::StepError;
 
 /// A credential that nobody gave out.
@@ -58,19 +58,12 @@ fn request(around: &Surroundings<'_>, rule: &http::Rule) -> Result<HttpRequest, 
 /// The headers with their secrets.
 pub(super) fn headers(
     around: &Surroundings<'_>,
-    said: &BTreeMap<String, HeaderText>,
+    said: &BTreeMap<String, Text>,
 ) -> Result<Vec<Header>, StepError> {
-    let header = |(name, text): (&String, &HeaderText)| {
+    let header = |(name, text): (&String, &Text)| {
         let value = match text {
-            HeaderText::Plain(text) => HeaderValue::Plain(text.clone()),
-            HeaderText::Secret(named) => {
-                let secret = around.outside.secret(&named.secret).ok_or_else(|| {
-                    let what = format!("the variable {} is not set", named.secret);
-                    let remedy = format!("set {} in the environment, then run again", named.secret);
-                    StepError::new(Code::USAGE, what).remedy(remedy)
-                })?;
-                HeaderValue::Secret(Secret::new(format!("{}{}", named.before, secret.reveal())))
-            }
+            Text::Plain(text) => HeaderValue::Plain(text.clone()),
+            Text::Secret(_) => HeaderValue::Secret(resolve(around.outside, text)?.whole),
         };
         Ok(Header { name: name.clone(), value })
     };
@@ -113,8 +106,8 @@ fn refused_credential(
     if bogus {
         let said = rule.headers.iter().find(|(it, _)| it.eq_ignore_ascii_case(name));
         let before = match said {
-            Some((_, HeaderText::Secret(named))) => named.before.as_str(),
-            Some((_, HeaderText::Plain(_))) | None => "",
+            Some((_, Text::Secret(named))) => named.before.as_str(),
+            Some((_, Text::Plain(_))) | None => "",
         };
         let value = HeaderValue::Plain(format!("{before}{BOGUS}"));
         damaged.headers.push(Header { name: name.to_owned(), value });

@@ -1,6 +1,5 @@
 //! Commands, and numbers that are measured again and again.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use carnet_connect::HttpRequest;
@@ -12,7 +11,7 @@ use super::ask::headers;
 use super::rows::{one_value, statement};
 use super::{Looked, Surroundings, millis, seconds};
 use crate::capability::program::{End, Program};
-use crate::capability::secrets::masked;
+use crate::capability::secrets::{Variables, masked};
 use crate::error::StepError;
 
 /// What a command gets of the environment without being named.
@@ -33,7 +32,8 @@ pub(super) fn command(
         (rule.program.as_str(), rule.args.clone())
     };
     let folder = around.path(rule.folder.as_deref().unwrap_or(""));
-    let variables = environment(around, &rule.env);
+    let Variables { given, hidden } = Variables::of(around.outside, &rule.env)?;
+    let variables = [always(around), given].concat();
     let output_max = usize::try_from(rule.output_bytes_max).unwrap_or(CONTENT_BYTES_MAX);
     let (folder, limit) = (folder.as_path(), seconds(rule.limit_s));
     let started = std::time::Instant::now();
@@ -45,15 +45,9 @@ pub(super) fn command(
         End::Signal(signal) => Ended::Signal(signal),
         End::TimedOut => Ended::TimeLimit,
     };
-    // What the rule names may be secret, and is masked; PATH and its like are not.
-    let secrets: Vec<Secret> = variables
-        .into_iter()
-        .filter(|(name, _)| !ALWAYS.contains(&name.as_str()))
-        .map(|(_, value)| value)
-        .collect();
-    let content = Content::of(&masked(&ran.stdout.bytes, &secrets));
+    let content = Content::of(&masked(&ran.stdout.bytes, &hidden));
     let keeps_text = rule.stdout.is_some();
-    let stderr = masked(&ran.stderr.bytes, &secrets);
+    let stderr = masked(&ran.stderr.bytes, &hidden);
     let end = stderr.len().saturating_sub(STDERR_BYTES);
     let stderr = String::from_utf8_lossy(stderr.get(end..).unwrap_or_default()).into_owned();
     let ran = Ran {
@@ -66,10 +60,9 @@ pub(super) fn command(
     Ok(Looked::new(Facts::Command(command::Facts { run: Some(ran) })))
 }
 
-/// The variables that a command gets. One that is not set is left out.
-fn environment(around: &Surroundings<'_>, named: &BTreeSet<String>) -> Vec<(String, Secret)> {
-    let all: BTreeSet<&str> = ALWAYS.into_iter().chain(named.iter().map(String::as_str)).collect();
-    let found = all
+/// The variables that a command gets without being named. One that is not set is left out.
+fn always(around: &Surroundings<'_>) -> Vec<(String, Secret)> {
+    let found = ALWAYS
         .into_iter()
         .filter_map(|name| around.outside.secret(name).map(|value| (name.to_owned(), value)));
     found.collect()
@@ -92,7 +85,7 @@ pub(super) fn lag(around: &Surroundings<'_>, rule: &lag::Rule) -> Result<Looked,
 fn measure(around: &Surroundings<'_>, rule: &lag::Rule) -> Result<Option<Scalar>, StepError> {
     let limit = seconds(rule.limit_s);
     if let Some(sql) = &rule.sql {
-        let mut session = around.outside.sql(&around.database(&sql.url))?;
+        let mut session = around.outside.sql(&around.database(&sql.database))?;
         return one_value(session.as_mut(), &statement(&sql.query, &sql.parameters), limit);
     }
     if let Some(http) = &rule.http {
@@ -113,7 +106,7 @@ fn measure(around: &Surroundings<'_>, rule: &lag::Rule) -> Result<Option<Scalar>
         return Ok(value.and_then(Scalar::of_json));
     }
     let Some(command) = &rule.command else { return Ok(None) };
-    let variables = environment(around, &BTreeSet::new());
+    let variables = always(around);
     let (name, args) = (command.program.as_str(), command.args.as_slice());
     let (folder, env) = (around.folder, variables.as_slice());
     let program = Program { name, args, folder, env, limit, output_max: 64 };

@@ -11,7 +11,7 @@ const NOTHING: &str = "select 1 where 1 = 0";
 
 /// Asks a query, its control query, and one that finds nothing.
 pub(super) fn sql(around: &Surroundings<'_>, rule: &sql::Rule) -> Result<Looked, StepError> {
-    let mut session = around.outside.sql(&around.database(&rule.url))?;
+    let mut session = around.outside.sql(&around.database(&rule.database))?;
     let limit = seconds(rule.limit_s);
     let statement = statement(&rule.query, &rule.parameters);
     let answer = answer(session.query(&statement, sql::ROWS_MAX, limit)?);
@@ -42,7 +42,7 @@ fn nothing_found(rule: &Rule, answer: sql::Answer) -> Control {
 pub(super) fn rows(around: &Surroundings<'_>, rule: &rows::Rule) -> Result<Looked, StepError> {
     let limit = seconds(rule.limit_s);
     let count = |side: &rows::Side| -> Result<(Option<i64>, bool), StepError> {
-        let mut session = around.outside.sql(&around.database(&side.url))?;
+        let mut session = around.outside.sql(&around.database(&side.database))?;
         let asked = statement(&side.query, &side.parameters);
         let counted = one_value(session.as_mut(), &asked, limit)?.and_then(|value| whole(&value));
         let nothing = one_value(session.as_mut(), &statement(NOTHING, &[]), limit)?;

@@ -281,12 +281,14 @@ fn commands_are_judged_by_status_and_output() {
 fn a_command_gets_no_more_of_the_environment_than_is_named() {
     let place = Place::new();
     let has = |env: Value| json!({"program": "test -n \"$TOKEN\"", "shell": true, "env": env});
-    place.says("command", &has(json!([])), Fail, "status 1");
-    place.says("command", &has(json!(["TOKEN"])), Pass, "status 0");
+    place.says("command", &has(json!({})), Fail, "status 1");
+    place.says("command", &has(json!({"TOKEN": {"secret": "TOKEN"}})), Pass, "status 0");
+    place.says("command", &has(json!({"TOKEN": "in the open"})), Pass, "status 0");
+    place.says("command", &has(json!({"TOKEN": {"secret": "UNSET"}})), Error, "UNSET is not set");
     let schema = json!({"const": {"token": "***"}});
     let told = json!({
         "program": "echo \"{\\\"token\\\": \\\"$TOKEN\\\"}\"; echo $TOKEN >&2", "shell": true,
-        "env": ["TOKEN"], "stdout": schema,
+        "env": {"TOKEN": {"secret": "TOKEN"}}, "stdout": schema,
     });
     place.says("command", &told, Pass, "printed what it must");
 }
@@ -311,7 +313,7 @@ fn orders(statement: &SqlStatement) -> SqlRows {
 fn databases_are_asked_and_finding_nothing_is_no_pass() {
     let mut place = Place::new();
     place.world.sql = orders;
-    let sql = |query: &str, key: &str, demand: Value| json!({"url": "sqlite:orders.db", "query": query, key: demand});
+    let sql = |query: &str, key: &str, demand: Value| json!({"database": "sqlite:orders.db", "query": query, key: demand});
     let count = "select count(*) from orders";
     let control = "; control: a query that finds nothing was refused";
     place.says("sql", &sql(count, "value", json!({"equals": 3})), Pass, control);
@@ -336,7 +338,7 @@ fn databases_are_asked_and_finding_nothing_is_no_pass() {
     place.says("sql", &none("select id from orders"), Pass, "the control 3");
     place.says("sql", &none(nothing), NoData, "the control query found nothing");
     let sides = |source: &str, target: &str| {
-        let side = |query: &str| json!({"url": "sqlite:a.db", "query": query});
+        let side = |query: &str| json!({"database": "sqlite:a.db", "query": query});
         json!({"source": side(source), "target": side(target)})
     };
     let archive = "select count(*) from archive";
@@ -469,7 +471,8 @@ fn a_lag_is_measured_again_and_again() {
     place.world.http = Box::new(|_| Ok(status(503, r#"{"lag": 0}"#)));
     place.says("lag", &asked("/lag"), NoData, "gave no number");
     place.world.sql = orders;
-    let sql = |query: &str| json!({"sql": {"url": "sqlite:a.db", "query": query}, "at_most": "3"});
+    let sql =
+        |query: &str| json!({"sql": {"database": "sqlite:a.db", "query": query}, "at_most": "3"});
     place.says("lag", &sql("select count(*) from orders"), Pass, "the largest 3");
     place.says("lag", &sql("select id from orders"), NoData, "gave no number");
 }

@@ -120,9 +120,9 @@ pub(super) fn queries() -> Vec<Sample> {
     let one = |value| facts(vec![vec![value]], None);
     let row = |name: &str, count| vec![Scalar::Text(name.to_owned()), Scalar::Integer(count)];
     let table = vec![row("new", 3), row("paid", 4), row("sent", 5)];
-    let rule = |key: &str, demand: Value| json!({"url": url, "query": query, key: demand});
+    let rule = |key: &str, demand: Value| json!({"database": url, "query": query, key: demand});
     let none = json!({
-        "url": url, "query": "select id from orders where total is null", "rows": 0,
+        "database": url, "query": "select id from orders where total is null", "rows": 0,
         "control": "select id from orders limit 1",
     });
     let nothing = facts(Vec::new(), None);
@@ -140,7 +140,7 @@ pub(super) fn queries() -> Vec<Sample> {
 }
 
 pub(super) fn counts() -> Vec<Sample> {
-    let side = |url: &str| json!({"url": url, "query": "select count(*) from orders"});
+    let side = |url: &str| json!({"database": url, "query": "select count(*) from orders"});
     let with = json!({"source": side("postgres://app@db1/shop"), "target": side("sqlite:shop.db")});
     let counted = |source, target| Facts::Rows(rows::Facts { source, target });
     let samples = sample("rows", &with, counted(Some(500), Some(500)));
@@ -222,7 +222,8 @@ pub(super) fn lags() -> Vec<Sample> {
         let sample = |value: &&str| lag::Sample { value: value.parse().ok() };
         Facts::Lag(lag::Facts { samples: values.iter().map(sample).collect() })
     };
-    let sql = json!({"url": "postgres://app@db1/shop", "query": "select lag from replication"});
+    let sql =
+        json!({"database": "postgres://app@db1/shop", "query": "select lag from replication"});
     let once = json!({"sql": sql, "at_most": "5"});
     let often = json!({
         "http": {"url": "https://shop.example/lag", "pointer": "/seconds"},

@@ -1,28 +1,6 @@
-//! Values that may be secrets.
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+//! Passwords do not belong into a plan.
 
 use crate::input::InputError;
-
-/// A text in the open, or the name of an environment variable that holds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Text {
-    /// The text itself. It is recorded.
-    Plain(String),
-    /// Where a secret comes from. Only the name is ever recorded.
-    Named(Named),
-}
-
-/// The name of an environment variable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Named {
-    /// The variable.
-    #[schemars(regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]{0,254}$"))]
-    pub env: String,
-}
 
 /// Refuses a URL with a password in it. Gives whether it was refused.
 pub(super) fn no_password(pointer: &str, url: &str, errors: &mut Vec<InputError>) -> bool {
