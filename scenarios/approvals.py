@@ -65,6 +65,34 @@ def refused(folder, exit, code, *words):
     kit.want(code in done.stderr, f"{words} says {done.stderr!r}, not {code}")
 
 
+def bring_own_keys(folder, digest):
+    """Whoever amends a plan may not say who approves that, nor by which keys: both are those of the plan that
+    is amended, though its file be overwritten."""
+    trust = (folder / "trust").read_text()
+    eve = (folder / "eve.pub").read_text().split()[1]
+    ops = (folder / "ops.pub").read_text().split()[1]
+    swapped = trust.replace(ops, eve)
+    plan = PLAN.format(amends=f"amends: sha256:{digest}", more=MORE)
+    (folder / "theirs").write_text(swapped)
+    (folder / "other_file.yaml").write_text(plan.replace("trust: trust\n", "trust: theirs\n"))
+    (folder / "same_file.yaml").write_text(plan)
+    (folder / "other_rule.yaml").write_text(plan.replace("amendment: { any_of: [ops", "amendment: { any_of: [dba"))
+    forge = lambda plan, key, name: ["approve", plan, "amendment", "--key", f"ssh:{key}", "--as", name, "--yes"]
+    refused(folder, 3, "approval.invalid", *forge("other_file.yaml", "eve", "ops@example.org"))
+    refused(folder, 3, "approval.invalid", "run", "other_file.yaml")
+    (folder / "trust").write_text(swapped)
+    refused(folder, 3, "approval.invalid", *forge("same_file.yaml", "eve", "ops@example.org"))
+    refused(folder, 3, "approval.invalid", "run", "same_file.yaml")
+    # Who may by the old plan can: they sign what they were shown, other keys included, and may take it back.
+    kit.carnet(*forge("same_file.yaml", "ops", "ops@example.org"), as_json=False, cwd=folder)
+    kit.carnet("approve", "same_file.yaml", "amendment", "--withdraw", "--reason", "those are eve's keys",
+               "--key", "ssh:ops", as_json=False, cwd=folder)
+    refused(folder, 3, "approval.invalid", "run", "same_file.yaml")
+    (folder / "trust").write_text(trust)
+    refused(folder, 3, "approval.invalid", *forge("other_rule.yaml", "dba", "dba@example.org"))
+    refused(folder, 3, "approval.invalid", "run", "other_rule.yaml")
+
+
 def main():
     with tempfile.TemporaryDirectory() as home:
         folder = pathlib.Path(home)
@@ -89,6 +117,8 @@ def main():
             refused(folder, 3, "plan.changed", *words)
         kit.want(files(folder) == ["in.txt", "left.txt", "right.txt"], f"another plan has run: {files(folder)}")
         (folder / "plan.yaml").write_text(text)
+
+        bring_own_keys(folder, digest)
 
         # Another plan: not without leave, and the approval of the old one does not carry over.
         (folder / "next.yaml").write_text(PLAN.format(amends=f"amends: sha256:{digest}", more=MORE))

@@ -18,12 +18,19 @@ impl Sheet {
         self.0.push('\n');
     }
 
-    /// Adds `label  text` with the text wrapped at `width` and indented under its own start.
+    /// Adds `label  text` with the text wrapped and indented under its own start. A label that leaves the
+    /// text no room has a line of its own.
     pub(crate) fn field(&mut self, label: impl Display, label_width: usize, text: &str) {
         let lines = wrap(text, WIDTH - label_width - 2);
         let mut lines = lines.iter();
         let first = lines.next().map_or("", String::as_str);
-        self.line(format_args!("{label:<label_width$}  {first}").to_string().trim_end());
+        let line = format!("{label:<label_width$}  {first}");
+        if line.chars().count() <= WIDTH || first.is_empty() {
+            self.line(line.trim_end());
+        } else {
+            self.line(&label);
+            self.line(format_args!("{:label_width$}  {first}", ""));
+        }
         for line in lines {
             self.line(format_args!("{:label_width$}  {line}", ""));
         }

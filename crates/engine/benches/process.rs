@@ -89,6 +89,7 @@ fn measure(name: &str, process: Process) {
         amends: None,
         dry_run: false,
         initiator: None,
+        trust: None,
         process: Arc::new(process),
         again: false,
     };

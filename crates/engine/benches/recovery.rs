@@ -77,6 +77,7 @@ fn commands(process: &Arc<Process>) -> Vec<Command> {
         amends: None,
         dry_run: false,
         initiator: None,
+        trust: None,
         process: Arc::clone(process),
         again: true,
     };

@@ -22,7 +22,7 @@ pub use carnet_journal::{
     TreeDamage,
 };
 
-pub use approval::{Consent, GateRow, SKIP, Signature, Statement, rule_of};
+pub use approval::{Authority, Consent, GateRow, SKIP, Signature, Statement};
 pub use capability::{CapabilityReceipt, ReceiptMode};
 pub use error::{EngineError, StepError};
 pub use evidence::{EvidenceError, EvidenceRequest, ExportedEvidence, Receipt};

@@ -3,7 +3,7 @@
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
-use carnet_engine::{Asked, Consent, Engine, Statement};
+use carnet_engine::{Asked, Authority, Consent, Engine, Statement};
 use carnet_ledger::trust::{TrustFile, TrustedKey};
 use carnet_ledger::{Digest, EventTime};
 use carnet_model::gate::Rule;
@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::Setting;
 use super::desk::Desk;
-use crate::detached::{ApprovalPen, SignWith, now, trust_file};
+use crate::detached::{ApprovalPen, SignWith, now};
 use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::sheet::Sheet;
@@ -81,18 +81,17 @@ impl Approve {
         let desk = Desk::open(setting, &self.plan)?;
         let subject = self.subject(&desk);
         let pen = self.key.as_ref().map(ApprovalPen::read).transpose()?;
-        let trust = desk.file.plan.document().trust.as_ref();
-        let trust = trust.map(|path| trust_file(&path.within(desk.file.folder()))).transpose()?;
         if self.withdraw {
-            return self.take_back(setting, &desk, &subject, pen.as_ref(), trust.as_ref());
+            return self.take_back(setting, &desk, &subject, pen.as_ref());
         }
-        let asked = desk.engine.asked(&desk.file.plan, &subject);
+        let asked = desk.engine.asked(&desk.request()?, &subject);
         let asked = asked.map_err(|error| Failure::engine(&error))?;
-        if asked.rule.assurance == Assurance::Signed && pen.is_none() {
+        let rule = &asked.authority.rule;
+        if rule.assurance == Assurance::Signed && pen.is_none() {
             return Err(Failure::new(Code::USAGE, format!("{subject} must be signed"))
                 .remedy("name your private key: --key ssh:FILE, or openpgp:FILE"));
         }
-        let approver = self.approver(&asked.rule.any_of, pen.as_ref(), trust.as_ref())?;
+        let approver = self.approver(&asked.authority, pen.as_ref())?;
         let at = pen.as_ref().map_or_else(now, |pen| Ok(pen.now()))?;
         let statement = Statement {
             subject,
@@ -101,7 +100,7 @@ impl Approve {
             run: asked.run.clone(),
             approver,
             at,
-            expires: self.expires(at, asked.rule.expires_s)?,
+            expires: self.expires(at, rule.expires_s)?,
         };
         self.confirm(setting.screen, &asked, &statement)?;
         let signature = pen.as_ref().map(|pen| pen.sign(&statement.text())).transpose()?;
@@ -129,9 +128,8 @@ impl Approve {
     /// Who approves: whom the trust file knows by this key, of those who may.
     fn approver(
         &self,
-        any_of: &[String],
+        authority: &Authority,
         pen: Option<&ApprovalPen>,
-        trust: Option<&TrustFile>,
     ) -> Result<String, Failure> {
         if let Some(name) = &self.name {
             return Ok(name.clone());
@@ -147,7 +145,8 @@ impl Approve {
             TrustedKey::OpenPgp(held) => held.as_str() == key,
             TrustedKey::Log(_) => false,
         };
-        let entries = trust.into_iter().flat_map(TrustFile::entries);
+        let any_of = &authority.rule.any_of;
+        let entries = authority.trust.iter().flat_map(TrustFile::entries);
         let ours: Vec<_> = entries.filter(|entry| is_ours(&entry.key)).collect();
         let mut names =
             any_of.iter().filter(|name| ours.iter().any(|it| it.principals.matches(name)));
@@ -217,11 +216,10 @@ impl Approve {
         desk: &Desk<'_>,
         subject: &str,
         pen: Option<&ApprovalPen>,
-        trust: Option<&TrustFile>,
     ) -> Result<Exit, Failure> {
-        let rule = carnet_engine::rule_of(&desk.file.plan, subject);
-        let any_of = rule.map(|rule| rule.any_of).unwrap_or_default();
-        let approver = self.approver(&any_of, pen, trust)?;
+        let authority = desk.engine.authority(&desk.request()?, subject);
+        let authority = authority.map_err(|error| Failure::engine(&error))?;
+        let approver = self.approver(&authority, pen)?;
         let reason = self.reason.clone().unwrap_or_default();
         Engine::withdraw(&desk.engine, &desk.request()?, subject, &approver, &reason)
             .map_err(|error| Failure::engine(&error))?;
@@ -237,22 +235,27 @@ impl Approve {
 /// The gates, and what a signature would stand for.
 fn shown(asked: &Asked, statement: &Statement) -> String {
     let mut sheet = Sheet::default();
-    let of = asked.rule.any_of.join(", ");
+    let rule = &asked.authority.rule;
+    let of = rule.any_of.join(", ");
     sheet.line(format_args!("approval of {}", asked.subject));
-    sheet.field("  by", 12, &format!("{} of {of}", asked.rule.count));
+    sheet.field("  by", 12, &format!("{} of {of}", rule.count));
     for given in &asked.given {
         let until = format!("{}, until {}", given.approver, given.expires);
         sheet.field("  given", 12, &until);
     }
     sheet.line("gates as they were judged");
     for gate in &asked.gates {
-        let verdict = gate.verdict.replace('_', " ");
+        let by = if gate.exception.is_some() { "; open by exception" } else { "" };
+        let verdict = format!("{}{by}", gate.verdict.replace('_', " "));
         let copies = match gate.damaged {
             0 => String::new(),
             all => format!("; {} of {all} damaged copies refused", gate.refused),
         };
         sheet.line(format_args!("  {:<28}{verdict}{copies}", gate.gate));
         sheet.field("", 28, &gate.reason);
+        if let Some(exception) = &gate.exception {
+            sheet.field("", 28, &format!("exception {exception}"));
+        }
     }
     if asked.gates.is_empty() {
         sheet.line("  none");

@@ -3,6 +3,7 @@
 use carnet_model::gate::{Gate, GateKind, Scored, kinds, score};
 use carnet_model::{Code, Exit};
 use clap::{Args, Subcommand};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -46,10 +47,14 @@ impl GateCommand {
     }
 }
 
-#[derive(Serialize)]
-struct Kind {
+/// A kind of gate.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Kind {
+    /// What a plan calls it.
     gate: &'static str,
+    /// What it does.
     does: &'static str,
+    /// The JSON Schema of what it is told under `with`.
     schema: Value,
 }
 
@@ -102,9 +107,13 @@ fn keys(kind: &Kind) -> String {
     sheet.text()
 }
 
-#[derive(Serialize)]
-struct ScoreView {
+/// What the built-in gates refuse.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "carnet gate score --json")]
+pub(super) struct ScoreView {
+    /// Whether each passes what is good and refuses what is damaged.
     sound: bool,
+    /// The gates.
     gates: Vec<Scored>,
 }
 

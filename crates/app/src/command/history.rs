@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use carnet_engine::LogReader;
 use carnet_model::{Code, Exit};
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Setting;
@@ -38,16 +39,27 @@ pub(crate) struct History {
 }
 
 /// One thing that happened.
-#[derive(Serialize)]
-struct Entry {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Entry {
+    /// The number of its event: `carnet evidence show PLAN NUMBER` has all of it.
     event: u64,
+    /// When.
     at: String,
+    /// The run.
     run: String,
+    /// What happened, in words.
     what: String,
+    /// `accepted`, `refused` or `failed`.
     outcome: String,
+    /// Who did or decided it.
     by: String,
+    /// The phase, step or gate that it is about.
     about: Option<String>,
+    /// Why, where something was refused, went wrong or was decided.
     reason: Option<String>,
+    /// Of a gate that did not pass: the exception of the plan that opens it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exception: Option<String>,
     #[serde(skip)]
     fact: String,
 }
@@ -92,7 +104,7 @@ impl History {
         self.run.as_ref().is_none_or(|run| !run.is_empty() && entry.run.starts_with(run))
             && (!self.last || entry.run == last)
             && self.about.as_ref().is_none_or(is_about)
-            && (!self.trouble || entry.outcome != "accepted")
+            && (!self.trouble || entry.outcome != "accepted" || entry.exception.is_some())
             && (!self.people || OF_PEOPLE.contains(&entry.fact.as_str()))
     }
 }
@@ -114,6 +126,7 @@ fn entry(event: u64, told: &Told) -> Option<Entry> {
         }
     }
     let reason = some(told.text("refusal_reason")).or_else(|| some(&told.context("reason")));
+    let exception = some(&told.context("exception"));
     Some(Entry {
         event,
         at: told.text("occurred_at").to_owned(),
@@ -123,6 +136,7 @@ fn entry(event: u64, told: &Told) -> Option<Entry> {
         by,
         about: some(told.text("resource_id")),
         reason,
+        exception,
         fact,
     })
 }
@@ -139,19 +153,26 @@ fn lines(all: &[Entry]) -> String {
         }
         let time = time.get(..8).unwrap_or(time);
         let mark = match entry.outcome.as_str() {
+            "accepted" if entry.exception.is_some() => "!",
             "accepted" => " ",
             "refused" => "!",
             _ => "x",
         };
         let room = WIDTH - 32;
-        let what: String = entry.what.chars().take(room).collect();
+        let what = wrap(&entry.what, room);
+        let mut what = what.iter();
         let by: String = entry.by.chars().take(17).collect();
-        sheet.line(format!("  {time} {mark} {what:<room$} {by}").trim_end());
+        let first = what.next().map_or("", String::as_str);
+        sheet.line(format!("  {time} {mark} {first:<room$} {by}").trim_end());
+        for line in what {
+            sheet.line(format_args!("{:15}{line}", ""));
+        }
         let decided = OF_PEOPLE.contains(&entry.fact.as_str());
-        if let (Some(reason), true) = (&entry.reason, decided || entry.outcome != "accepted") {
-            for line in wrap(reason, WIDTH - 15) {
-                sheet.line(format_args!("{:15}{line}", ""));
-            }
+        let told = decided || entry.outcome != "accepted" || entry.exception.is_some();
+        let reason = entry.reason.clone().filter(|_| told);
+        let exception = entry.exception.as_ref().map(|it| format!("exception {it}"));
+        for line in reason.iter().chain(&exception).flat_map(|text| wrap(text, WIDTH - 15)) {
+            sheet.line(format_args!("{:15}{line}", ""));
         }
     }
     sheet.text()

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use carnet_engine::{ByHand, EngineError, StopReport, status};
-use carnet_model::Exit;
+use carnet_model::{Code, Exit};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
@@ -144,11 +144,13 @@ fn list(setting: &Setting<'_>, plan: &Path) -> Result<Exit, Failure> {
     let file = PlanFile::open(plan)?;
     let report = status(setting.log_of(&setting.state_of(&file.plan))?)
         .map_err(|error| Failure::engine(&error))?;
-    setting.screen.show(&report.incidents, |all| lines(all, plan))?;
+    let goes_back = report.stop.is_some();
+    setting.screen.show(&report.incidents, |all| lines(all, goes_back, plan))?;
     Ok(if report.incidents.is_empty() { Exit::Done } else { Exit::Waits })
 }
 
-fn lines(all: &[StopReport], plan: &Path) -> String {
+/// What waits, and what can be decided: of an undo that failed more than of a step.
+fn lines(all: &[StopReport], goes_back: bool, plan: &Path) -> String {
     let mut sheet = Sheet::default();
     if all.is_empty() {
         sheet.line("nothing waits for a person");
@@ -160,9 +162,21 @@ fn lines(all: &[StopReport], plan: &Path) -> String {
             sheet.field("", 2, &format!("help: {}", one.remedy));
         }
     }
-    if !all.is_empty() {
-        let plan = plan.display();
-        sheet.line(format_args!("next        carnet incident retry {plan} STEP"));
+    let plan = plan.display();
+    let retry = format!("carnet incident retry {plan} STEP");
+    let settle = format!("carnet incident settle {plan} STEP --outcome … --by … --reason …");
+    let next = match all.first() {
+        None => Vec::new(),
+        Some(one) if one.code == Code::APPROVAL_MISSING.name() => {
+            vec![format!("carnet approve {plan} {}", one.subject)]
+        }
+        Some(_) if goes_back => {
+            vec![retry, format!("carnet incident skip {plan} STEP --reason …"), settle]
+        }
+        Some(_) => vec![retry],
+    };
+    for (number, next) in next.iter().enumerate() {
+        sheet.field(if number == 0 { "next" } else { "" }, 10, next);
     }
     sheet.text()
 }

@@ -124,7 +124,7 @@ fn phase_changes(sheet: &mut Sheet, phase: &PhaseChange) {
     for NodeChange { node, does, change, what } in &phase.nodes {
         let name = node.split_once('/').map_or(node.as_str(), |(_, name)| name);
         let said = format!("{name}: {}{}; {}", word(*change), told(what), mask(does));
-        sheet.field(format_args!("  {}", sign(*change)), 2, &said);
+        sheet.field(format_args!("  {}", sign(*change)), 3, &said);
     }
 }
 

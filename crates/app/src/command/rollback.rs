@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use carnet_engine::{BackReport, Engine, status};
 use carnet_model::Exit;
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Setting;
@@ -25,14 +26,21 @@ pub(crate) struct Rollback {
 }
 
 /// What a rollback would do.
-#[derive(Serialize)]
-struct Preview {
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "carnet rollback PLAN --preview --json")]
+pub(super) struct Preview {
+    /// The migration.
     migration: String,
+    /// The run.
     run: String,
+    /// Where it stands, as `carnet status` says it.
     status: &'static str,
+    /// Whether a rollback is possible now.
     possible: bool,
+    /// What it would do, where it is possible.
     #[serde(flatten)]
     back: Option<BackReport>,
+    /// What an undo could not take away.
     left_behind: Vec<String>,
     /// What each step's undo does, by the plan.
     #[serde(skip)]

@@ -2,6 +2,8 @@
 
 mod watch;
 
+pub(super) use watch::Changed;
+
 use std::path::{Path, PathBuf};
 
 use carnet_engine::{EngineError, Report, status};

@@ -11,7 +11,7 @@ use super::Setting;
 use crate::amount;
 use crate::failure::Failure;
 use crate::plan_file::PlanFile;
-use crate::sheet::Sheet;
+use crate::sheet::{Sheet, WIDTH};
 
 /// Say why a gate is open or closed: what it demands, what it saw, and what would have failed it.
 ///
@@ -69,12 +69,18 @@ fn text(why: &engine::Why) -> String {
     let mut sheet = Sheet::default();
     let state = match (&why.verdict, why.open) {
         (None, _) => "not judged yet".to_owned(),
+        (Some(verdict), true) if why.exception.is_some() => {
+            format!("open by exception ({})", verdict.replace('_', " "))
+        }
         (Some(verdict), true) => format!("open ({})", verdict.replace('_', " ")),
         (Some(verdict), false) => format!("not open ({})", verdict.replace('_', " ")),
     };
     sheet.line(format_args!("gate {}: {state}", why.gate));
     sheet.field("  because", LABEL, &why.reason);
-    if !why.remedy.is_empty() {
+    if let Some(exception) = &why.exception {
+        sheet.field("  exception", LABEL, exception);
+    }
+    if !why.remedy.is_empty() && !why.open {
         sheet.field("  help", LABEL, &why.remedy);
     }
     sheet.line("what it demands");
@@ -108,36 +114,63 @@ fn times(times: u64) -> String {
     if times == 1 { "asked once".to_owned() } else { format!("asked {times} times") }
 }
 
-/// The longest text of one member that is shown.
-const MEMBER_MAX: usize = 300;
+/// The most lines of one member that are shown.
+const MEMBER_LINES: usize = 12;
 
 /// The members of a rule or of facts, a field each; --json has them whole.
 fn members(sheet: &mut Sheet, value: &Value) {
     for (name, value) in value.as_object().into_iter().flatten().filter(|(name, _)| *name != "gate")
     {
-        let shown = match value {
-            Value::String(text) => text.clone(),
-            other @ (Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::Array(_)
-            | Value::Object(_)) => other.to_string(),
-        };
-        let cut: String = shown.chars().take(MEMBER_MAX).collect();
-        let more = if cut.len() < shown.len() { " … (--json has all of it)" } else { "" };
-        sheet.field(format!("  {name}"), LABEL, &spaced(&format!("{cut}{more}")));
+        let mut found = Vec::new();
+        parts(name, value, &mut found);
+        for (name, shown) in found.iter().take(MEMBER_LINES) {
+            sheet.field(format!("  {name}"), LABEL, shown);
+        }
+        let more = found.len().saturating_sub(MEMBER_LINES);
+        if more > 0 {
+            sheet.field("", LABEL, &format!("… and {more} more: --json has all of it"));
+        }
     }
 }
 
-/// JSON with room after commas, so that it can be wrapped.
-fn spaced(text: &str) -> String {
+/// A value in one piece where it fits a line, else part by part: `content.sha256`.
+fn parts(name: &str, value: &Value, found: &mut Vec<(String, String)>) {
     let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    text.chars().map(printable).collect::<String>().replace(",\"", ", \"").replace("},{", "}, {")
+    let shown = match value {
+        Value::String(text) => text.chars().take(TEXT_MAX).map(printable).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            spaced(&value.to_string())
+        }
+    };
+    let fits = shown.chars().count() <= WIDTH - LABEL - 2;
+    match value {
+        Value::Object(members) if !fits => {
+            members.iter().for_each(|(key, one)| parts(&format!("{name}.{key}"), one, found));
+        }
+        Value::Array(items) if !fits => {
+            let numbered = items.iter().enumerate();
+            numbered.for_each(|(number, one)| parts(&format!("{name}.{number}"), one, found));
+        }
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => found.push((name.to_owned(), shown)),
+    }
+}
+
+/// The longest text that is shown.
+const TEXT_MAX: usize = 300;
+
+/// JSON with room after commas and colons.
+fn spaced(text: &str) -> String {
+    text.replace(",\"", ", \"").replace("},{", "}, {").replace("\":", "\": ")
 }
 
 /// What would have failed it.
 fn damage(sheet: &mut Sheet, why: &engine::Why) {
-    if why.damaged == 0 && why.damage.is_empty() {
+    if why.damaged == 0 {
         sheet.line("what would have failed it: not shown, since it did not pass");
         return;
     }

@@ -30,7 +30,18 @@ pub(super) fn stopped(report: &Report, what: &str) -> Failure {
         Some(first) if waits => failure.because(format!("turned back because: {}", first.reason)),
         Some(_) | None => failure,
     };
-    if stop.remedy.is_empty() { failure } else { failure.remedy(&stop.remedy) }
+    let others = "`carnet incident list PLAN` shows what else can be done";
+    match (stop.remedy.as_str(), waits && report.stop.is_some()) {
+        ("", false) => failure,
+        ("", true) => failure.remedy(others),
+        (remedy, false) => failure.remedy(remedy),
+        (remedy, true) => failure.remedy(format!("{remedy}; {others}")),
+    }
+}
+
+/// Whether a run waits at a gate: what it did is certain.
+fn is_of_gate(code: Code) -> bool {
+    [Code::APPROVAL_MISSING, Code::GATE_CLOSED, Code::GATE_BROKEN].contains(&code)
 }
 
 /// What was and what was not changed, in words.
@@ -40,7 +51,7 @@ fn changed(report: &Report, what: &str) -> String {
     }
     let standing = if report.waits_for.is_some() && report.stop.is_some() {
         "not all that was done could be undone yet; the same command goes on with that".to_owned()
-    } else if report.waits_for.is_some() && report.code() == Some(Code::APPROVAL_MISSING) {
+    } else if report.waits_for.is_some() && report.code().is_some_and(is_of_gate) {
         "nothing is in doubt: what the run did stands, and nothing was undone".to_owned()
     } else if report.waits_for.is_some() {
         "nobody knows whether this took effect; nothing further was done or undone".to_owned()
@@ -85,7 +96,8 @@ pub(super) fn write_collections(sheet: &mut Sheet, all: &[CollectionReport], lab
 
 /// The verdict of a gate, and what it said to damaged copies.
 pub(super) fn said(gate: &GateReport) -> String {
-    let verdict = gate.verdict.replace('_', " ");
+    let by = if gate.exception.is_some() { "; open by exception" } else { "" };
+    let verdict = format!("{}{by}", gate.verdict.replace('_', " "));
     if gate.damaged == 0 {
         return verdict;
     }

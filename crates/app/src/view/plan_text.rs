@@ -23,7 +23,7 @@ pub(crate) fn text(view: &PlanView<'_>) -> String {
         }
     }
     for (path, digest) in &view.files {
-        sheet.field("  file", 8, &format!("{path} sha256:{digest}"));
+        sheet.field("  file", 8, &format!("{path} {digest}"));
     }
     for (number, phase) in (1..).zip(&view.phases) {
         sheet.gap();

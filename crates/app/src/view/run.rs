@@ -4,6 +4,7 @@ use std::path::Path;
 
 use carnet_engine::{Report, StopReport};
 use carnet_model::Exit;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::parts::{said, stopped, write_collections};
@@ -13,7 +14,8 @@ use crate::failure::Failure;
 use crate::sheet::Sheet;
 
 /// A run as it is shown. `--json` has the report of the engine, and what to do next.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "carnet status PLAN --json, and what run and rollback print")]
 pub(crate) struct RunView {
     #[serde(flatten)]
     report: Report,
@@ -45,6 +47,10 @@ impl RunView {
             }
             "rolled_back" => next.push(format!("carnet status {plan}")),
             _ if report.at_work == Some(true) => next.push(format!("carnet status {plan}")),
+            "waiting" if report.stop.is_some() => {
+                next.push(format!("carnet incident list {plan}"));
+                next.push(format!("carnet run {plan}"));
+            }
             "rolling_back" => {
                 next.push(format!("carnet status {plan}"));
                 next.push(format!("carnet rollback {plan}"));
@@ -194,7 +200,11 @@ impl RunView {
         sheet.line("gates");
         for gate in &self.report.gates {
             let name = format!("{}/{}", gate.phase, gate.gate);
-            sheet.line(format_args!("  {name:<28}{}", said(gate)).to_string().trim_end());
+            sheet.field(format!("  {name}"), 28, &said(gate));
+            if let Some(exception) = &gate.exception {
+                sheet.field("", 28, &gate.reason);
+                sheet.field("", 28, &format!("exception {exception}"));
+            }
             let not_run = gate.verdict == "not_run";
             if !gate.open && !not_run && !gate.reason.is_empty() {
                 sheet.field("", 28, &gate.reason);
@@ -208,6 +218,8 @@ impl RunView {
 
     fn write_phases(&self, sheet: &mut Sheet) {
         sheet.line("phases");
+        let names = self.report.phases.iter().map(|phase| phase.name.chars().count());
+        let width = names.max().unwrap_or(0).clamp(14, 50) + 2;
         for phase in &self.report.phases {
             let time = phase.millis.map(|millis| amount::duration(millis.saturating_mul(1000)));
             let status = match phase.status {
@@ -216,7 +228,7 @@ impl RunView {
                 _ => "not started",
             };
             let time = time.unwrap_or_default();
-            let line = format!("  {:<16}{status:<12}{time:>12}", phase.name);
+            let line = format!("  {:<width$}{status:<12}{time:>12}", phase.name);
             sheet.line(line.trim_end());
         }
         sheet.gap();

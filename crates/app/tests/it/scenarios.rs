@@ -60,6 +60,25 @@ fn a_run_waits_for_people_and_goes_on_as_they_say() {
 }
 
 #[test]
+fn an_exception_opens_a_gate_by_name_and_for_a_while() {
+    play("exceptions");
+}
+
+#[test]
+fn an_undo_that_fails_waits_for_a_person_and_each_way_on_is_recorded() {
+    play("failed_undo");
+}
+
+#[test]
+fn approvals_by_keys_of_gpg_count_and_nothing_like_them() {
+    if cfg!(feature = "openpgp") {
+        play("openpgp_approvals");
+    } else {
+        panic!("gpg makes the keys, which needs the feature `openpgp`: run ./test, which sets it");
+    }
+}
+
+#[test]
 fn two_engines_fight_for_one_run_and_one_of_them_does_it() {
     if cfg!(feature = "faults") {
         play("two_engines");

@@ -1,114 +1,22 @@
 //! Approvals: what is signed, who may, and what an approval is bound to.
 
+mod authority;
 mod statement;
 mod table;
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
-
 use carnet_ledger::EventTime;
-use carnet_ledger::trust::{MAX_TRUST_BYTES, TrustFile, TrustedKey};
-use carnet_model::Code;
+use carnet_ledger::trust::TrustFile;
 use carnet_model::gate::Rule;
-use carnet_model::plan::{ApprovalRule, Assurance, Phase, Plan};
+use carnet_model::plan::{Assurance, Phase, Plan};
 
+pub use authority::{Authority, SKIP};
+pub(crate) use authority::{Initiator, rule_of, trust_of, trust_text};
 pub use statement::{Signature, Statement};
 pub use table::GateRow;
-pub(crate) use table::{Get, gate_table, table_digest};
+pub(crate) use table::{Get, excepted_table, gate_table, table_digest};
 
-use crate::error::StepError;
 use crate::process::{AMENDMENT, Approval, Refused, RunState};
 use statement::Stored;
-
-/// What stands before the name of a step in the subject of an approval that lets its undo be skipped.
-pub const SKIP: &str = "skip:";
-
-/// The rule for a subject: the one that the plan gives it. For an amendment, or an undo that is
-/// skipped, one of all those who may approve anything must, under the strictest of the rules. `None`
-/// for a subject that nobody asks for, and where the plan has no approvals.
-pub fn rule_of(plan: &Plan, subject: &str) -> Option<ApprovalRule> {
-    rule_among(plan.approvals(), subject)
-}
-
-/// The same, from the approvals of a plan.
-pub(crate) fn rule_among(
-    rules: &BTreeMap<String, ApprovalRule>,
-    subject: &str,
-) -> Option<ApprovalRule> {
-    if let Some(rule) = rules.get(subject) {
-        return Some(rule.clone());
-    }
-    let known = subject == AMENDMENT || subject.strip_prefix(SKIP).is_some_and(|it| !it.is_empty());
-    if !known || rules.is_empty() {
-        return None;
-    }
-    let mut any_of: Vec<_> = rules.values().flat_map(|rule| rule.any_of.clone()).collect();
-    any_of.sort();
-    any_of.dedup();
-    let signed = rules.values().any(|rule| rule.assurance == Assurance::Signed);
-    Some(ApprovalRule {
-        any_of,
-        count: 1,
-        not_initiator: rules.values().any(|rule| rule.not_initiator),
-        expires_s: rules.values().map(|rule| rule.expires_s).min().unwrap_or(0),
-        assurance: if signed { Assurance::Signed } else { Assurance::Named },
-    })
-}
-
-/// The keys that the plan believes; `None` if it names none. The file must still be the one that the
-/// digest of the plan covers.
-pub(crate) fn trust_of(plan: &Plan, folder: &Path) -> Result<Option<TrustFile>, StepError> {
-    let Some(written) = &plan.document().trust else { return Ok(None) };
-    let path = written.within(folder);
-    let mut bytes = Vec::new();
-    let read = File::open(&path)
-        .and_then(|file| file.take(MAX_TRUST_BYTES as u64 + 1).read_to_end(&mut bytes));
-    read.map_err(|error| StepError::io("read", &path, error))?;
-    let covered = plan.files().get(&written.to_string());
-    if covered != Some(&carnet_ledger::Digest::of(&bytes)) {
-        let what = format!("{} is not the file that the plan was read with", path.display());
-        return Err(StepError::new(Code::PLAN_CHANGED, what));
-    }
-    let trust = TrustFile::parse(&bytes).map_err(|error| {
-        let what = format!("{} cannot be used: {error}", path.display());
-        StepError::new(Code::TRUST_MALFORMED, what)
-    })?;
-    Ok(Some(trust))
-}
-
-/// Who started a run, as far as it can be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Initiator {
-    /// Somebody with this key, whom the trust file calls so.
-    Known(Vec<carnet_ledger::trust::PatternList>),
-    /// Nobody can tell.
-    Unknown(&'static str),
-}
-
-impl Initiator {
-    /// The principals whose key signed the start. Only a signature tells who it was: a login name is
-    /// what anybody can claim.
-    pub(crate) fn of(key: Option<&str>, trust: Option<&TrustFile>) -> Self {
-        let Some(key) = key else { return Self::Unknown("nobody signed the start of the run") };
-        let entries = trust.into_iter().flat_map(TrustFile::entries);
-        let owners = entries
-            .filter(|entry| matches!(&entry.key, TrustedKey::Log(one) if one.key_id() == key));
-        let owners: Vec<_> = owners.map(|entry| entry.principals.clone()).collect();
-        if owners.is_empty() {
-            return Self::Unknown("the trust file does not say whose key signed the start");
-        }
-        Self::Known(owners)
-    }
-
-    pub(crate) fn is(&self, name: &str) -> bool {
-        match self {
-            Self::Known(owners) => owners.iter().any(|owner| owner.matches(name)),
-            Self::Unknown(_) => false,
-        }
-    }
-}
 
 /// What a person gives who approves.
 #[derive(Debug, Clone)]
@@ -124,8 +32,6 @@ pub struct Consent {
 pub(crate) struct Question {
     /// What is to be approved.
     pub(crate) subject: String,
-    /// Who may, and how.
-    pub(crate) rule: ApprovalRule,
     /// The gates as they were judged.
     pub(crate) gates: Vec<GateRow>,
 }
@@ -137,16 +43,23 @@ pub(crate) fn question(
     subject: &str,
     object: &Get<'_>,
 ) -> Result<Question, String> {
-    let Some(rule) = rule_of(plan, subject) else {
-        return Err("the plan has no approval of this name".to_owned());
+    let gates = if plan.approvals().contains_key(subject) && subject != AMENDMENT {
+        match asking(run, plan, subject) {
+            Ok(node) => gate_table(run, plan, Some(&node), object),
+            // An exception may be approved before its gate is judged.
+            Err(_) if opens_gates(plan, subject) => excepted_table(run, plan, subject, object),
+            Err(nobody) => return Err(nobody),
+        }
+    } else {
+        // A plan or an undo may be approved at any time.
+        gate_table(run, plan, None, object)
     };
-    // An exception may be approved before its gate is judged, a plan or an undo at any time.
-    let at_any_time = subject == AMENDMENT
-        || !plan.approvals().contains_key(subject)
-        || plan.exceptions().iter().any(|it| it.approval.as_str() == subject);
-    let node = if at_any_time { None } else { Some(asking(run, plan, subject)?) };
-    let gates = gate_table(run, plan, node.as_deref(), object);
-    Ok(Question { subject: subject.to_owned(), rule, gates })
+    Ok(Question { subject: subject.to_owned(), gates })
+}
+
+/// Whether an exception of the plan opens a gate with this approval.
+pub(crate) fn opens_gates(plan: &Plan, approval: &str) -> bool {
+    plan.exceptions().iter().any(|it| it.approval.as_str() == approval)
 }
 
 /// The gate that asks for an approval: the first that was judged and is closed.
@@ -168,12 +81,11 @@ pub(crate) fn examine(
     consent: &Consent,
     question: &Question,
     run: &RunState,
-    initiator: &Initiator,
-    trust: Option<&TrustFile>,
+    authority: &Authority,
     now: EventTime,
 ) -> Result<(Option<String>, Vec<u8>), String> {
     let statement = &consent.statement;
-    let rule = &question.rule;
+    let Authority { rule, trust, initiator } = authority;
     let approver = &statement.approver;
     if !statement.is_one_line_each() {
         return Err("a name in it is empty or has more than one line".to_owned());
@@ -206,7 +118,7 @@ pub(crate) fn examine(
         ));
     }
     let stored = Stored::new(statement, consent.signature.as_ref());
-    let key = stored.key(statement, trust, now)?;
+    let key = stored.key(statement, trust.as_ref(), now)?;
     if key.is_none() && rule.assurance == Assurance::Signed {
         return Err("it must be signed by a key of the trust file".to_owned());
     }

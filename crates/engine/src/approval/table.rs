@@ -23,6 +23,8 @@ pub struct GateRow {
     pub opens: bool,
     /// Why, in words.
     pub reason: String,
+    /// The exception of the plan that opens it although it did not pass.
+    pub exception: Option<String>,
     /// Damaged copies that were refused.
     pub refused: u64,
     /// Damaged copies that were judged.
@@ -45,24 +47,41 @@ pub(crate) fn gate_table(
         Some((of, _)) => place.phase < of.phase,
         None => true,
     };
-    let rows = run.nodes().filter(|(place, _, _)| counts(*place)).filter_map(|(_, node, _)| {
-        let last = run.gate(&node.name)?.last.as_ref()?;
-        let kind = gate_kind(plan, &node.name);
-        if kind == Some(Gate::Approval) {
-            return None;
-        }
-        let seen = last.observation.filter(|_| kind.is_some_and(is_steady));
-        Some(GateRow {
-            gate: node.name.clone(),
-            verdict: last.verdict.clone(),
-            opens: last.opens,
-            reason: last.reason.clone(),
-            refused: last.refused,
-            damaged: last.damaged,
-            seen: seen.and_then(object).and_then(|bytes| facts(&bytes)),
-        })
-    });
-    rows.collect()
+    let judged = run.nodes().filter(|(place, _, _)| counts(*place));
+    judged.filter_map(|(_, node, _)| row(run, plan, &node.name, object)).collect()
+}
+
+/// The gates that an exception opens with this approval, as they were judged. That it has opened them
+/// does not count: else the approval would be stale as soon as it has.
+pub(crate) fn excepted_table(
+    run: &RunState,
+    plan: &Plan,
+    approval: &str,
+    object: &Get<'_>,
+) -> Vec<GateRow> {
+    let excepted = plan.exceptions().iter().filter(|it| it.approval.as_str() == approval);
+    let rows = excepted.filter_map(|it| row(run, plan, &it.gate, object));
+    rows.map(|row| GateRow { opens: false, ..row }).collect()
+}
+
+/// What was said of a gate; `None` if it was not judged yet, and of an approval.
+fn row(run: &RunState, plan: &Plan, gate: &str, object: &Get<'_>) -> Option<GateRow> {
+    let last = run.gate(gate)?.last.as_ref()?;
+    let kind = gate_kind(plan, gate);
+    if kind == Some(Gate::Approval) {
+        return None;
+    }
+    let seen = last.observation.filter(|_| kind.is_some_and(is_steady));
+    Some(GateRow {
+        gate: gate.to_owned(),
+        verdict: last.verdict.clone(),
+        opens: last.opens,
+        reason: last.reason.clone(),
+        exception: last.exception.clone(),
+        refused: last.refused,
+        damaged: last.damaged,
+        seen: seen.and_then(object).and_then(|bytes| facts(&bytes)),
+    })
 }
 
 /// SHA-256 of the canonical JSON (RFC 8785) of `[[gate, verdict, opens, seen], …]`.

@@ -5,7 +5,9 @@ use carnet_model::gate::approval::{Approval, Asked, Facts, Rule};
 use carnet_model::gate::{self, Definition};
 use carnet_model::plan::Phase;
 
-use crate::approval::{Initiator, gate_table, is_signed, table_digest, trust_of};
+use crate::approval::{
+    Initiator, excepted_table, gate_table, is_signed, opens_gates, table_digest, trust_of,
+};
 use crate::error::StepError;
 use crate::process::{self, GateStatus, RunState};
 use crate::step::Context;
@@ -22,7 +24,13 @@ pub(super) fn given(
     let initiator = Initiator::of(run.initiator.as_deref(), trust.as_ref());
     let node = asking(cx, &run, definition);
     let get = |digest| cx.recorder.object(digest).ok();
-    let table = gate_table(&run, cx.plan, node.as_deref(), &get);
+    let excepts = node.is_none() && opens_gates(cx.plan, &rule.name);
+    let table = if excepts {
+        excepted_table(&run, cx.plan, &rule.name, &get)
+    } else {
+        gate_table(&run, cx.plan, node.as_deref(), &get)
+    };
+    let (table, unseen) = (table_digest(&table), table_digest(&[]));
     let about = run.approvals.iter().filter(|it| it.subject == rule.name);
     let approvals = about.map(|it| {
         let stored = cx.recorder.object(it.statement)?;
@@ -31,12 +39,18 @@ pub(super) fn given(
                 format!("the approval of {} by {} does not hold: {why}", it.subject, it.approver);
             StepError::new(Code::APPROVAL_INVALID, what).remedy("have it approved again")
         })?;
-        Ok(seen(it, signed))
+        let mut approval = seen(it, signed);
+        // An exception that was approved before its gate was judged counts whatever the gate says; one
+        // that was approved afterwards counts for what it said then.
+        if excepts && approval.table == unseen {
+            approval.table = table;
+        }
+        Ok(approval)
     });
     let facts = Facts {
         asked: Some(Asked {
             plan: run.plan,
-            table: table_digest(&table),
+            table,
             initiator: name(&initiator, rule)?,
             at_s: cx.clock.now().unix_millis().div_euclid(1000),
         }),

@@ -16,16 +16,10 @@ use super::state::{
 /// Applies one fact. After an error the state is as it was.
 pub fn apply(state: &mut State, fact: &Fact, at: EventTime) -> Result<(), Illegal> {
     check(state, fact)?;
-    if let Fact::Started { run, plan, document, dry_run, initiator, process } = fact {
+    if let Fact::Started { run, plan, document, dry_run, initiator, trust, process } = fact {
         let process = Arc::clone(process);
-        let begun = RunState::new(
-            run.clone(),
-            [*plan, *document],
-            *dry_run,
-            initiator.clone(),
-            process,
-            at,
-        );
+        let by = (initiator.clone(), *trust);
+        let begun = RunState::new(run.clone(), [*plan, *document], *dry_run, by, process, at);
         state.run = Some(begun);
         state.runs += 1;
     } else if let Some(run) = &mut state.run {
@@ -39,8 +33,8 @@ fn change(run: &mut RunState, fact: &Fact, at: EventTime) {
     match fact {
         Fact::Started { .. } => {}
         Fact::Resumed => resume(run),
-        Fact::Amended { plan, document, process } => {
-            (run.plan, run.document) = (*plan, *document);
+        Fact::Amended { plan, document, trust, process } => {
+            (run.plan, run.document, run.trust) = (*plan, *document, *trust);
             run.amendments += 1;
             run.take_on(Arc::clone(process));
         }

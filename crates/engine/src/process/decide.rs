@@ -136,6 +136,8 @@ pub struct Start {
     pub dry_run: bool,
     /// Whose key signed the start; `None` if nobody's did.
     pub initiator: Option<String>,
+    /// The object with the keys that the plan believes; `None` if it names none.
+    pub trust: Option<Digest>,
     /// What to run.
     pub process: Arc<Process>,
     /// Whether a run that is done is followed by another: a copy is made anew, a migration is not.
@@ -271,8 +273,10 @@ fn facts_of(state: &State, command: Command, now: EventTime) -> Result<Vec<Fact>
 }
 
 fn begin(run: Option<&RunState>, start: Start) -> Result<Vec<Fact>, Refused> {
-    let Start { run: id, plan, document, amends, dry_run, initiator, process, again } = start;
-    let started = |process| Fact::Started { run: id, plan, document, dry_run, initiator, process };
+    let Start { run: id, plan, document, amends, dry_run, initiator, trust, process, again } =
+        start;
+    let started =
+        |process| Fact::Started { run: id, plan, document, dry_run, initiator, trust, process };
     let Some(held) = run else { return Ok(vec![started(process)]) };
     match held.status {
         Status::Ended(Ending::Refused | Ending::Failed | Ending::RolledBack) => {
@@ -280,7 +284,7 @@ fn begin(run: Option<&RunState>, start: Start) -> Result<Vec<Fact>, Refused> {
         }
         Status::Ended(Ending::Done) if again => Ok(vec![started(process)]),
         Status::Running(_) | Status::Waiting(_) if amends == Some(held.plan) => {
-            let amended = Fact::Amended { plan, document, process };
+            let amended = Fact::Amended { plan, document, trust, process };
             let state = State { run: Some(held.clone()), runs: 1 };
             match check(&state, &amended) {
                 Ok(()) => Ok(vec![amended, Fact::Resumed]),

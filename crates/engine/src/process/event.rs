@@ -41,16 +41,18 @@ pub fn write_fact(fact: &Fact) -> Written {
     let mut out = Writer { context: Object::new(), pointer: None, objects: Vec::new() };
     out.text("fact", action);
     match fact {
-        Fact::Started { plan, document, dry_run, initiator, process, .. } => {
+        Fact::Started { plan, document, dry_run, initiator, trust, process, .. } => {
             out.put("plan", (*plan).into());
             out.put("document", (*document).into());
             out.put("dry_run", (*dry_run).into());
             out.maybe_text("initiator", initiator.as_deref());
+            out.maybe("trust", *trust);
             out.process(process);
         }
-        Fact::Amended { plan, document, process } => {
+        Fact::Amended { plan, document, trust, process } => {
             out.put("plan", (*plan).into());
             out.put("document", (*document).into());
+            out.maybe("trust", *trust);
             out.pointer = Some(*document);
             out.process(process);
         }
@@ -258,6 +260,12 @@ impl Writer {
     fn maybe_text(&mut self, key: &str, text: Option<&str>) {
         if let Some(text) = text {
             self.text(key, text);
+        }
+    }
+
+    fn maybe(&mut self, key: &str, digest: Option<Digest>) {
+        if let Some(digest) = digest {
+            self.put(key, digest.into());
         }
     }
 

@@ -38,6 +38,7 @@ pub fn read_fact(
         "amend" => Fact::Amended {
             plan: reader.digest("plan")?,
             document: reader.digest("document")?,
+            trust: reader.maybe_digest("trust")?,
             process: reader.process()?,
         },
         "enter" => Fact::Entered { phase: resource()? },
@@ -128,6 +129,7 @@ impl Reader<'_> {
             document: self.digest("document")?,
             dry_run: self.flag("dry_run")?,
             initiator: self.maybe_text("initiator")?,
+            trust: self.maybe_digest("trust")?,
             process: self.process()?,
         })
     }
@@ -212,6 +214,11 @@ impl Reader<'_> {
 
     fn digest(&self, key: &'static str) -> Result<Digest, FactError> {
         self.text(key)?.parse().map_err(|_| self.wrong(key))
+    }
+
+    fn maybe_digest(&self, key: &'static str) -> Result<Option<Digest>, FactError> {
+        let held = self.event.draft.context.contains_key(key);
+        held.then(|| self.digest(key)).transpose()
     }
 
     fn ending(&self) -> Result<Ending, FactError> {

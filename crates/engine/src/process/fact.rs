@@ -22,6 +22,8 @@ pub enum Fact {
         dry_run: bool,
         /// Whose key signed the start; `None` if nobody's did.
         initiator: Option<String>,
+        /// The object with the keys that the plan believes; `None` if it names none.
+        trust: Option<Digest>,
         /// What it runs.
         process: Arc<Process>,
     },
@@ -33,6 +35,8 @@ pub enum Fact {
         plan: Digest,
         /// The object with the text of the plan.
         document: Digest,
+        /// The object with the keys that it believes; `None` if it names none.
+        trust: Option<Digest>,
         /// What it runs from now on.
         process: Arc<Process>,
     },

@@ -137,6 +137,7 @@ fn start(phases: Vec<Phase>) -> Start {
         amends: None,
         dry_run: false,
         initiator: Some("ops".into()),
+        trust: None,
         process,
         again: false,
     }

@@ -31,6 +31,9 @@ pub struct RunState {
     pub dry_run: bool,
     /// Whose key signed the start; `None` if nobody's did.
     pub initiator: Option<String>,
+    /// The object with the keys that the plan believes; `None` if it names none. An amendment is
+    /// judged by them.
+    pub trust: Option<Digest>,
     /// What it runs.
     pub process: Arc<Process>,
     /// Where each node and phase stands in the process, by name.
@@ -165,8 +168,8 @@ pub enum GateStatus {
     /// Not observed yet, or observed before a crash: a verdict is only good for the process that
     /// saw it. Set by the start, and by each resume while nothing was changed because of it.
     NotRun,
-    /// Open. Set by a `pass` whose damaged copies were all refused, or by an override; in a dry run
-    /// also by `not_run`.
+    /// Open. Set by a `pass` whose damaged copies were all refused, or by an exception of the plan; in
+    /// a dry run also by `not_run`.
     Open,
     /// Closed. Set by every other verdict.
     Closed,
@@ -274,7 +277,7 @@ impl RunState {
         id: String,
         [plan, document]: [Digest; 2],
         dry_run: bool,
-        initiator: Option<String>,
+        (initiator, trust): (Option<String>, Option<Digest>),
         process: Arc<Process>,
         at: EventTime,
     ) -> Self {
@@ -284,6 +287,7 @@ impl RunState {
             document,
             dry_run,
             initiator,
+            trust,
             names: Arc::new(names_of(&process)),
             phases: process.phases.iter().map(PhaseState::new).collect(),
             process,

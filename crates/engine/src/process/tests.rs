@@ -68,6 +68,7 @@ fn start_with(run: &str, plan: Digest, dry_run: bool, again: bool, process: Proc
         amends: None,
         dry_run,
         initiator: None,
+        trust: None,
         process,
         again,
     }
@@ -489,7 +490,12 @@ fn every_fact_survives_its_event() {
             left_behind: vec!["records in place".into()],
             reason: String::new(),
         },
-        Fact::Amended { plan: Digest::of(b"next"), document: plan(), process: Arc::new(process()) },
+        Fact::Amended {
+            plan: Digest::of(b"next"),
+            document: plan(),
+            trust: Some(Digest::of(b"keys")),
+            process: Arc::new(process()),
+        },
         Fact::Chosen { choice: "way".into(), branch: "left".into(), reason: "seen".into() },
         Fact::TimerSet { timer: "soak".into(), due: now() },
         Fact::TimerOver { timer: "soak".into() },

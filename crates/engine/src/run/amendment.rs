@@ -1,13 +1,13 @@
-//! A run goes on under an amended plan only after the amendment was approved, by the rule of the
-//! plan that it amends: a plan cannot give itself leave.
+//! A run goes on under an amended plan only after the amendment was approved, by the rule and the
+//! keys of the plan that it amends: a plan cannot give itself leave.
 
 use std::collections::BTreeSet;
 
-use carnet_model::plan::{ApprovalRule, Assurance, Plan};
+use carnet_model::plan::{ApprovalRule, Assurance};
 
 use super::RunRequest;
 use super::recorder::Recorder;
-use crate::approval::{Initiator, is_signed, refused, rule_among, trust_of};
+use crate::approval::{Authority, Initiator, is_signed, refused};
 use crate::error::EngineError;
 use crate::process::{AMENDMENT, Approval, RunState};
 use carnet_journal::Clock;
@@ -23,15 +23,10 @@ pub(super) fn check(
     let Some(run) = run.filter(|run| request.plan.parent() == Some(run.plan)) else {
         return Ok(());
     };
+    let get = |digest| recorder.object(digest).ok();
+    let plan = (request.plan, request.folder);
+    let Authority { rule, trust, initiator } = Authority::of(&run, plan, AMENDMENT, &get)?;
     let not_approved = |reason: String| EngineError::from(refused(AMENDMENT, reason));
-    let text = recorder.object(run.document)?;
-    let rules = Plan::approvals_in(&text).unwrap_or_default();
-    let Some(rule) = rule_among(&rules, AMENDMENT) else {
-        let reason = "the plan that it amends names nobody who may approve anything";
-        return Err(not_approved(reason.to_owned()));
-    };
-    let trust = trust_of(request.plan, request.folder)?;
-    let initiator = Initiator::of(run.initiator.as_deref(), trust.as_ref());
     if let (true, Initiator::Unknown(why)) = (rule.not_initiator, &initiator) {
         let reason = format!("it must not come from who started the run, and {why}");
         return Err(not_approved(reason));

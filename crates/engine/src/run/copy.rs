@@ -180,6 +180,7 @@ impl Engine {
             amends: None,
             dry_run: false,
             initiator: None,
+            trust: None,
             process: Arc::new(process()),
             again: true,
         });
@@ -335,7 +336,8 @@ impl Copying<'_> {
     fn left(&self, run: &RunState) -> Result<Vec<Note>, StepError> {
         let mut notes: Vec<Note> = self.table(run).allowed(self.recorder)?.into_iter().collect();
         if let Some(expected) = expected_of(run) {
-            let body = EventBody::MigrationValidate(package(expected, notes::is_open(run, GATE)));
+            let body =
+                EventBody::MigrationValidate(package(expected, notes::has_passed(run, GATE)));
             notes.push(Note::done(body, "leave_phase").about(GATE).pointing(expected));
         }
         Ok(notes)

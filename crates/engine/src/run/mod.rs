@@ -31,6 +31,7 @@ pub use report::{
 };
 pub use why::{DamagedCopy, Why, why};
 
+use crate::approval::trust_text;
 use crate::error::EngineError;
 use crate::fault::Faults;
 use crate::process::{Command, Direction, Ending, Refused, Start, State, Status};
@@ -154,6 +155,8 @@ impl Engine {
         } else {
             notes.extend(notes::start(recorder, request.plan)?);
         }
+        let trust = trust_text(request.plan, request.folder)?;
+        let trust = trust.map(|text| recorder.put(&text)).transpose()?;
         let command = Command::Run(Start {
             run: self.ids.next_id().to_string(),
             plan: request.plan.digest(),
@@ -161,6 +164,7 @@ impl Engine {
             amends: request.plan.parent(),
             dry_run: request.dry_run,
             initiator: request.signer.as_ref().map(|key| key.verifying_key().key_id()),
+            trust,
             process: Arc::new(process_of::process_of(request.plan)?),
             again: false,
         });

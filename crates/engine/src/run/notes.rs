@@ -7,6 +7,7 @@ use carnet_ledger::{
     SnapshotBody,
 };
 use carnet_model::Code;
+use carnet_model::gate::Verdict;
 use carnet_model::plan::{PhaseName, Plan};
 use serde_json::{Value, json};
 
@@ -124,6 +125,7 @@ impl Table {
                 "opens": verdict.opens,
                 "reason": cut(&verdict.reason),
                 "observation": verdict.observation,
+                "exception": verdict.exception,
                 "damaged_copies": verdict.damaged,
                 "damaged_copies_refused": verdict.refused,
             })
@@ -224,7 +226,7 @@ fn ready(cx: &Context<'_>, run: &RunState) -> Result<Note, StepError> {
 fn validated(cx: &Context<'_>, run: &RunState) -> Result<[Note; 2], StepError> {
     let package = Package {
         manifest: snapshot(cx)?,
-        integrity_verified: is_open(run, "validate/content_root"),
+        integrity_verified: has_passed(run, "validate/content_root"),
         workload_id: None,
     };
     let exit = ExitPlan { exit_plan_id: declared::exit_plan_id(cx.plan) };
@@ -232,10 +234,35 @@ fn validated(cx: &Context<'_>, run: &RunState) -> Result<[Note; 2], StepError> {
     let notes = [EventBody::MigrationValidate(package), EventBody::ExitValidationRun(exit)]
         .map(|body| Note::done(body, "leave_phase").about(phase));
     let back = run.step("validate/read_back").and_then(|step| digest_of(&step.facts, "details"));
-    Ok(match back {
-        Some(back) => notes.map(|note| note.pointing(back)),
-        None => notes,
-    })
+    let excepted = excepted(run, phase);
+    Ok(notes.map(|note| {
+        let note = if excepted.is_empty() {
+            note
+        } else {
+            note.with("exceptions", excepted.clone().into())
+        };
+        match back {
+            Some(back) => note.pointing(back),
+            None => note,
+        }
+    }))
+}
+
+/// The gates of a phase that did not pass and that an exception has opened.
+fn excepted(run: &RunState, phase: &str) -> Vec<ledger::Value> {
+    let nodes = run.process.nodes().map(|(_, node)| node.name.as_str());
+    let of_phase = nodes.filter(|name| name.split_once('/').is_some_and(|(of, _)| of == phase));
+    let by_exception = |name: &&str| {
+        let last = run.gate(name).and_then(|gate| gate.last.as_ref());
+        is_open(run, name) && last.is_some_and(|last| last.exception.is_some())
+    };
+    of_phase.filter(by_exception).map(Into::into).collect()
+}
+
+/// Whether a gate has passed in this run. One that an exception has opened has not.
+pub(crate) fn has_passed(run: &RunState, gate: &str) -> bool {
+    let last = run.gate(gate).and_then(|gate| gate.last.as_ref());
+    is_open(run, gate) && last.is_some_and(|last| last.verdict == Verdict::Pass.name())
 }
 
 /// Whether a gate is open in this run.

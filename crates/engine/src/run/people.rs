@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use carnet_ledger::{Digest, SigningKey};
-use carnet_model::plan::{ApprovalRule, Plan};
+use carnet_model::plan::Plan;
 
 use super::recorder::{Recorder, fold};
 use super::{Engine, RunRequest, notes, profile};
 use crate::approval::{
-    Consent, GateRow, Initiator, SKIP, examine, question, refused, rule_of, table_digest, trust_of,
+    Authority, Consent, GateRow, Initiator, SKIP, examine, question, refused, rule_of,
+    table_digest, trust_of,
 };
 use crate::error::EngineError;
 use crate::process::{AMENDMENT, Approval, ByHand, Command, Refused, RunState, State};
@@ -35,8 +36,8 @@ pub struct Asked {
     pub run: String,
     /// The plan.
     pub plan: Digest,
-    /// Who may, and how.
-    pub rule: ApprovalRule,
+    /// Who may, how, and by which keys.
+    pub authority: Authority,
     /// The gates as they were judged.
     pub gates: Vec<GateRow>,
     /// The digest of these gates, which a statement names.
@@ -48,19 +49,39 @@ pub struct Asked {
 impl Engine {
     /// What is asked about a subject now. Only looks: the chain is computed again, nothing is changed,
     /// and a run that works is not disturbed.
-    pub fn asked(&self, plan: &Plan, subject: &str) -> Result<Asked, EngineError> {
+    pub fn asked(&self, request: &PeopleRequest<'_>, subject: &str) -> Result<Asked, EngineError> {
+        let (log, run) = self.read()?;
+        let plan = request.plan;
+        same_plan(&run, plan, subject)?;
+        let get = |digest| log.object(digest).ok();
+        let authority = Authority::of(&run, (plan, request.folder), subject, &get)?;
+        let question = question(&run, plan, subject, &get);
+        let question = question.map_err(|reason| refused(subject, reason))?;
+        let given = run.approvals.iter().filter(|it| it.subject == subject).cloned().collect();
+        let gate_table = table_digest(&question.gates);
+        let (subject, gates) = (question.subject, question.gates);
+        Ok(Asked { subject, run: run.id, plan: plan.digest(), authority, gates, gate_table, given })
+    }
+
+    /// Who may approve a subject, and by which keys. Only looks.
+    pub fn authority(
+        &self,
+        request: &PeopleRequest<'_>,
+        subject: &str,
+    ) -> Result<Authority, EngineError> {
+        let (log, run) = self.read()?;
+        let plan = (request.plan, request.folder);
+        Authority::of(&run, plan, subject, &|digest| log.object(digest).ok())
+    }
+
+    /// The log, and the run that it adds up to.
+    fn read(&self) -> Result<(LogReader, RunState), EngineError> {
         let none = || EngineError::NoRun(self.log.shown());
         let log = LogReader::open(&self.log)?.ok_or_else(none)?;
         let mut state = State::default();
         log.verify(&mut |event| fold(&mut state, event, &|digest| log.object(digest).ok()))?;
         let run = state.run.ok_or_else(none)?;
-        same_plan(&run, plan, subject)?;
-        let question = question(&run, plan, subject, &|digest| log.object(digest).ok())
-            .map_err(|reason| refused(subject, reason))?;
-        let given = run.approvals.iter().filter(|it| it.subject == subject).cloned().collect();
-        let gate_table = table_digest(&question.gates);
-        let (subject, rule, gates) = (question.subject, question.rule, question.gates);
-        Ok(Asked { subject, run: run.id, plan: plan.digest(), rule, gates, gate_table, given })
+        Ok((log, run))
     }
 
     /// Records an approval, once everything that its statement says holds and its signer may give it.
@@ -88,13 +109,12 @@ impl Engine {
         if statement.plan != request.plan.digest() {
             return Err(refused(subject, "it names another plan".to_owned()).into());
         }
-        let trust = trust_of(request.plan, request.folder)?;
-        let initiator = Initiator::of(run.initiator.as_deref(), trust.as_ref());
         let get = |digest| desk.object(digest).ok();
+        let plan = (request.plan, request.folder);
+        let authority = Authority::of(&run, plan, subject, &get)?;
         let now = self.clock.now();
-        let found = question(&run, request.plan, subject, &get).and_then(|question| {
-            examine(consent, &question, &run, &initiator, trust.as_ref(), now)
-        });
+        let found = question(&run, request.plan, subject, &get)
+            .and_then(|question| examine(consent, &question, &run, &authority, now));
         let (key, stored) = found.map_err(|reason| refused(subject, reason))?;
         Ok(Command::Approve(Approval {
             subject: statement.subject.clone(),
@@ -217,7 +237,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let run = desk.look(|run| run.plan);
         let done = command.and_then(|command| {
-            if !matches!(command, Command::Approve(_)) && run != Some(request.plan.digest()) {
+            if run != Some(request.plan.digest()) && !is_of_amendment(&command, request.plan, run) {
                 let started = run.ok_or(Refused::NoRun)?;
                 return Err(Refused::PlanChanged { started, now: request.plan.digest() }.into());
             }
@@ -244,6 +264,13 @@ pub(super) fn starter_is_known(request: &RunRequest<'_>) -> Result<(), EngineErr
             Err(Refused::NotApproved { subject: name.clone(), reason }.into())
         }
     }
+}
+
+/// Whether the command is about the amendment of the run's plan by this one. What an approval names was
+/// compared before.
+fn is_of_amendment(command: &Command, plan: &Plan, run: Option<Digest>) -> bool {
+    let withdrawn = matches!(command, Command::Withdraw { subject, .. } if subject == AMENDMENT);
+    matches!(command, Command::Approve(_)) || withdrawn && plan.parent() == run
 }
 
 /// Whether the run is one of this plan. An amendment is approved under the plan that is to come.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use carnet_ledger::{Digest, Value};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -17,7 +18,8 @@ use crate::step::read_back::BackSeen;
 use crate::step::{ExportSeen, digest_of, integer_of, text_of};
 
 /// A run, as it stands.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+#[schemars(rename = "Run")]
 pub struct Report {
     /// The migration's name.
     pub migration: String,
@@ -89,11 +91,13 @@ pub struct Report {
     /// Events in the log.
     pub events: u64,
     /// The hash of the last event.
+    #[schemars(with = "Option<String>")]
     pub last_hash: Option<Digest>,
 }
 
 /// One phase.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Phase")]
 pub struct PhaseReport {
     /// Its name.
     pub name: String,
@@ -104,7 +108,8 @@ pub struct PhaseReport {
 }
 
 /// One gate.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Gate")]
 pub struct GateReport {
     /// Its phase.
     pub phase: String,
@@ -118,6 +123,9 @@ pub struct GateReport {
     pub reason: String,
     /// What to do; empty where nothing is to be done.
     pub remedy: String,
+    /// The exception of the plan that opens it although it did not pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exception: Option<String>,
     /// Damaged copies that were refused.
     pub refused: u64,
     /// Damaged copies that were judged.
@@ -125,7 +133,8 @@ pub struct GateReport {
 }
 
 /// One collection.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Collection")]
 pub struct CollectionReport {
     /// Its name.
     pub name: String,
@@ -134,15 +143,18 @@ pub struct CollectionReport {
     /// The length of its vectors.
     pub dimensions: u32,
     /// The root in the source, as it was exported, or as it was found before.
+    #[schemars(with = "String")]
     pub root_source: Digest,
     /// The root that was read back from the target.
+    #[schemars(with = "Option<String>")]
     pub root_target: Option<Digest>,
     /// Records that were read back from the target.
     pub records_target: Option<u64>,
 }
 
 /// Why a run does not go on.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Stop")]
 pub struct StopReport {
     /// The ground.
     pub class: &'static str,
@@ -157,7 +169,8 @@ pub struct StopReport {
 }
 
 /// An approval that stands.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Approval")]
 pub struct ApprovalReport {
     /// What was approved.
     pub subject: String,
@@ -172,7 +185,8 @@ pub struct ApprovalReport {
 }
 
 /// What a rollback would do.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Back")]
 pub struct BackReport {
     /// The steps that are undone, in this order.
     pub undo: Vec<String>,
@@ -183,7 +197,8 @@ pub struct BackReport {
 }
 
 /// A timer that was set.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Timer")]
 pub struct TimerReport {
     /// Its node.
     pub timer: String,
@@ -192,7 +207,8 @@ pub struct TimerReport {
 }
 
 /// The switch.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Switch")]
 pub struct SwitchReport {
     /// The environment file.
     pub path: String,
@@ -377,6 +393,7 @@ fn gates(run: &RunState) -> Vec<GateReport> {
             verdict: last.as_ref().map_or("not_run", |last| last.verdict.as_str()).to_owned(),
             reason: last.as_ref().map(|last| last.reason.clone()).unwrap_or_default(),
             remedy: last.as_ref().map(|last| last.remedy.clone()).unwrap_or_default(),
+            exception: last.as_ref().and_then(|last| last.exception.clone()),
             refused: last.as_ref().map_or(0, |last| last.refused),
             damaged: last.as_ref().map_or(0, |last| last.damaged),
         }

@@ -4,6 +4,7 @@
 use carnet_ledger::{Digest, Event, EventTime};
 use carnet_model::gate::{self, Observation, Verdict};
 use carnet_model::plan::Plan;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::recorder::fold;
@@ -12,17 +13,21 @@ use crate::process::{Fact, GateVerdict, State, read_fact};
 use carnet_journal::{LogPlace, LogReader};
 
 /// What is known of a gate.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(title = "carnet why --json")]
 pub struct Why {
     /// Its name in the process.
     pub gate: String,
     /// The digest of the plan.
+    #[schemars(with = "String")]
     pub plan: Digest,
     /// The run; absent if there is none yet.
     pub run: Option<String>,
     /// What it demands, with its thresholds.
+    #[schemars(with = "serde_json::Value")]
     pub definition: gate::Definition,
     /// The digest of that.
+    #[schemars(with = "String")]
     pub definition_digest: Digest,
     /// The same in words.
     pub demands: String,
@@ -34,6 +39,8 @@ pub struct Why {
     pub reason: String,
     /// What to do about it.
     pub remedy: String,
+    /// The exception of the plan that opens it although it did not pass.
+    pub exception: Option<String>,
     /// The event that holds the verdict.
     pub event: Option<u64>,
     /// When it was judged.
@@ -53,7 +60,7 @@ pub struct Why {
 }
 
 /// One damaged copy.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct DamagedCopy {
     /// What was done to it.
     pub name: &'static str,
@@ -84,6 +91,7 @@ pub fn why(
         open: false,
         reason: "the run has not come to it yet".to_owned(),
         remedy: String::new(),
+        exception: None,
         event: None,
         judged_at: None,
         age_ms: None,
@@ -127,6 +135,7 @@ pub fn why(
 impl Why {
     fn look_back(&mut self, at: EventTime, verdict: GateVerdict, observation: Option<&[u8]>) {
         self.verdict = Some(verdict.verdict);
+        self.exception = verdict.exception;
         (self.reason, self.remedy) = (verdict.reason, verdict.remedy);
         (self.damaged, self.refused) = (verdict.damaged, verdict.refused);
         let Some(bytes) = observation else { return };

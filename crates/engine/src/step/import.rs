@@ -116,7 +116,7 @@ pub(super) fn load(cx: &Context<'_>, inputs: &Object) -> Result<Done, StepError>
     let target = cx.target()?.label().to_owned();
     // The package was checked when it arrived; what was loaded is compared when it is read back.
     let run = cx.recorder.run();
-    let checked = |gate: &str| run.as_ref().is_some_and(|run| notes::is_open(run, gate));
+    let checked = |gate: &str| run.as_ref().is_some_and(|run| notes::has_passed(run, gate));
     let package = Package {
         manifest: notes::snapshot(cx)?,
         integrity_verified: checked("verify/checksums") && checked("verify/schema_version"),

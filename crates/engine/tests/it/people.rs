@@ -74,7 +74,7 @@ impl Office {
     }
 
     fn asked(&self) -> Asked {
-        self.engine().asked(&self.yard.plan, "cutover").unwrap()
+        self.engine().asked(&self.people(), "cutover").unwrap()
     }
 
     fn statement(&self, approver: &str) -> Statement {

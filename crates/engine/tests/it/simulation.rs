@@ -171,6 +171,7 @@ impl World<'_> {
             amends: None,
             dry_run: self.dice.in_hundred(5),
             initiator: None,
+            trust: None,
             process,
             again: false,
         })
@@ -330,6 +331,7 @@ impl World<'_> {
             amends: None,
             dry_run: false,
             initiator: None,
+            trust: None,
             process,
             again: false,
         };
@@ -473,6 +475,7 @@ impl World<'_> {
             amends: Some(amends),
             dry_run: false,
             initiator: None,
+            trust: None,
             process,
             again: false,
         };

@@ -60,7 +60,8 @@ impl OpenPgpSigner {
         let pens: Vec<_> =
             subkeys.into_iter().map(Pen::Subkey).chain(primary.map(Pen::Primary)).collect();
         if pens.is_empty() {
-            let why = "no part of it may sign".to_owned();
+            let once = now.is_some() && !matches!(self.pen(None), Err(DetachedError::Key { .. }));
+            let why = if once { "it has expired" } else { "no part of it may sign" }.to_owned();
             return Err(DetachedError::Key { form: SignatureForm::OpenPgp, why });
         }
         pens.into_iter().find(|pen| !pen.is_locked()).ok_or(DetachedError::Locked)

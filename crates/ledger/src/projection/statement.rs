@@ -46,11 +46,12 @@ pub fn statement_of(event: &Event) -> Option<String> {
     Some(HashProfile::Rfc8785Sha256V1.canonical(&statement))
 }
 
-/// `properties` names what was found to hold. A gate that does not open asserts nothing: its list is
-/// empty, and the reason stands in our own member.
+/// `properties` names what was found to hold. A gate that did not pass asserts nothing, though an
+/// exception of the plan opened it: its list is empty, and the reason stands in our own member.
 fn simple_result(event: &Event) -> Value {
     let gate = event.draft.resource_id.as_deref().unwrap_or("gate");
-    let held = matches!(event.draft.outcome, Outcome::Accepted);
+    let held = matches!(event.draft.outcome, Outcome::Accepted)
+        && event.draft.context.get("verdict") == Some(&Value::from("pass"));
     let properties = held.then(|| format!("CARNET_GATE_{}", property(gate)).into());
     object([
         ("verifier", object([("id", VERIFIER.into()), ("policy", policy(event))])),
@@ -61,7 +62,9 @@ fn simple_result(event: &Event) -> Value {
 }
 
 fn summary(event: &Event, level: &str) -> Value {
-    let passed = matches!(event.draft.outcome, Outcome::Accepted);
+    // What an exception let through was not validated.
+    let passed = matches!(event.draft.outcome, Outcome::Accepted)
+        && !event.draft.context.contains_key("exceptions");
     let (result, level) = if passed { ("PASSED", level) } else { ("FAILED", "FAILED") };
     object([
         ("verifier", object([("id", VERIFIER.into())])),
@@ -125,6 +128,10 @@ fn is_uri(text: &str) -> bool {
         && rest.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b))
 }
 
+/// What a predicate repeats of the event's context.
+const TOLD: [&str; 6] =
+    ["verdict", "reason", "exception", "exceptions", "damaged_copies", "damaged_copies_refused"];
+
 /// The event, and what it says beyond the fields that the predicate has.
 fn told(event: &Event) -> Value {
     let draft = &event.draft;
@@ -152,7 +159,7 @@ fn told(event: &Event) -> Value {
             told.insert("refusal_reason".to_owned(), reason.as_str().into());
         }
     }
-    for name in ["verdict", "reason", "damaged_copies", "damaged_copies_refused"] {
+    for name in TOLD {
         if let Some(value) = draft.context.get(name) {
             told.insert(name.to_owned(), value.clone());
         }
@@ -261,6 +268,14 @@ pub(super) mod tests {
         assert_eq!(predicate["carnet:event/v1"]["event_hash"], event.event_hash.to_string());
         assert_eq!(predicate["carnet:event/v1"]["damaged_copies_refused"], 12);
 
+        let mut excepted = event;
+        for (name, value) in [("verdict", "fail"), ("exception", "split: known (ops)")] {
+            excepted.draft.context.insert(name.to_owned(), value.into());
+        }
+        let excepted = statement(&excepted);
+        assert_eq!(excepted["predicate"]["properties"], json!([]));
+        assert_eq!(excepted["predicate"]["carnet:event/v1"]["exception"], "split: known (ops)");
+
         let closed = statement(&refused("gate.verdict"));
         assert_eq!(closed["predicate"]["properties"], json!([]));
         let told = &closed["predicate"]["carnet:event/v1"];
@@ -274,8 +289,12 @@ pub(super) mod tests {
         for (name, level) in
             [("migration.import", "CARNET_IMPORTED"), ("migration.validate", "CARNET_VALIDATED")]
         {
+            let mut excepted = event(name);
+            let gates = Value::List(vec!["validate/count".into()]);
+            excepted.draft.context.insert("exceptions".to_owned(), gates);
             for (mut event, result, levels) in [
                 (event(name), "PASSED", [level]),
+                (excepted, "FAILED", ["FAILED"]),
                 (refused(name), "FAILED", ["FAILED"]),
                 (
                     Event {

@@ -4,12 +4,16 @@ mod list;
 mod run;
 mod show;
 
+pub(super) use run::View as Used;
+pub(super) use show::View as Shown;
+
 use carnet_model::Code;
 use carnet_model::Exit;
 use carnet_model::capability::{
     ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, all, descriptor,
 };
 use clap::{Args, Subcommand};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Setting;
@@ -40,15 +44,23 @@ impl Cap {
 }
 
 /// What a capability promises.
-#[derive(Serialize)]
-struct Promises {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Promises {
+    /// Its name.
     name: &'static str,
+    /// What it does.
     does: &'static str,
+    /// Whether it changes anything outside of the run's own state.
     safety: Safety,
+    /// What is done after a crash.
     repeat: Repeat,
+    /// How it is taken back.
     undo: UndoKind,
+    /// What keeps a writer out that lost the run to another one.
     fencing: Fencing,
+    /// Whether a person has to agree each time.
     approval: ApprovalMode,
+    /// The kinds of gate that a phase with it must have.
     gates: &'static [&'static str],
 }
 

@@ -12,6 +12,7 @@ use carnet_model::capability::{Descriptor, Safety, UndoKind, step_of};
 use carnet_model::plan::Plan;
 use carnet_model::{Code, Exit, InputError};
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -51,9 +52,13 @@ pub(crate) struct Run {
     receipt: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct View {
+/// What became of a use.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "carnet cap run NAME --json")]
+pub(in crate::command) struct View {
+    /// The capability.
     capability: &'static str,
+    /// Whether it only looked.
     dry_run: bool,
     /// `done`, or how else it ended.
     status: String,
@@ -63,7 +68,9 @@ struct View {
     /// What is left of what was taken back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_behind: Vec<String>,
+    /// The receipt of each use.
     receipts: Vec<CapabilityReceipt>,
+    /// Where the evidence is; absent of a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<PathBuf>,
 }

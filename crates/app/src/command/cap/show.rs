@@ -3,6 +3,7 @@
 use carnet_model::Exit;
 use carnet_model::capability::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind};
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -18,8 +19,10 @@ pub(crate) struct Show {
     name: String,
 }
 
-#[derive(Serialize)]
-struct View {
+/// A capability.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "carnet cap show NAME --json")]
+pub(in crate::command) struct View {
     #[serde(flatten)]
     promises: Promises,
     /// The JSON Schema of its inputs.

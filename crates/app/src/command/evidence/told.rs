@@ -56,6 +56,7 @@ impl Told {
                 format!("run {} begins", run.get(..8).unwrap_or(run))
             }
             "process.resume" => "the run goes on".to_owned(),
+            "process.end" if of("ending") == "failed" => "the run has failed".to_owned(),
             "process.end" => format!("the run is {}", of("ending").replace('_', " ")),
             "process.intent" if of("part").is_empty() => format!("{resource} begins"),
             "process.intent" | "process.outcome" if !of("part").is_empty() => {
@@ -67,8 +68,17 @@ impl Told {
                 "false" => format!("{resource} could not be undone"),
                 _ => format!("{resource} is about to be undone"),
             },
-            "process.incident" => format!("waits for a person: {}", of("subject")),
-            "gate.verdict" => format!("{resource}: {}", of("verdict").replace('_', " ")),
+            "process.incident" => match of("fact").as_str() {
+                "retry" => format!("{resource} is to be tried again"),
+                "settle_by_hand" => {
+                    format!("{resource} is settled: {}", of("by_hand").replace('_', " "))
+                }
+                _ => format!("waits for a person: {}", of("subject")),
+            },
+            "gate.verdict" => {
+                let by = if of("exception").is_empty() { "" } else { ", open by exception" };
+                format!("{resource}: {}{by}", of("verdict").replace('_', " "))
+            }
             "migration.refusal" => format!("stops at {resource}"),
             "evidence.export" => format!(
                 "events {} to {} as a {}",

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use carnet_engine::{LogReader, Report, status};
+use carnet_engine::{GateReport, LogReader, PhaseReport, Report, StopReport, TimerReport, status};
 use carnet_model::Exit;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::command::Setting;
 use crate::failure::Failure;
@@ -32,7 +34,7 @@ pub(super) fn watch(setting: &Setting<'_>, file: &PlanFile) -> Result<Exit, Fail
         size = now;
         let view = RunView::new(report.clone(), &file.path);
         if setting.global.json {
-            let line = serde_json::to_string(&changes(&report)).unwrap_or_default();
+            let line = serde_json::to_string(&Changed::of(&report)).unwrap_or_default();
             show_if_new(&mut told, format!("{line}\n"))?;
         } else if draws {
             show_if_new(&mut told, format!("{CLEAR}{}", view.text()))?;
@@ -65,17 +67,40 @@ fn is_going(report: &Report) -> bool {
 }
 
 /// What a watcher is told at each change: one JSON document a line.
-fn changes(report: &Report) -> serde_json::Value {
-    serde_json::json!({
-        "run": report.run,
-        "status": report.status,
-        "at_work": report.at_work,
-        "phases": report.phases,
-        "gates": report.gates,
-        "timers": report.timers,
-        "incidents": report.incidents,
-        "events": report.events,
-    })
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "each line of carnet status PLAN --watch --json")]
+pub(in crate::command) struct Changed<'r> {
+    /// The run.
+    run: &'r str,
+    /// Where it stands.
+    status: &'static str,
+    /// Whether a process works on it.
+    at_work: Option<bool>,
+    /// The phases.
+    phases: &'r [PhaseReport],
+    /// The gates, in order.
+    gates: &'r [GateReport],
+    /// The timers that were set and are not over.
+    timers: &'r [TimerReport],
+    /// All that waits for a person, oldest first.
+    incidents: &'r [StopReport],
+    /// Events in the log.
+    events: u64,
+}
+
+impl<'r> Changed<'r> {
+    fn of(report: &'r Report) -> Self {
+        Self {
+            run: &report.run,
+            status: report.status,
+            at_work: report.at_work,
+            phases: &report.phases,
+            gates: &report.gates,
+            timers: &report.timers,
+            incidents: &report.incidents,
+            events: report.events,
+        }
+    }
 }
 
 /// The state as lines, each of which says one thing: a new line is a change.
@@ -86,7 +111,9 @@ fn lines(report: &Report) -> String {
     let gates = report.gates.iter().filter(|gate| gate.verdict != "not_run" || gate.open);
     lines.extend(gates.map(|gate| {
         let verdict = gate.verdict.replace('_', " ");
-        format!("gate {}/{}: {verdict}: {}", gate.phase, gate.gate, gate.reason)
+        let by = gate.exception.as_ref().map(|it| format!(", open by exception {it}"));
+        let (phase, name, by) = (&gate.phase, &gate.gate, by.unwrap_or_default());
+        format!("gate {phase}/{name}: {verdict}{by}: {}", gate.reason)
     }));
     let timers = report.timers.iter();
     lines.extend(timers.map(|timer| format!("timer {}: due {}", timer.timer, timer.due)));
