@@ -116,10 +116,10 @@ def tables(rows, folder, version):
     for url in (here, there):
         kit.sql(url, "CREATE TABLE orders (id int PRIMARY KEY, total numeric(9,2)); INSERT INTO orders SELECT n, n * 1.5 FROM generate_series(1, 9) n")
     say = lambda kind, case, rule, verdict: expect(rows, folder, where, kind, case, rule, verdict)
-    total = {"url": here, "query": "SELECT sum(total) FROM orders", "value": {"equals": "67.50"}}
-    none = {"url": here, "query": "SELECT id FROM orders WHERE total IS NULL", "rows": 0, "control": "SELECT id FROM orders LIMIT 1"}
-    list_ = {"url": here, "query": "SELECT id, total FROM orders WHERE id < $1 ORDER BY id", "parameters": [3], "table": [[1, "1.50"], [2, "3.00"]]}
-    same = {"source": {"url": here, "query": "SELECT count(*) FROM orders"}, "target": {"url": there, "query": "SELECT count(*) FROM orders"}}
+    total = {"database": here, "query": "SELECT sum(total) FROM orders", "value": {"equals": "67.50"}}
+    none = {"database": here, "query": "SELECT id FROM orders WHERE total IS NULL", "rows": 0, "control": "SELECT id FROM orders LIMIT 1"}
+    list_ = {"database": here, "query": "SELECT id, total FROM orders WHERE id < $1 ORDER BY id", "parameters": [3], "table": [[1, "1.50"], [2, "3.00"]]}
+    same = {"source": {"database": here, "query": "SELECT count(*) FROM orders"}, "target": {"database": there, "query": "SELECT count(*) FROM orders"}}
     for case, rule in (("a sum", total), ("no bad row, and there are rows", none), ("these very rows", list_)):
         say("sql", case, rule, "pass")
     say("rows", "as many on both sides", same, "pass")
@@ -134,12 +134,12 @@ def tables(rows, folder, version):
         kit.sql(url, "TRUNCATE orders")
     say("sql", "nothing to sum", total, "fail")
     say("sql", "no bad row, but no row either", none, "no_data")
-    say("sql", "a query without rows", {"url": here, "query": "SELECT total FROM orders", "value": {"at_least": "1"}}, "no_data")
+    say("sql", "a query without rows", {"database": here, "query": "SELECT total FROM orders", "value": {"at_least": "1"}}, "no_data")
     say("rows", "nothing on both sides", same, "no_data")
     kit.sql(there, "DROP TABLE orders")
-    say("sql", "no such table", {**total, "url": there}, "error")
+    say("sql", "no such table", {**total, "database": there}, "error")
     say("rows", "no such table", same, "error")
-    say("sql", "nobody listens", {**total, "url": "postgres://postgres@127.0.0.1:1/shop"}, "error")
+    say("sql", "nobody listens", {**total, "database": "postgres://postgres@127.0.0.1:1/shop"}, "error")
     say("sql", "a query that would write", {**total, "query": "DELETE FROM orders RETURNING 1"}, "error")
     say("sql", "too slow", {**total, "query": "SELECT 1 FROM pg_sleep(5)", "limit_s": 1}, "error")
 
