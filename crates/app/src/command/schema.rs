@@ -1,14 +1,18 @@
 //! `carnet schema`.
 
+mod closed;
+
+use carnet_engine::{Report, StopReport, Why};
 use carnet_model::{Code, Exit};
 use clap::{Args, ValueEnum};
-use schemars::generate::SchemaSettings;
+use schemars::JsonSchema;
 
-use super::Setting;
 use super::plan::ChangesView;
+use super::{Setting, cap, gate, history, rollback, status};
 use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::view::plan::PlanView;
+use crate::view::run::RunView;
 
 /// Print the JSON Schema of plans, or of what a command prints with `--json`.
 #[derive(Debug, Args)]
@@ -27,22 +31,61 @@ enum What {
     PlanShown,
     /// What `carnet plan NEW --amends OLD --json` prints.
     PlanChanges,
+    /// What `carnet status PLAN --json` prints, and `run` and `rollback` too.
+    Status,
+    /// What `carnet status --json` prints.
+    StatusAll,
+    /// Each line of `carnet status PLAN --watch --json`.
+    StatusWatch,
+    /// What `carnet history --json` prints.
+    History,
+    /// What `carnet why --json` prints.
+    Why,
+    /// What `carnet rollback PLAN --preview --json` prints.
+    RollbackPreview,
+    /// What `carnet incident list --json` prints.
+    IncidentList,
+    /// What `carnet gate list --json` prints.
+    GateList,
+    /// What `carnet gate list NAME --json` prints.
+    GateShown,
+    /// What `carnet gate score --json` prints.
+    GateScore,
+    /// What `carnet cap list --json` prints.
+    CapList,
+    /// What `carnet cap show NAME --json` prints.
+    CapShown,
+    /// What `carnet cap run NAME --json` prints, with its receipts.
+    CapRun,
 }
 
 impl Schema {
     pub(super) fn run(&self, _setting: &Setting<'_>) -> Result<Exit, Failure> {
-        let shown = || SchemaSettings::draft2020_12().for_serialize().into_generator();
         let text = match self.what {
             What::Plan => carnet_model::plan::schema_text(),
-            What::PlanShown => {
-                serde_json::to_string_pretty(&shown().into_root_schema_for::<PlanView<'_>>())
-            }
-            What::PlanChanges => {
-                serde_json::to_string_pretty(&shown().into_root_schema_for::<ChangesView>())
-            }
+            What::PlanShown => shown::<PlanView<'_>>(),
+            What::PlanChanges => shown::<ChangesView>(),
+            What::Status => shown::<RunView>(),
+            What::StatusAll => shown::<Vec<Report>>(),
+            What::StatusWatch => shown::<status::Changed<'_>>(),
+            What::History => shown::<Vec<history::Entry>>(),
+            What::Why => shown::<Why>(),
+            What::RollbackPreview => shown::<rollback::Preview>(),
+            What::IncidentList => shown::<Vec<StopReport>>(),
+            What::GateList => shown::<Vec<gate::Kind>>(),
+            What::GateShown => shown::<gate::Kind>(),
+            What::GateScore => shown::<gate::ScoreView>(),
+            What::CapList => shown::<Vec<cap::Promises>>(),
+            What::CapShown => shown::<cap::Shown>(),
+            What::CapRun => shown::<cap::Used>(),
         };
         let text = text.map_err(|error| Failure::from_error(&error, Code::BUG))?;
         Screen::data(&format!("{text}\n"))?;
         Ok(Exit::Done)
     }
+}
+
+/// The schema of what is shown: a member that it does not name is wrong.
+fn shown<T: JsonSchema>() -> serde_json::Result<String> {
+    serde_json::to_string_pretty(&closed::schema_of::<T>())
 }

@@ -11,6 +11,8 @@ mod runs;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
+mod schemas;
+#[cfg(test)]
 mod stores;
 #[cfg(test)]
 mod words;

@@ -36,3 +36,8 @@ fn evidence() {
 fn people() {
     play("people");
 }
+
+#[test]
+fn screens() {
+    play("screens");
+}
