@@ -37,11 +37,15 @@ impl Parts {
         for (key, value) in schema {
             match (key.as_str(), value) {
                 ("properties" | "$defs", Value::Object(members)) => {
-                    members.values().for_each(|member| self.find(member, false));
+                    for member in members.values() {
+                        self.find(member, false);
+                    }
                 }
                 ("items" | "additionalProperties", one) => self.find(one, false),
                 ("allOf" | "anyOf" | "oneOf", Value::Array(all)) => {
-                    all.iter().for_each(|one| self.find(one, part));
+                    for one in all {
+                        self.find(one, part);
+                    }
                 }
                 _ => {}
             }
@@ -63,7 +67,9 @@ impl Parts {
                 ("$defs", Value::Object(all)) => self.close_all(all, |name| self.0.contains(name)),
                 ("items" | "additionalProperties", one) => self.close(one, false),
                 ("allOf" | "anyOf" | "oneOf", Value::Array(all)) => {
-                    all.iter_mut().for_each(|one| self.close(one, part || whole));
+                    for one in all {
+                        self.close(one, part || whole);
+                    }
                 }
                 _ => {}
             }
@@ -71,7 +77,9 @@ impl Parts {
     }
 
     fn close_all(&self, all: &mut Map<String, Value>, is_part: impl Fn(&str) -> bool) {
-        all.iter_mut().for_each(|(name, one)| self.close(one, is_part(name)));
+        for (name, one) in all {
+            self.close(one, is_part(name));
+        }
     }
 }
 
