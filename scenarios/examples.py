@@ -652,8 +652,8 @@ MAKE = {
 
 
 def each(folder, names=()):
-    """Every example in turn, or those that are named; what was started for it is ended, whatever happens."""
-    for name in names or sys.argv[1:] or MAKE:
+    """Every example in turn, or those that are named here or on the command line; what was started for it is ended, whatever happens."""
+    for name in sys.argv[1:] or names or MAKE:
         with using(MAKE[name](folder / name)) as example:
             yield example
 
