@@ -221,7 +221,7 @@ class Quickstart(Example):
     last_undone = "import/place_artifacts"
     not_ours = ("knowledge.sqlite",)
     untimed = ("prod",)
-    rolled_back = ["cutover/switch", "cutover/lower_flag"]
+    rolled_back = ["cutover/switch"]
 
     def reset(self):
         subprocess.run(["chmod", "-R", "u+w", self.folder], check=True)
