@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod approve;
+mod bundle;
 mod cap;
 mod check;
 mod completions;
@@ -17,6 +18,7 @@ mod init;
 mod key;
 mod log_place;
 mod plan;
+mod policy;
 mod query;
 mod rollback;
 mod run;
@@ -57,10 +59,12 @@ pub(crate) enum Command {
     Evidence(evidence::Evidence),
     Copy(copy::Copy),
     Snapshot(snapshot::Snapshot),
+    Bundle(bundle::Bundle),
     Diff(diff::Diff),
     Digest(digest::DigestStore),
     Query(query::Query),
     Gate(gate::GateCommand),
+    Policy(policy::Policy),
     Schema(schema::Schema),
     Init(init::Init),
     Cap(cap::Cap),
@@ -135,10 +139,12 @@ pub(crate) fn run(cli: &Cli, environment: &Environment, screen: &Screen) -> Resu
         Command::Evidence(command) => command.run(&setting),
         Command::Copy(command) => command.run(&setting),
         Command::Snapshot(command) => command.run(&setting),
+        Command::Bundle(command) => command.run(&setting),
         Command::Diff(command) => command.run(&setting),
         Command::Digest(command) => command.run(&setting),
         Command::Query(command) => command.run(&setting),
         Command::Gate(command) => command.run(&setting),
+        Command::Policy(command) => command.run(&setting),
         Command::Schema(command) => command.run(&setting),
         Command::Init(command) => command.run(&setting),
         Command::Cap(command) => command.run(&setting),

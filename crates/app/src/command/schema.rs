@@ -27,6 +27,8 @@ pub(crate) struct Schema {
 enum What {
     /// Plans, for editors.
     Plan,
+    /// What stands in a plan under `portability`.
+    Portability,
     /// What `carnet plan --json` prints.
     PlanShown,
     /// What `carnet plan NEW --amends OLD --json` prints.
@@ -63,6 +65,9 @@ impl Schema {
     pub(super) fn run(&self, _setting: &Setting<'_>) -> Result<Exit, Failure> {
         let text = match self.what {
             What::Plan => carnet_model::plan::schema_text(),
+            What::Portability => {
+                serde_json::to_string_pretty(&carnet_model::plan::Portability::schema())
+            }
             What::PlanShown => shown::<PlanView<'_>>(),
             What::PlanChanges => shown::<ChangesView>(),
             What::Status => shown::<RunView>(),

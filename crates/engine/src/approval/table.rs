@@ -117,6 +117,7 @@ const fn is_steady(gate: Gate) -> bool {
         | Gate::File
         | Gate::Object
         | Gate::Digest
+        | Gate::Authority
         | Gate::Rows => true,
         Gate::Command
         | Gate::Sql
@@ -124,6 +125,7 @@ const fn is_steady(gate: Gate) -> bool {
         | Gate::Tcp
         | Gate::TlsExpiry
         | Gate::Lag
+        | Gate::Policy
         | Gate::Approval => false,
     }
 }

@@ -1,7 +1,7 @@
 //! What gates look at. Judging is the model's affair; here is only looking.
 
 mod approval;
-mod outside;
+pub(crate) mod outside;
 mod parity;
 mod reread;
 
@@ -110,13 +110,22 @@ fn observe(cx: &Context<'_>, definition: &Definition) -> Result<Seen, StepError>
         | Rule::Http(_)
         | Rule::Tcp(_)
         | Rule::TlsExpiry(_)
-        | Rule::Lag(_) => {
-            let around = Surroundings { folder: cx.folder, outside: cx.outside, clock: cx.clock };
-            let observation = outside::look(&around, &definition.rule)?;
+        | Rule::Lag(_)
+        | Rule::Authority(_) => {
+            let observation = outside::look(&around(cx), &definition.rule)?;
             Ok(Seen { observation, reread: Vec::new() })
+        }
+        Rule::Policy(rule) => {
+            let (mut facts, evaluation) = outside::rules::ask(&around(cx), rule)?;
+            facts.evaluation = Some(cx.recorder.put_json(&evaluation)?);
+            Ok(Seen::at(cx.now_us(), Facts::Policy(facts)))
         }
         Rule::Approval(rule) => Ok(Seen::at(cx.now_us(), approval::given(cx, definition, rule)?)),
     }
+}
+
+fn around<'a>(cx: &Context<'a>) -> Surroundings<'a> {
+    Surroundings { folder: cx.folder, outside: cx.outside, clock: cx.clock }
 }
 
 fn statement(side: contract::Side, by: &str, from: &CollectionContract) -> contract::Statement {

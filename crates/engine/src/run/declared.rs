@@ -92,6 +92,15 @@ pub(super) fn exit_path(plan: &Plan) -> Value {
         "point_of_no_return": no_return.map(|phase| phase.name.as_str()),
         "irreversible_steps": irreversible.map(|(node, _)| node.short_name()).collect::<Vec<_>>(),
     });
+    if let (Some(members), Some(crossing)) = (path.as_object_mut(), plan.portability()) {
+        let (from, to) = (&crossing.source.name, &crossing.target.name);
+        members.insert("scenario".to_owned(), crossing.scenario.name().into());
+        members.insert("workload_id".to_owned(), json!(crossing.workload_id));
+        members.insert("from".to_owned(), json!({ "environment": from }));
+        members.insert("to".to_owned(), json!({ "environment": to }));
+        members.insert("format".to_owned(), "OCI image layout".into());
+        members.insert("downtime_expected".to_owned(), json!(crossing.downtime_expected));
+    }
     if let (Some(members), Some(knowledge)) = (path.as_object_mut(), plan.knowledge()) {
         members.extend(moved(knowledge));
     }

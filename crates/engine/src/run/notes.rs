@@ -8,7 +8,7 @@ use carnet_ledger::{
 };
 use carnet_model::Code;
 use carnet_model::gate::Verdict;
-use carnet_model::plan::{PhaseName, Plan};
+use carnet_model::plan::{Part, PhaseName, Plan, Portability, Work};
 use serde_json::{Value, json};
 
 use super::declared::{self, START_RULE};
@@ -203,12 +203,35 @@ pub(super) fn left(cx: &Context<'_>, run: &RunState, phase: &str) -> Result<Vec<
     }
     let table = Table::of(run, phase, |node| rule_of(cx.plan, node));
     let mut notes: Vec<Note> = table.allowed(cx.recorder)?.into_iter().collect();
-    if phase == PhaseName::Verify.name() {
-        notes.push(ready(cx, run)?);
-    } else if phase == PhaseName::Validate.name() {
-        notes.extend(validated(cx, run)?);
+    match &cx.document().work {
+        Work::Knowledge(_) if phase == PhaseName::Verify.name() => notes.push(ready(cx, run)?),
+        Work::Knowledge(_) if phase == PhaseName::Validate.name() => {
+            notes.extend(validated(cx, run)?);
+        }
+        Work::Crossing(crossing) => notes.extend(crossed(cx, &crossing.portability, phase)),
+        Work::Knowledge(_) | Work::Phases(_) => {}
     }
     Ok(notes)
+}
+
+/// What the end of a phase means where something crosses in a bundle.
+fn crossed(cx: &Context<'_>, portability: &Portability, phase: &str) -> Option<Note> {
+    let done = |body, action| Note::done(body, action).about(phase);
+    let last = cx.plan.phases().last().filter(|last| last.part == Part::Rollback);
+    if last.is_some_and(|last| last.name == phase) {
+        return Some(done(EventBody::MigrationRollback, "rolled_back"));
+    }
+    match phase {
+        "validate" => {
+            let exit = ExitPlan { exit_plan_id: declared::exit_plan_id(cx.plan) };
+            Some(done(EventBody::ExitValidationRun(exit), "leave_phase"))
+        }
+        // Where there is a switch, its own step says when it was set.
+        "cutover" if portability.cutover.is_none() => {
+            Some(done(EventBody::MigrationCutover, "leave_phase"))
+        }
+        _ => None,
+    }
 }
 
 /// The snapshot is in place, and every file of it was checked.

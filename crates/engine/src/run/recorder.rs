@@ -332,6 +332,17 @@ impl Recorder {
         self.inner().journal.name()
     }
 
+    /// Lends the journal, for an export of what it holds up to now. Nothing is recorded meanwhile but
+    /// by the borrower.
+    pub(crate) fn with_journal<T>(&self, lend: impl FnOnce(&Journal) -> T) -> T {
+        lend(&self.inner().journal)
+    }
+
+    /// Who runs it.
+    pub(crate) fn actor(&self) -> &str {
+        &self.envelope.actor
+    }
+
     /// How many events there are, and the hash of the last.
     pub(crate) fn end(&self) -> (u64, Option<Digest>) {
         let inner = self.inner();

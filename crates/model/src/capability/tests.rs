@@ -48,8 +48,45 @@ fn fitting() -> Vec<(&'static str, Value)> {
             "snapshot.import",
             json!({"snapshot": "out/x", "store": "sqlite:kb.db", "mode": "replace"}),
         ),
+        (
+            "workload.place",
+            json!({"from": "in", "into": "web", "name": "web", "start": true, "healthy_within_s": 5,
+                "runtime": {"program": "podman", "storage": "pods", "settings": "c.conf"}}),
+        ),
+        ("workload.start", json!({"name": "web", "pod": true, "healthy_within_s": 5})),
+        ("workload.stop", json!({"name": "web", "runtime": {}, "within_s": 0})),
+        ("workload.remove", json!({"name": "web", "folder": "web"})),
+        (
+            "vm.place",
+            json!({"from": "in", "into": "vm", "programs": {"emulator": "q", "tpm": "s",
+                "images": "i", "firmware_code": "f"}}),
+        ),
+        (
+            "vm.boot",
+            json!({"machine": "vm", "console": ["up"], "answers_on": 8080, "within_s": 9,
+                "forward": [{"outside": 8080, "inside": 80}]}),
+        ),
+        ("vm.stop", json!({"machine": "vm", "within_s": 1})),
+        ("vm.remove", json!({"machine": "vm"})),
+        ("bundle.export", bundle()),
+        ("bundle.transfer", json!({"from": "out/bundle", "to": "in/bundle"})),
+        ("bundle.verify", json!({"bundle": "in/bundle", "keys": ["k.vkey"], "placed": "place"})),
+        ("bundle.import", json!({"bundle": "in/bundle", "place": "place", "papers": true})),
+        ("env.set", json!({"env_file": "prod/.env", "key": "URL", "value": "sqlite:kb.db"})),
+        ("run.take_back", json!({"step": "cutover/switch"})),
         ("knowledge.switch", json!({})),
     ]
+}
+
+fn bundle() -> Value {
+    json!({
+        "bundle": "out/bundle", "scenario": "container", "workload_id": "web",
+        "source_provider": "lab", "policy": "out/policy", "authorities": "trust",
+        "contents": [{"type": "config", "path": "config/a", "from": "a"}],
+        "governance": {"jurisdiction": "DE", "classification": "internal", "retention": "P1Y",
+            "evidence_pointers": []},
+        "dependencies": {}, "recipients": ["age1x"],
+    })
 }
 
 #[test]
@@ -170,10 +207,66 @@ fn what_no_schema_can_say_is_refused() {
         ("service.restart", json!({"manager": "systemd", "service": "-x"}), "/service"),
         ("snapshot.export", json!({"store": "snapshot:x", "into": "y"}), "/store"),
         ("snapshot.import", json!({"store": "postgres://u:p@h/d", "snapshot": "y"}), "/store"),
+        ("workload.place", json!({"from": "a", "into": "b", "name": "-x"}), "/name"),
+        ("workload.start", json!({"name": "x", "runtime": {"shell": "sh"}}), "/runtime/shell"),
+        ("vm.boot", json!({"machine": "a"}), ""),
+        ("vm.boot", json!({"machine": "a", "answers_on": 80}), "/answers_on"),
+        (
+            "vm.boot",
+            json!({"machine": "a", "console": ["x"],
+                "forward": [{"outside": 1, "inside": 2}, {"outside": 1, "inside": 3}]}),
+            "/forward/1/outside",
+        ),
         ("knowledge.switch", json!([]), ""),
     ] {
         assert_eq!(pointers(name, &with), [pointer], "{name} {with}");
     }
+}
+
+#[test]
+fn what_no_schema_can_say_of_a_crossing_is_refused() {
+    for (name, with, pointer) in [
+        ("bundle.export", with(bundle(), "workload_id", Value::Null), "/workload_id"),
+        ("bundle.export", with(bundle(), "scenario", json!("data_only")), "/workload_id"),
+        (
+            "bundle.export",
+            with(
+                bundle(),
+                "contents",
+                json!([{"type": "config", "path": "a", "from": "a"},
+                    {"type": "config", "path": "A", "from": "b"}]),
+            ),
+            "/contents/1/path",
+        ),
+        (
+            "bundle.export",
+            with(
+                bundle(),
+                "contents",
+                json!([{"type": "policy_snapshot", "path": "policy/x", "from": "a"}]),
+            ),
+            "/contents/0/type",
+        ),
+        ("bundle.transfer", json!({"from": "a", "to": "a"}), "/to"),
+        ("bundle.import", json!({"bundle": "a", "place": "a"}), "/place"),
+        ("env.set", json!({"env_file": "a/", "key": "K", "value": "v"}), "/env_file"),
+        ("env.set", json!({"env_file": "a", "key": "1", "value": "v"}), "/key"),
+        ("env.set", json!({"env_file": "a", "key": "K", "value": "a\nb"}), "/value"),
+        ("env.set", json!({"env_file": "a", "key": "K", "value": "postgres://u:p@h/d"}), "/value"),
+        ("run.take_back", json!({"step": "cutover"}), "/step"),
+    ] {
+        assert_eq!(pointers(name, &with), [pointer], "{name} {with}");
+    }
+}
+
+/// The same with a member of another value; `null` takes it out.
+fn with(mut inputs: Value, key: &str, value: Value) -> Value {
+    if value.is_null() {
+        inputs.as_object_mut().unwrap().remove(key);
+    } else {
+        inputs[key] = value;
+    }
+    inputs
 }
 
 #[test]
@@ -185,6 +278,7 @@ fn a_password_is_not_repeated() {
         ),
         ("http.request", json!({"method": "GET", "url": "http://u:s3cr3t@h/"})),
         ("snapshot.export", json!({"store": "postgres://u:s3cr3t@h/d", "into": "x"})),
+        ("env.set", json!({"env_file": "a", "key": "K", "value": "postgres://u:s3cr3t@h/d"})),
     ] {
         let errors = check_inputs(descriptor(name).unwrap(), &with).unwrap_err();
         assert!(!format!("{errors:?}").contains("s3cr3t"), "{errors:?}");

@@ -60,7 +60,9 @@ impl Rule {
             | Self::Http(_)
             | Self::TlsExpiry(_)
             | Self::Lag(_)
-            | Self::Approval(_) => &[],
+            | Self::Approval(_)
+            | Self::Policy(_)
+            | Self::Authority(_) => &[],
         }
     }
 }

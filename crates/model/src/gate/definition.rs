@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::control::Control;
 use super::{
-    approval, artifact_checksums, checksums, command, content_root, contract, count, digest,
-    dimensions, file, http, lag, losses, object, query_parity, rows, schema_version, sql, tcp,
-    tls_expiry,
+    approval, artifact_checksums, authority, checksums, command, content_root, contract, count,
+    digest, dimensions, file, http, lag, losses, object, policy, query_parity, rows,
+    schema_version, sql, tcp, tls_expiry,
 };
 use crate::canonical::digest_of;
 
@@ -133,6 +133,10 @@ gates! {
     Lag = lag;
     /// Enough people have approved this very plan, having seen these very gates.
     Approval = approval;
+    /// A declared policy allows it.
+    Policy = policy;
+    /// Everybody who has authority where something comes from is known here.
+    Authority = authority;
 }
 
 impl fmt::Display for Gate {

@@ -43,6 +43,8 @@ impl Rule {
             Self::TlsExpiry(rule) => rule.demands(),
             Self::Lag(rule) => rule.demands(),
             Self::Approval(rule) => rule.demands(),
+            Self::Policy(rule) => rule.demands(),
+            Self::Authority(rule) => rule.demands(),
         }
     }
 }

@@ -19,6 +19,7 @@ mod violation;
 
 pub mod approval;
 pub mod artifact_checksums;
+pub mod authority;
 pub mod checksums;
 pub mod command;
 pub mod content_root;
@@ -31,6 +32,7 @@ pub mod http;
 pub mod lag;
 pub mod losses;
 pub mod object;
+pub mod policy;
 pub mod query_parity;
 pub mod rows;
 pub mod schema_version;

@@ -8,6 +8,7 @@ mod ask;
 mod files;
 mod program;
 mod rows;
+pub(crate) mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -79,6 +80,8 @@ pub(super) fn look(around: &Surroundings<'_>, rule: &Rule) -> Result<Observation
         Rule::Tcp(rule) => ask::tcp(around, rule),
         Rule::TlsExpiry(rule) => ask::tls_expiry(around, rule),
         Rule::Lag(rule) => program::lag(around, rule),
+        Rule::Policy(rule) => rules::policy(around, rule),
+        Rule::Authority(rule) => rules::authority(around, rule),
         Rule::SchemaVersion(_)
         | Rule::Dimensions(_)
         | Rule::Contract(_)

@@ -2,6 +2,7 @@
 
 mod knowledge;
 mod outside;
+mod rules;
 
 use super::definition::{Facts, Gate, Rule};
 
@@ -51,5 +52,7 @@ pub fn samples(gate: Gate) -> Vec<Sample> {
         Gate::TlsExpiry => outside::certificates(),
         Gate::Lag => outside::lags(),
         Gate::Approval => outside::approvals(),
+        Gate::Policy => rules::policies(),
+        Gate::Authority => rules::authorities(),
     }
 }

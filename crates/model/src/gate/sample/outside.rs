@@ -33,7 +33,7 @@ fn sha256(bytes: &[u8]) -> Digest {
 }
 
 /// A sample of a rule as a plan says it; none if the rule is refused, which the score shows.
-fn sample(kind: &str, with: &Value, facts: Facts) -> Vec<Sample> {
+pub(super) fn sample(kind: &str, with: &Value, facts: Facts) -> Vec<Sample> {
     read_rule(kind, with).map(|rule| Sample::new(rule, facts)).into_iter().collect()
 }
 
