@@ -14,6 +14,7 @@ import os
 import pathlib
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -33,8 +34,9 @@ class Example:
         examples = kit.ROOT / "examples"
         for part in ("policy", "quickstart", name):
             if not (self.home / part).exists():
-                ignore = shutil.ignore_patterns(".carnet", "keys", "archive", *MADE[1:])
+                ignore = shutil.ignore_patterns(".carnet", "keys", "archive", "trust", "segment", *MADE[1:])
                 shutil.copytree(examples / part, self.home / part, ignore=ignore)
+                (self.home / part / "prod").mkdir(exist_ok=True)
         self.folder = self.home / name
         self.text = (self.folder / "migration.yaml").read_text()
         (self.folder / "trust").mkdir()
@@ -69,15 +71,24 @@ class Example:
         self.plan()
 
     def tree(self):
-        """Every file that is not the state, by its digest."""
+        """Every file that is not the state, by its digest. A database file that holds no collection is
+        what taking records back leaves."""
         files = (path for path in self.folder.rglob("*") if path.is_file() and ".carnet" not in path.parts)
-        return {str(path.relative_to(self.folder)): digest(path) for path in files}
+        return {str(path.relative_to(self.folder)): digest(path) for path in files if not is_empty_store(path)}
 
     def events(self, state=None):
         return evidence.parsed(self.folder / ".carnet" / (state or self.name))
 
     def types(self, state=None):
         return [event["event_type"] for event in self.events(state)]
+
+
+def is_empty_store(path):
+    if path.suffix != ".sqlite":
+        return False
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchone()
+        return tables == (0,)
 
 
 def digest(path):
@@ -280,16 +291,17 @@ def killed(example, point, nth, *words):
         cwd=example.folder,
         env={**os.environ, "CARNET_FAULTS": f"{point}:{nth}:sleep"},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=(said := open(example.home / "said", "w+")),
         start_new_session=True,
     )
     deadline = time.monotonic() + 120
     while not any(name == "carnet-held" for name in threads(held.pid)):
-        kit.want(held.poll() is None, f"{point}: it ended with {held.returncode} and was not held")
+        kit.want(held.poll() is None, f"{point}: it ended with {held.returncode}: {said.seek(0), said.read()}")
         kit.want(time.monotonic() < deadline, f"{point}: it was never reached")
         time.sleep(0.05)
     os.killpg(held.pid, signal.SIGKILL)
     held.wait()
+    said.close()
     return example.carnet(*words)
 
 

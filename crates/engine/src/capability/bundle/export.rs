@@ -4,12 +4,14 @@
 
 use std::path::{Path, PathBuf};
 
-use carnet_bundle::{BundleItem, BundleMembers, Recipients, SnapshotTime, lay_out, seal};
+use carnet_bundle::{
+    Bundle, BundleItem, BundleLimits, BundleMembers, Recipients, SnapshotTime, Tally, lay_out, seal,
+};
 use carnet_ledger::{Digest, Object};
 use carnet_model::Code;
 use carnet_model::capability::BundleExport;
 use carnet_model::portability::{
-    BundleGovernance, ContentType, EVIDENCE_FOLDER, EvidenceRange, Producer,
+    BundleGovernance, BundleManifest, ContentType, EVIDENCE_FOLDER, EvidenceRange, Producer,
 };
 
 use super::super::{Act, Capability, Probed};
@@ -42,7 +44,11 @@ impl Capability for Export {
             [] => None,
             words => Some(Recipients::parse(words)?),
         };
-        let papers = notes::of_items(&items);
+        let chain = notes::of_items(&items);
+        if let Some(made) = made_before(&place, inputs) {
+            let (digest, manifest) = (made.manifest_digest(), made.manifest());
+            return done(act, &place, digest, manifest, Tally::default(), &chain);
+        }
         let laid = lay_out(&place, items, recipients.as_ref(), &act.cx.work)?;
         let root = laid.content_root();
         if digest_of(inputs, "content_root") != Some(root) {
@@ -58,19 +64,7 @@ impl Capability for Export {
         evidence.remove()?;
         files::remove_folder(&scratch_of(act))?;
         act.pass("bundle/sealed")?;
-        let digest = sealed.manifest_digest;
-        let mut done = Done::default()
-            .fact("bundle", place.display().to_string())
-            .fact("manifest_digest", format!("sha256:{digest}"))
-            .fact("content_root", root)
-            .count("blobs_written", sealed.tally.blobs_written)
-            .count("bytes_written", sealed.tally.bytes_written)
-            .count("blobs_skipped", sealed.tally.blobs_skipped)
-            .count("bytes_skipped", sealed.tally.bytes_skipped);
-        for note in notes::exported(act, &place, digest, &sealed.manifest, &papers)? {
-            done = done.note(note);
-        }
-        Ok(done)
+        done(act, &place, sealed.manifest_digest, &sealed.manifest, sealed.tally, &chain)
     }
 
     fn probe(&self, _: &Act<'_>, _: &Object) -> Result<Probed, StepError> {
@@ -84,6 +78,38 @@ impl Capability for Export {
         remove_made(inputs);
         Ok(Vec::new())
     }
+}
+
+/// The bundle that an attempt made whole just before it was cut off: it is of the same content, made
+/// under the same intent.
+fn made_before(place: &Path, inputs: &Object) -> Option<Bundle> {
+    let bundle = Bundle::open(place, &BundleLimits::default()).ok()?;
+    let manifest = bundle.manifest();
+    let created = SnapshotTime::from_unix_seconds(integer_of(inputs, "created")?).ok()?;
+    let same = digest_of(inputs, "content_root") == Some(manifest.content_root);
+    (same && manifest.created == created.utc()).then_some(bundle)
+}
+
+fn done(
+    act: &Act<'_>,
+    place: &Path,
+    digest: Digest,
+    manifest: &BundleManifest,
+    tally: Tally,
+    chain: &[(ContentType, PathBuf)],
+) -> Result<Done, StepError> {
+    let mut done = Done::default()
+        .fact("bundle", place.display().to_string())
+        .fact("manifest_digest", format!("sha256:{digest}"))
+        .fact("content_root", manifest.content_root)
+        .count("blobs_written", tally.blobs_written)
+        .count("bytes_written", tally.bytes_written)
+        .count("blobs_skipped", tally.blobs_skipped)
+        .count("bytes_skipped", tally.bytes_skipped);
+    for note in notes::exported(act, place, digest, manifest, chain)? {
+        done = done.note(note);
+    }
+    Ok(done)
 }
 
 /// Where the evidence is written before it is put into the bundle.
