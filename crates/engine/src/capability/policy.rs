@@ -206,6 +206,11 @@ impl Capability for Enforce {
             let remedy = format!("it has the digest {digest}, and {declared} is declared");
             return Err(StepError::new(Code::POLICY_DAMAGED, what).remedy(remedy));
         }
+        if act.cx.dry_run {
+            // What would be refused is shown; in a run it is decided, and recorded, when it is done.
+            known(act, &enforce)?;
+            tested(act, &read_policy(&folder)?, digest)?;
+        }
         let place = act.cx.folder.join(&enforce.place);
         let old = in_force(&place)?.map_or(Value::Null, Value::from);
         let inputs = Object::from([

@@ -21,18 +21,19 @@ pub(super) fn choose(cx: &Context<'_>, node: String) -> Result<(), EngineError> 
     else {
         return Err(StepError::new(Code::BUG, format!("no choice is named {node}")).into());
     };
-    let mut seen = Vec::new();
+    let (mut seen, mut notes) = (Vec::new(), Vec::new());
     for branch in branches {
-        let (evaluation, _) = look(cx, &phase.name, &branch.when);
+        let (evaluation, observation) = look(cx, &phase.name, &branch.when);
         let reason = reason(&evaluation);
+        notes.extend(rules::decided(cx, &node, observation.as_ref(), &reason)?);
         if evaluation.opens() {
             let (choice, branch) = (node, branch.name.clone());
-            return tell(cx, Command::Choose { choice, branch, reason }, Vec::new());
+            return tell(cx, Command::Choose { choice, branch, reason }, notes);
         }
         seen.push(format!("{}: {reason}", branch.name));
     }
     let (branch, reason) = (otherwise.clone(), seen.join("; "));
-    tell(cx, Command::Choose { choice: node, branch, reason }, Vec::new())
+    tell(cx, Command::Choose { choice: node, branch, reason }, notes)
 }
 
 pub(super) fn judge(cx: &Context<'_>, node: String) -> Result<(), EngineError> {
@@ -60,7 +61,7 @@ pub(super) fn judge(cx: &Context<'_>, node: String) -> Result<(), EngineError> {
         exception,
     };
     let Some(run) = cx.recorder.run() else { return Ok(()) };
-    let mut notes = rules::decided(cx, &node, seen.as_ref(), &stop)?;
+    let mut notes = rules::decided(cx, &node, seen.as_ref(), &stop.reason)?;
     notes.extend(notes::judged(cx, &run, phase, &node, &verdict, &stop)?);
     tell(cx, Command::Judge { gate: node, verdict, stop }, notes)
 }

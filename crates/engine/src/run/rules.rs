@@ -47,7 +47,7 @@ pub(super) fn decided(
     cx: &Context<'_>,
     node: &str,
     seen: Option<&Observation>,
-    stop: &Stop,
+    reason: &str,
 ) -> Result<Vec<Note>, StepError> {
     let note = match seen.map(|seen| &seen.facts) {
         Some(Facts::Policy(facts)) => {
@@ -83,7 +83,7 @@ pub(super) fn decided(
                         class: RefusalClass::AuthorityMissingOrInvalid,
                         code: Code::AUTHORITY_UNKNOWN.name().to_owned(),
                         subject: stranger.principal.clone(),
-                        reason: Some(cut(&stop.reason)),
+                        reason: Some(cut(reason)),
                     };
                     Note::refused(EventBody::AuthorityRefusal, "check_authority", refusal)
                         .about(stranger.principal.clone())
