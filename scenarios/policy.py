@@ -110,6 +110,7 @@ def no_clear_yes(place):
         "default_alone": ("default allow := true\n", None, "no_rules"),
         "time_out": (slow, {"time_ms": 100}, "timed_out"),
         # One builtin that is one long piece of work, and rules that need all memory.
+        "endless": ("allow if f(1)\nf(x) := f(x)\n", {"time_ms": 20_000}, "error"),
         "long_builtin": ("allow if count(numbers.range(1, 2000000000)) == 1\n", {"time_ms": 500}, None),
         "all_memory": (f"{double}allow if count(a32) == 1\n", {"time_ms": 20_000}, "error"),
     }

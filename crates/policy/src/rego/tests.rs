@@ -9,10 +9,6 @@ fn ask(policy: &PolicyFiles, input: &str) -> PolicyAnswer {
     Rego.decide(&PolicyQuestion { policy, input: &json(input) }).unwrap()
 }
 
-fn verdict(body: &str, input: &str) -> PolicyVerdict {
-    ask(&policy(body), input).decision.verdict
-}
-
 fn refused(body: &str) -> Code {
     Rego.compile(&policy(body)).unwrap_err().code
 }
@@ -58,7 +54,6 @@ fn only_true_without_a_reason_by_a_rule_is_allowed() {
         (r#"allow if to_number("x") == 1"#, "{}", PolicyVerdict::Error),
         (r#"allow if not to_number("x") == 1"#, "{}", PolicyVerdict::Error),
         ("allow := 1 if input.x\nallow := 2 if input.x", r#"{"x":1}"#, PolicyVerdict::Error),
-        ("allow if f(1)\nf(x) := f(x)", "{}", PolicyVerdict::TimedOut),
         ("a if b\nb if a\nallow if a", "{}", PolicyVerdict::Error),
     ];
     for (body, input, wanted) in cases {
