@@ -55,7 +55,9 @@ fn damaged(place: &Path, what: impl Into<String>) -> BundleError {
 mod tests {
     use std::fs;
 
-    use carnet_model::portability::{BundleGovernance, ContentType, EvidenceRange, Producer, Scenario};
+    use carnet_model::portability::{
+        BundleGovernance, ContentType, EvidenceRange, Producer, Scenario,
+    };
 
     use super::*;
 

@@ -213,7 +213,9 @@ impl<'f> PlanView<'f> {
             target: knowledge
                 .map(|it| &it.target)
                 .map(|it| side(it.knowledge.store.to_string(), it.name.to_string()))
-                .or_else(|| crossing.map(|it| side(it.target.name.clone(), it.target.jurisdiction.clone()))),
+                .or_else(|| {
+                    crossing.map(|it| side(it.target.name.clone(), it.target.jurisdiction.clone()))
+                }),
             crosses: crossing.map(crosses),
             mode: knowledge.map(|it| it.import.mode.name()),
             files: files.collect(),

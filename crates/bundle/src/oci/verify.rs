@@ -296,13 +296,12 @@ impl Said<'_> {
 
     fn evidence(&self, rows: &mut Rows, work: &Work<'_>) -> Option<Report> {
         let inside = EvidenceInside::of(self.layout, self.manifest);
-        let request =
-            AuditRequest {
-                keys: self.request.keys,
-                replayer: self.request.replayer,
-                workers: work.workers,
-                ..Default::default()
-            };
+        let request = AuditRequest {
+            keys: self.request.keys,
+            replayer: self.request.replayer,
+            workers: work.workers,
+            ..Default::default()
+        };
         let report = match audit_bundle(&inside, &request) {
             Ok(report) => report,
             Err(error) => {

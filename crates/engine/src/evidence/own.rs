@@ -11,8 +11,8 @@ use super::record::Intent;
 use super::survey::Survey;
 use super::write::{Bundle, write_bundle};
 use super::{ExportedEvidence, last_event};
-use carnet_journal::LogReader;
 use crate::step::Context;
+use carnet_journal::LogReader;
 
 /// Writes all events of the log into a new folder. The last of them is that of this export; it names
 /// the root over the content that the evidence goes along with.

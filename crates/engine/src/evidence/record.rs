@@ -1,8 +1,8 @@
 //! What the log says about an export: that it is made, that it was refused, that it failed.
 
 use carnet_ledger::{
-    ActorDetails, ActorKind, Digest, Event, EventDraft, EventId, EventType, Object, Outcome, Refusal,
-    RefusalClass, Value,
+    ActorDetails, ActorKind, Digest, Event, EventDraft, EventId, EventType, Object, Outcome,
+    Refusal, RefusalClass, Value,
 };
 
 use super::documents::{number, object};

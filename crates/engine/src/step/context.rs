@@ -15,9 +15,9 @@ use serde::de::DeserializeOwned;
 
 use crate::error::StepError;
 use crate::fault::Faults;
-use carnet_journal::LogPlace;
 use crate::run::recorder::Recorder;
 use carnet_journal::Clock;
+use carnet_journal::LogPlace;
 
 use super::files;
 use super::read_back::Leaves;

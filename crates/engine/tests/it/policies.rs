@@ -252,7 +252,7 @@ fn what_a_policy_denies_is_refused_on_its_ground() {
     let stop = report.stop.or(report.waits_for).unwrap();
     assert_eq!(
         (stop.class, stop.code.as_str()),
-        (RefusalClass::JurisdictionDenied, "policy.denied")
+        (RefusalClass::JurisdictionDenied.name(), "policy.denied")
     );
     assert!(stop.reason.contains("toy.other") && stop.remedy == "take the number", "{stop:?}");
     let said = refusals(&bench, EventType::PolicyRefusal);

@@ -1,8 +1,8 @@
 //! The list of all capabilities.
 
 use super::{
-    Descriptor, bundle, command, env_file, file, http, knowledge, object, policy, service, snapshot,
-    sql, take_back, vm, workload,
+    Descriptor, bundle, command, env_file, file, http, knowledge, object, policy, service,
+    snapshot, sql, take_back, vm, workload,
 };
 
 static ALL: &[Descriptor] = &[

@@ -53,8 +53,8 @@ pub use phases::{
 };
 pub use portability::{
     CROSSING_PHASES, Carriage, Container, ContainerHost, Crossing, Data, Destination, Encrypt,
-    EvidencePart, Health, Machine, MachineHost, Origin, PolicyFolder, Portability, Program, Side, SupplyChain, SwitchOver,
-    Variable,
+    EvidencePart, Health, Machine, MachineHost, Origin, PolicyFolder, Portability, Program, Side,
+    SupplyChain, SwitchOver, Variable,
 };
 pub(crate) use schema::NoNull;
 pub use schema::{schema, schema_text};

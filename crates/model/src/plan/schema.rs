@@ -17,11 +17,8 @@ pub fn schema() -> Value {
     // All keys of a plan stand beside one another, whatever its process.
     let parts = [of::<Knowledge>(), of::<Crossing>(), of::<PlanShape>()];
     let processes = [Some("knowledge/v1"), Some("portability/v1"), None];
-    let kinds: Vec<_> = parts
-        .iter()
-        .zip(processes)
-        .map(|(kind, process)| kind_of(kind, &parts, process))
-        .collect();
+    let kinds: Vec<_> =
+        parts.iter().zip(processes).map(|(kind, process)| kind_of(kind, &parts, process)).collect();
     let kinds = Value::Array(kinds);
     for part in parts {
         join(&mut schema, part);

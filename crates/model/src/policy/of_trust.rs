@@ -54,7 +54,8 @@ mod tests {
     fn names_have_the_roles_of_their_keys_and_patterns_name_nobody() {
         let text = format!("ops@example.org,dba@example.org {SSH}\n*@example.org {SSH}\n");
         let trust = TrustFile::parse(text.as_bytes()).unwrap();
-        let found = AuthoritySnapshot::of_trust("lab", &trust, &BTreeSet::from(["ops@example.org"]));
+        let found =
+            AuthoritySnapshot::of_trust("lab", &trust, &BTreeSet::from(["ops@example.org"]));
         let roles: Vec<_> =
             found.principals.iter().map(|it| (it.principal.as_str(), it.roles.clone())).collect();
         assert_eq!(

@@ -7,8 +7,8 @@ mod dependencies;
 mod invariant;
 mod manifest;
 mod place;
-mod root;
 mod reading;
+mod root;
 mod scenario;
 pub mod supply;
 mod terms;
@@ -27,8 +27,8 @@ pub use place::{
     AUTHORITY_PATH, CLAIMS_PATH, DEPENDENCIES_PATH, EVIDENCE_FOLDER, GOVERNANCE_PATH,
     MANIFEST_PATH, POLICY_PATH,
 };
-pub use root::content_root;
 pub use reading::DOCUMENT_BYTES_MAX;
+pub use root::content_root;
 pub use scenario::Scenario;
 pub use terms::{TermLeft, TermMoment, TermName, Terms};
 pub use usage::{USAGE_BYTES_MAX, USAGE_RECEIPTS_MAX, UsageLine, read_usage};

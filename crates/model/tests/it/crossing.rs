@@ -144,7 +144,9 @@ fn each_side_has_its_part_alone() {
     assert_eq!(given(&import, "import/verify", "bundle"), Some(bundle()));
     assert_eq!(export.document().migration.as_str(), "kb-export-1");
     // Whatever crosses, a plan of another process has no sides.
-    let other = open("carnet: v1\nmigration: m\nowner: o\nphases:\n- name: a\n  exit:\n  - gate: file\n    with: {path: a}\n");
+    let other = open(
+        "carnet: v1\nmigration: m\nowner: o\nphases:\n- name: a\n  exit:\n  - gate: file\n    with: {path: a}\n",
+    );
     assert!(other.unwrap().of_side(Side::Export { bundle: bundle() }, 1).is_none());
 }
 

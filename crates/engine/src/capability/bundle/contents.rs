@@ -48,12 +48,9 @@ pub(super) fn items(
         dependencies(export)?,
     ));
     let policy = folder.join(&export.policy);
-    items.extend(BundleItem::folder(
-        ContentType::PolicySnapshot,
-        "policy",
-        &policy,
-        |path| media_type(ContentType::PolicySnapshot, path),
-    )?);
+    items.extend(BundleItem::folder(ContentType::PolicySnapshot, "policy", &policy, |path| {
+        media_type(ContentType::PolicySnapshot, path)
+    })?);
     items.extend(authority(act, export)?);
     Ok((items, governance))
 }
@@ -75,7 +72,8 @@ fn packed_items(folder: &Path, packed: &Packed) -> Result<Vec<BundleItem>, StepE
     }
     let of = |path: &str| kind_in(kind, path);
     let items = if about.is_dir() {
-        let mut items = BundleItem::folder(kind, &packed.path, &from, |path| media_type(of(path), path))?;
+        let mut items =
+            BundleItem::folder(kind, &packed.path, &from, |path| media_type(of(path), path))?;
         for item in &mut items {
             let kind = of(&item.path);
             item.kind = kind;
@@ -101,7 +99,9 @@ fn kind_in(kind: ContentType, path: &str) -> ContentType {
 pub(super) fn media_type(kind: ContentType, path: &str) -> String {
     let ending = path.rsplit_once('.').map_or("", |(_, ending)| ending);
     let known = match (kind, ending) {
-        (ContentType::Sbom, "json") if path.ends_with(".cdx.json") => "application/vnd.cyclonedx+json",
+        (ContentType::Sbom, "json") if path.ends_with(".cdx.json") => {
+            "application/vnd.cyclonedx+json"
+        }
         (_, "json") => JSON,
         (_, "jsonl") => "application/jsonl",
         (_, "parquet") => "application/vnd.apache.parquet",
@@ -149,7 +149,8 @@ fn governance(act: &Act<'_>, governed: &Governed) -> Result<BundleGovernance, St
     ];
     for (key, said, found) in pairs {
         if let Some(said) = said.filter(|said| said != found) {
-            let what = format!("the {key} is {found} in {}, and {said} in the plan", file.display());
+            let what =
+                format!("the {key} is {found} in {}, and {said} in the plan", file.display());
             return Err(StepError::new(Code::CONTENT_DIFFERS, what)
                 .remedy("governance crosses as it came: correct the plan"));
         }
@@ -162,7 +163,8 @@ fn dependencies(export: &BundleExport) -> Result<Vec<u8>, StepError> {
     let read = DependencyManifest::read_value(&value).map_err(|errors| {
         let told: Vec<_> = errors.iter().map(ToString::to_string).collect();
         let what = format!("the dependency manifest is none: {}", told.join("; "));
-        StepError::new(Code::BUNDLE_MALFORMED, what).remedy("`carnet schema dependencies` shows its keys")
+        StepError::new(Code::BUNDLE_MALFORMED, what)
+            .remedy("`carnet schema dependencies` shows its keys")
     })?;
     Ok(read.to_bytes())
 }
@@ -188,7 +190,8 @@ fn authority(act: &Act<'_>, export: &BundleExport) -> Result<Vec<BundleItem>, St
 }
 
 fn of_plan(plan: &Plan, trust: &TrustFile) -> AuthoritySnapshot {
-    let approvers = plan.approvals().values().flat_map(|rule| rule.any_of.iter().map(String::as_str));
+    let approvers =
+        plan.approvals().values().flat_map(|rule| rule.any_of.iter().map(String::as_str));
     AuthoritySnapshot::of_trust(plan.document().owner.as_str(), trust, &approvers.collect())
 }
 

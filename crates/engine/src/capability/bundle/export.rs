@@ -137,9 +137,8 @@ impl Evidence {
 
     fn items(&self) -> Result<Vec<BundleItem>, StepError> {
         let kind = ContentType::EvidenceChainSegment;
-        let mut items = BundleItem::folder(kind, EVIDENCE_FOLDER, &self.place, |path| {
-            media_type(kind, path)
-        })?;
+        let mut items =
+            BundleItem::folder(kind, EVIDENCE_FOLDER, &self.place, |path| media_type(kind, path))?;
         for item in &mut items {
             if item.path == format!("{EVIDENCE_FOLDER}/verifier-inputs.json") {
                 item.kind = ContentType::VerifierInputs;

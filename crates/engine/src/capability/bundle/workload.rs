@@ -109,8 +109,13 @@ pub(super) fn machine(
         .map_err(|error| StepError::new(Code::BUG, format!("cannot write {MACHINE}: {error}")))?;
     let json = || "application/json".to_owned();
     let mut items = vec![
-        BundleItem::file(ContentType::DiskImage, format.path(), media_type(ContentType::DiskImage, format.path()), disk)
-            .sensitive(),
+        BundleItem::file(
+            ContentType::DiskImage,
+            format.path(),
+            media_type(ContentType::DiskImage, format.path()),
+            disk,
+        )
+        .sensitive(),
         BundleItem::bytes(ContentType::WorkloadDefinition, MACHINE, json(), bytes),
     ];
     let mut add = |kind, path: &str, file: PathBuf| {

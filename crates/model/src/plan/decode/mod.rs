@@ -99,12 +99,7 @@ impl Kind {
     }
 }
 
-fn mapping<'a>(
-    reader: &mut Reader,
-    at: &'a Entry,
-    what: &str,
-    keys: &[Key],
-) -> Option<Fields<'a>> {
+fn mapping<'a>(reader: &mut Reader, at: &'a Entry, what: &str, keys: &[Key]) -> Option<Fields<'a>> {
     reader.fields(&at.node, what, at.key_span, keys)
 }
 

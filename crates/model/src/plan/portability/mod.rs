@@ -10,9 +10,10 @@ mod section;
 mod side;
 
 pub(super) use check::{approval_names, check};
-pub(super) use phases::phases;
 pub use phases::CROSSING_PHASES;
+pub(super) use phases::phases;
 pub use section::{
-    Carriage, Container, ContainerHost, Crossing, Data, Destination, Encrypt, EvidencePart, Health, Machine, MachineHost,
-    Origin, PolicyFolder, Portability, Program, Side, SupplyChain, SwitchOver, Variable,
+    Carriage, Container, ContainerHost, Crossing, Data, Destination, Encrypt, EvidencePart, Health,
+    Machine, MachineHost, Origin, PolicyFolder, Portability, Program, Side, SupplyChain,
+    SwitchOver, Variable,
 };

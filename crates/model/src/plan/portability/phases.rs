@@ -78,8 +78,11 @@ pub(in crate::plan) fn phases(document: &Document, section: &Portability) -> Pha
     };
     let there: BTreeSet<String> = phases.iter().flat_map(named).collect();
     let back = WAY_BACK.into_iter().filter_map(|(name, does, steps)| {
-        let steps: Vec<_> =
-            steps.iter().filter(|step| there.contains(**step)).map(|step| take_back(step)).collect();
+        let steps: Vec<_> = steps
+            .iter()
+            .filter(|step| there.contains(**step))
+            .map(|step| take_back(step))
+            .collect();
         (!steps.is_empty()).then(|| phase(name, does, steps))
     });
     let back: Vec<_> = back.collect();
@@ -219,7 +222,11 @@ impl Build<'_> {
             policy: places.policy.clone(),
             authorities: self.document.trust.as_ref().map(ToString::to_string),
             dependencies: self.dependencies(),
-            recipients: section.encrypt.as_ref().map(|it| it.recipients.clone()).unwrap_or_default(),
+            recipients: section
+                .encrypt
+                .as_ref()
+                .map(|it| it.recipients.clone())
+                .unwrap_or_default(),
         };
         let does = format!("make the bundle {}", places.bundle);
         nodes.push(step("bundle", &does, "bundle.export", &with));
