@@ -110,6 +110,10 @@ pages![
     "evidence.profile",
     "evidence.refused",
     "evidence.unsigned",
+    "claims.malformed",
+    "claims.refused",
+    "conformance.violated",
+    "erasure.refused",
 ];
 
 /// The page of a code.

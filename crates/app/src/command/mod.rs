@@ -4,7 +4,9 @@ mod approve;
 mod bundle;
 mod cap;
 mod check;
+mod claims;
 mod completions;
+mod conformance;
 mod copy;
 mod desk;
 mod diff;
@@ -57,6 +59,8 @@ pub(crate) enum Command {
     Incident(incident::Incident),
     Rollback(rollback::Rollback),
     Evidence(evidence::Evidence),
+    Claims(claims::ShowClaims),
+    Conformance(conformance::ShowConformance),
     Copy(copy::Copy),
     Snapshot(snapshot::Snapshot),
     Bundle(bundle::Bundle),
@@ -137,6 +141,8 @@ pub(crate) fn run(cli: &Cli, environment: &Environment, screen: &Screen) -> Resu
         Command::Incident(command) => command.run(&setting),
         Command::Rollback(command) => command.run(&setting),
         Command::Evidence(command) => command.run(&setting),
+        Command::Claims(command) => command.run(&setting),
+        Command::Conformance(command) => command.run(&setting),
         Command::Copy(command) => command.run(&setting),
         Command::Snapshot(command) => command.run(&setting),
         Command::Bundle(command) => command.run(&setting),

@@ -3,6 +3,9 @@
 mod closed;
 
 use carnet_engine::{Report, StopReport, Why};
+use carnet_model::portability::claims::{Claims, Environment as About};
+use carnet_model::portability::conformance::Conformance;
+use carnet_model::portability::{DependencyManifest, Terms};
 use carnet_model::{Code, Exit};
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
@@ -59,6 +62,16 @@ enum What {
     CapShown,
     /// What `carnet cap run NAME --json` prints, with its receipts.
     CapRun,
+    /// What `carnet claims --json` prints.
+    Claims,
+    /// The file of `carnet claims --env`.
+    Environment,
+    /// What `carnet conformance --json` prints.
+    Conformance,
+    /// `dependencies` of a plan, and `dependency-manifest.json` of a bundle.
+    Dependencies,
+    /// `terms` of a plan.
+    Terms,
 }
 
 impl Schema {
@@ -68,6 +81,11 @@ impl Schema {
             What::Portability => {
                 serde_json::to_string_pretty(&carnet_model::plan::Portability::schema())
             }
+            What::Claims => serde_json::to_string_pretty(&Claims::schema()),
+            What::Environment => serde_json::to_string_pretty(&About::schema()),
+            What::Conformance => shown::<Conformance>(),
+            What::Dependencies => serde_json::to_string_pretty(&DependencyManifest::schema()),
+            What::Terms => serde_json::to_string_pretty(&Terms::schema()),
             What::PlanShown => shown::<PlanView<'_>>(),
             What::PlanChanges => shown::<ChangesView>(),
             What::Status => shown::<RunView>(),

@@ -115,6 +115,11 @@ fn the_example_plans_run_on_real_parts_and_survive_kills() {
 }
 
 #[test]
+fn claims_supply_chains_terms_and_conformance_hold_on_real_documents() {
+    play("border");
+}
+
+#[test]
 fn each_step_and_each_undo_of_the_examples_survives_a_kill() {
     if cfg!(all(feature = "faults", feature = "s3")) {
         play("crash_points");

@@ -118,13 +118,16 @@ const fn is_steady(gate: Gate) -> bool {
         | Gate::Object
         | Gate::Digest
         | Gate::Authority
-        | Gate::Rows => true,
+        | Gate::Rows
+        | Gate::Claims
+        | Gate::SupplyChain => true,
         Gate::Command
         | Gate::Sql
         | Gate::Http
         | Gate::Tcp
         | Gate::TlsExpiry
         | Gate::Lag
+        | Gate::Term
         | Gate::Policy
         | Gate::Approval => false,
     }

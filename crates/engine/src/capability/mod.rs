@@ -14,6 +14,7 @@
 mod bundle;
 mod command;
 mod env_file;
+mod erasure;
 mod file;
 mod http;
 mod knowledge;
@@ -126,6 +127,8 @@ pub(crate) fn find(name: &str) -> Option<&'static dyn Capability> {
         "snapshot.export" => &snapshot::Export,
         "snapshot.verify" => &snapshot::Verify,
         "snapshot.import" => &snapshot::Import,
+        "erasure.survey" => &erasure::Survey,
+        "erasure.record" => &erasure::Record,
         "bundle.export" => &bundle::Export,
         "bundle.transfer" => &bundle::Transfer,
         "bundle.verify" => &bundle::Verify,

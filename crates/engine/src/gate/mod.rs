@@ -5,7 +5,7 @@ pub(crate) mod outside;
 mod parity;
 mod reread;
 
-pub use outside::{Surroundings, evaluate_outside};
+pub use outside::{Surroundings, evaluate_outside, supply_chain_of};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -111,6 +111,8 @@ fn observe(cx: &Context<'_>, definition: &Definition) -> Result<Seen, StepError>
         | Rule::Tcp(_)
         | Rule::TlsExpiry(_)
         | Rule::Lag(_)
+        | Rule::Claims(_)
+        | Rule::SupplyChain(_)
         | Rule::Authority(_) => {
             let observation = outside::look(&around(cx), &definition.rule)?;
             Ok(Seen { observation, reread: Vec::new() })
@@ -119,6 +121,10 @@ fn observe(cx: &Context<'_>, definition: &Definition) -> Result<Seen, StepError>
             let (mut facts, evaluation) = outside::rules::ask(&around(cx), rule)?;
             facts.evaluation = Some(cx.recorder.put_json(&evaluation)?);
             Ok(Seen::at(cx.now_us(), Facts::Policy(facts)))
+        }
+        Rule::Term(_) => {
+            let facts = outside::clock(cx.now_us(), cx.recorder.last_event_s());
+            Ok(Seen::at(cx.now_us(), Facts::Term(facts)))
         }
         Rule::Approval(rule) => Ok(Seen::at(cx.now_us(), approval::given(cx, definition, rule)?)),
     }

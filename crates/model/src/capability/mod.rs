@@ -4,6 +4,7 @@
 mod bundle;
 mod command;
 mod env_file;
+mod erasure;
 mod file;
 mod http;
 mod knowledge;
@@ -34,6 +35,7 @@ pub use bundle::{
 };
 pub use command::{Command, CommandRepeat, OUTPUT_BYTES_MAX, Probe};
 pub use env_file::EnvSet;
+pub use erasure::{ErasureItem, ErasureRecord, ErasureSurvey};
 pub use file::FileCopy;
 pub use http::{HttpBody, HttpCall, HttpMethod};
 pub use knowledge::{Knowledge, step_of};

@@ -1,7 +1,7 @@
 //! The list of all capabilities.
 
 use super::{
-    Descriptor, bundle, command, env_file, file, http, knowledge, object, policy, service,
+    Descriptor, bundle, command, env_file, erasure, file, http, knowledge, object, policy, service,
     snapshot, sql, take_back, vm, workload,
 };
 
@@ -17,6 +17,8 @@ static ALL: &[Descriptor] = &[
     snapshot::EXPORT,
     snapshot::VERIFY,
     snapshot::IMPORT,
+    erasure::SURVEY,
+    erasure::RECORD,
     workload::PLACE,
     workload::START,
     workload::STOP,

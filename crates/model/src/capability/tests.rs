@@ -48,6 +48,8 @@ fn fitting() -> Vec<(&'static str, Value)> {
             "snapshot.import",
             json!({"snapshot": "out/x", "store": "sqlite:kb.db", "mode": "replace"}),
         ),
+        ("erasure.survey", json!({"items": [{"what": "dumps", "path": "old/dumps"}]})),
+        ("erasure.record", json!({"surveyed": "retain/survey", "erased_by": "ops"})),
         (
             "workload.place",
             json!({"from": "in", "into": "web", "name": "web", "start": true, "healthy_within_s": 5,
@@ -193,6 +195,13 @@ fn what_no_schema_can_say_is_refused() {
             json!({"database": "sqlite:a", "statements": [{"sql": "x", "parameters": [1.5]}]}),
             "/statements/0/parameters/0",
         ),
+        ("erasure.survey", json!({"items": []}), "/items"),
+        (
+            "erasure.survey",
+            json!({"items": [{"what": "a", "path": "p"}, {"what": "b", "path": "p"}]}),
+            "/items/1/path",
+        ),
+        ("erasure.record", json!({"surveyed": "survey", "erased_by": "ops"}), "/surveyed"),
         ("file.copy", json!({"from": "a", "to": "a"}), "/to"),
         ("file.copy", json!({"from": "a", "to": "b/"}), "/to"),
         ("file.copy", json!({"from": "a", "to": "b", "sha256": "AB"}), "/sha256"),

@@ -2,6 +2,7 @@
 //! what it depends on, what an environment can take, and where content comes from.
 
 pub mod claims;
+pub mod conformance;
 mod content;
 mod dependencies;
 mod invariant;

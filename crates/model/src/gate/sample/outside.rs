@@ -38,7 +38,7 @@ pub(super) fn sample(kind: &str, with: &Value, facts: Facts) -> Vec<Sample> {
 }
 
 /// The sample with another observation of nothing.
-fn or_empty(samples: Vec<Sample>, facts: &Facts) -> Vec<Sample> {
+pub(super) fn or_empty(samples: Vec<Sample>, facts: &Facts) -> Vec<Sample> {
     samples.into_iter().map(|sample| sample.or_empty(facts.clone())).collect()
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DiskFormat, Runtime, StatefulAsset};
 use crate::portability::{BundleManifest, ContentType, Scenario};
+use crate::workload::{self, DefinitionForm, MachineFile, StatefulKind, Workload};
 
 /// The language of the policies that bundles carry.
 const REGO: &str = "rego.v1";
@@ -71,6 +72,46 @@ pub struct Parts {
     pub disk: Option<DiskNeed>,
     /// From the workload definition and the plan.
     pub stateful: Vec<StatefulPart>,
+}
+
+impl Parts {
+    /// What the definition of a workload and `machine/machine.json` say, where there are any. Why not
+    /// is told in words.
+    pub fn read(
+        definition: Option<(DefinitionForm, &str)>,
+        machine: Option<&[u8]>,
+    ) -> Result<Self, String> {
+        let stateful = match definition {
+            None => Vec::new(),
+            Some((form, text)) => {
+                let found = Workload::read(form, text).map_err(|findings| {
+                    let first = findings.first().map_or_else(String::new, |it| it.message.clone());
+                    format!("{}: {first}", form.path())
+                })?;
+                found.stateful_parts().iter().map(StatefulPart::of).collect()
+            }
+        };
+        let machine = machine.map(MachineFile::read).transpose();
+        let machine = machine.map_err(|error| error.to_string())?;
+        let disk = machine.map(|machine| DiskNeed {
+            format: match machine.disk_format {
+                workload::DiskFormat::Qcow2 => DiskFormat::Qcow2,
+                workload::DiskFormat::Raw => DiskFormat::Raw,
+            },
+            virtual_bytes: machine.disk_virtual_size,
+            tpm: machine.tpm,
+        });
+        Ok(Self { disk, stateful })
+    }
+}
+
+impl StatefulPart {
+    fn of(part: &workload::StatefulPart) -> Self {
+        let asset = match part.kind {
+            StatefulKind::VolumeClaim => StatefulAsset::VolumeClaim,
+        };
+        Self { asset, name: part.name.clone() }
+    }
 }
 
 impl Needs {

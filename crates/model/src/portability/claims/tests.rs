@@ -161,3 +161,27 @@ fn a_file_about_an_environment_is_read_with_every_mistake_told() {
         BTreeSet::from(["", "/environment", "/jurisdictions", "/import/0", "/colour"])
     );
 }
+
+#[test]
+fn a_volume_of_a_workload_and_the_tpm_of_a_machine_are_seen() {
+    use crate::workload::DefinitionForm;
+
+    let compose = "services:\n  web:\n    image: localhost/web:1\n    volumes:\n      - uploads:/srv\nvolumes:\n  uploads:\n";
+    let parts = Parts::read(Some((DefinitionForm::Compose, compose)), None).unwrap();
+    assert_eq!(parts.stateful.len(), 1, "{parts:?}");
+    assert_eq!(
+        (parts.stateful[0].asset, parts.stateful[0].name.as_str()),
+        (StatefulAsset::VolumeClaim, "uploads")
+    );
+    let machine = json!({
+        "version": "carnet-machine-1", "name": "m", "architecture": "x86_64", "processors": 1,
+        "memory_mib": 256, "firmware": "uefi", "tpm": true, "disk_format": "raw",
+        "disk_virtual_size": 64 << 20,
+    });
+    let parts = Parts::read(None, Some(machine.to_string().as_bytes())).unwrap();
+    let disk = DiskNeed { format: DiskFormat::Raw, virtual_bytes: 64 << 20, tpm: true };
+    assert_eq!(parts, Parts { disk: Some(disk), stateful: Vec::new() });
+    assert!(Parts::read(None, Some(b"{}")).is_err());
+    assert!(Parts::read(Some((DefinitionForm::Compose, "services: {}\n")), None).is_err());
+    assert_eq!(Parts::read(None, None), Ok(Parts::default()));
+}

@@ -26,113 +26,130 @@ impl SupplyChain {
         names.into_iter().zip(standings).map(|(it, standing)| Assessed::new(it, standing)).collect()
     }
 
-    /// The list of parts of a subject, or why there is none.
-    fn list_of(&self, subject: &Subject) -> Result<&SbomSeen, Standing> {
+    /// The lists of parts of a subject, or why there is none.
+    fn lists_of(&self, subject: &Subject) -> Result<Vec<&SbomSeen>, Standing> {
         let remedy = "write an SBOM in CycloneDX 1.5 or 1.6 or SPDX 2.3 whose subject has the \
                       SHA-256 of the content";
         if let Some(bad) = self.sboms.iter().find(|it| it.wrong.is_some()) {
             let wrong = bad.wrong.as_deref().unwrap_or_default();
             return Err(Standing::violated(format!("{}: {wrong}", bad.path), remedy));
         }
-        let mut about = self.sboms.iter().filter(|it| it.subject == Some(subject.sha256));
-        about.next().ok_or_else(|| {
+        let about: Vec<_> =
+            self.sboms.iter().filter(|it| it.subject == Some(subject.sha256)).collect();
+        if about.is_empty() {
             let why = match self.sboms.first() {
                 None => format!("no SBOM is there for {}", subject.what),
                 Some(_) => format!("no SBOM is about the digest of {}", subject.what),
             };
-            Standing::violated(why, remedy)
-        })
+            return Err(Standing::violated(why, remedy));
+        }
+        Ok(about)
     }
 
-    /// The statement about a subject, or why there is none.
-    fn statement_of(
+    /// The statements about a subject, or why one of them does not count.
+    fn statements_of(
         &self,
         subject: &Subject,
         demand: SupplyDemand,
-    ) -> Result<&ProvenanceSeen, Standing> {
+    ) -> Result<Vec<&ProvenanceSeen>, Standing> {
         let remedy = "write SLSA provenance v1 in an in-toto statement whose subject has the \
                       SHA-256 of the content";
         if let Some(bad) = self.provenance.iter().find(|it| it.wrong.is_some()) {
             let wrong = bad.wrong.as_deref().unwrap_or_default();
             return Err(Standing::violated(format!("{}: {wrong}", bad.path), remedy));
         }
-        let about = self.provenance.iter().find(|it| it.subjects.contains(&subject.sha256));
-        let Some(found) = about else {
+        let about: Vec<_> =
+            self.provenance.iter().filter(|it| it.subjects.contains(&subject.sha256)).collect();
+        if about.is_empty() {
             let why = match self.provenance.first() {
                 None => format!("no provenance is there for {}", subject.what),
                 Some(_) => format!("no provenance is about the digest of {}", subject.what),
             };
             return Err(Standing::violated(why, remedy));
         };
-        let path = &found.path;
-        match &found.signed {
-            Signed::By { .. } => Ok(found),
-            Signed::ByNobodyKnown { why } => {
-                let remedy = "name the builder's key in the trust file, or do not take the content";
-                Err(Standing::violated(format!("{path}: {why}"), remedy))
-            }
-            Signed::Not if demand.signed => {
-                let remedy = "let the builder sign it (DSSE), and name its key in the trust file";
-                Err(Standing::violated(format!("{path} is not signed"), remedy))
-            }
-            Signed::Not => Ok(found),
+        for ProvenanceSeen { path, signed, .. } in &about {
+            let (why, remedy) = match signed {
+                Signed::By { .. } => continue,
+                Signed::Not if !demand.signed => continue,
+                Signed::ByNobodyKnown { why } => (
+                    format!("{path}: {why}"),
+                    "name the builder's key in the trust file, or do not take the content",
+                ),
+                Signed::Not => (
+                    format!("{path} is not signed"),
+                    "let the builder sign it (DSSE), and name its key in the trust file",
+                ),
+            };
+            return Err(Standing::violated(why, remedy));
         }
+        Ok(about)
     }
 
     fn inventory(&self) -> Standing {
         self.for_each(|subject| {
-            let list = self.list_of(subject)?;
-            let format = list.format.map_or("", super::SbomFormat::name);
-            Ok(vec![object(&format!("{format} with {} parts", list.parts), list.sha256)])
+            let shown = self.lists_of(subject)?.into_iter().map(|list| {
+                let format = list.format.map_or("", super::SbomFormat::name);
+                object(&format!("{format} with {} parts", list.parts), list.sha256)
+            });
+            Ok(shown.collect())
         })
     }
 
     fn origin(&self, demand: SupplyDemand) -> Standing {
         self.for_each(|subject| {
-            let found = self.statement_of(subject, demand)?;
-            let signed = match &found.signed {
-                Signed::By { principal, .. } => format!("signed by {principal}"),
-                Signed::Not | Signed::ByNobodyKnown { .. } => "not signed".to_owned(),
-            };
-            let what = format!("provenance by {}, {signed}", found.builder);
-            Ok(vec![object(&what, found.sha256)])
+            let shown = self.statements_of(subject, demand)?.into_iter().map(|found| {
+                let signed = match &found.signed {
+                    Signed::By { principal, .. } => format!("signed by {principal}"),
+                    Signed::Not | Signed::ByNobodyKnown { .. } => "not signed".to_owned(),
+                };
+                let what = format!("provenance by {}, {signed}", found.builder);
+                object(&what, found.sha256)
+            });
+            Ok(shown.collect())
         })
     }
 
     fn tiers(&self) -> Standing {
         self.for_each(|subject| {
-            let list = self.list_of(subject)?;
-            if let Some(word) = &list.incomplete {
-                let why = format!("{} says itself that it is not complete: {word}", list.path);
-                return Err(Standing::violated(why, "complete the list"));
+            let mut shown = Vec::new();
+            for list in self.lists_of(subject)? {
+                if let Some(word) = &list.incomplete {
+                    let why = format!("{} says itself that it is not complete: {word}", list.path);
+                    return Err(Standing::violated(why, "complete the list"));
+                }
+                if let Some(part) = list.unreached.first() {
+                    let why = format!("{} does not say what needs {part}", list.path);
+                    let remedy = "list under `dependencies` what each part needs, down to the last";
+                    return Err(Standing::violated(why, remedy));
+                }
+                shown.push(object(&format!("{} parts, all reached", list.parts), list.sha256));
             }
-            if let Some(part) = list.unreached.first() {
-                let why = format!("{} does not say what needs {part}", list.path);
-                let remedy = "list under `dependencies` what each part needs, down to the last";
-                return Err(Standing::violated(why, remedy));
-            }
-            Ok(vec![object(&format!("{} parts, all reached", list.parts), list.sha256)])
+            Ok(shown)
         })
     }
 
     fn upstream(&self, demand: SupplyDemand) -> Standing {
         self.for_each(|subject| {
-            let list = self.list_of(subject)?;
-            if let Some(part) = list.unidentified.first() {
-                let why = format!("{} lists {part} without a digest and a package URL", list.path);
-                return Err(Standing::violated(
-                    why,
-                    "add the SHA-256 or the purl with its version",
-                ));
+            let mut shown = Vec::new();
+            for list in self.lists_of(subject)? {
+                if let Some(part) = list.unidentified.first() {
+                    let path = &list.path;
+                    let why = format!("{path} lists {part} without a digest and a package URL");
+                    let remedy = "add the SHA-256 or the purl with its version";
+                    return Err(Standing::violated(why, remedy));
+                }
+                shown.push(object("SBOM", list.sha256));
             }
-            let statement = self.statement_of(subject, demand)?;
-            if let Some(uri) = statement.undeclared.first() {
-                let path = &statement.path;
-                let why = format!("{path} names {uri}, without a digest or in no SBOM");
-                let remedy = "add its digest to the provenance, and the part to the SBOM";
-                return Err(Standing::violated(why, remedy));
+            for statement in self.statements_of(subject, demand)? {
+                if let Some(uri) = statement.undeclared.first() {
+                    let path = &statement.path;
+                    let why = format!("{path} names {uri}, without a digest or in no SBOM");
+                    let remedy = "add its digest to the provenance, and the part to the SBOM";
+                    return Err(Standing::violated(why, remedy));
+                }
+                shown.push(object("provenance", statement.sha256));
             }
-            Ok(vec![object("SBOM", list.sha256), object("provenance", statement.sha256)])
+            Ok(shown)
         })
     }
 
