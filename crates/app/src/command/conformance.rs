@@ -81,6 +81,7 @@ impl ShowConformance {
 
     fn audited(&self, setting: &Setting<'_>, keys: &[LogKey]) -> Result<Report, Failure> {
         let request = AuditRequest {
+            replayer: crate::policies::replayer(),
             keys,
             since: None,
             profile: None,
