@@ -284,17 +284,17 @@ def claims(folder):
     kit.want("/colour" in done.stderr and "classifications" in done.stderr, done.stderr)
 
 
-def main():
-    with kit.workspace() as folder:
-        regenerated(folder / "again")
-        parts = validators_agree(folder)
-        good(folder)
-        damaged(folder)
-        dates(folder)
-        erased(folder)
-        conformance(folder)
-        claims(folder)
+def scenario(folder):
+    folder = pathlib.Path(folder)
+    regenerated(folder / "again")
+    parts = validators_agree(folder)
+    good(folder)
+    damaged(folder)
+    dates(folder)
+    erased(folder)
+    conformance(folder)
+    claims(folder)
     print(f"border: 3 lists of parts, {parts} parts of this Python, 9 damages, 25 invariants")
 
 
-main()
+kit.main(scenario)

@@ -156,10 +156,8 @@ impl Seen {
         checks: BTreeMap<String, Checked>,
         profile: Option<EvidenceProfile>,
     ) -> Material {
-        // What left is itself evidence of the evidence.
-        if kind != MaterialKind::State {
-            self.families.extend(EventType::EvidenceExport.family());
-        }
+        // An export adds the evidence of itself: a log is judged by what an export of it would hold.
+        self.families.extend(EventType::EvidenceExport.family());
         let profile = profile.unwrap_or(EvidenceProfile::Baseline);
         let missing = families_missing(profile, &self.families).into_iter();
         Material {

@@ -204,6 +204,15 @@ fn data_and_evidence_cross_a_border_and_come_back() {
     }
 }
 
+#[test]
+fn what_no_bundle_moves_is_refused_and_crosses_otherwise() {
+    if cfg!(feature = "rego") {
+        play("limits");
+    } else {
+        panic!("policies need the feature `rego`: run ./test, which sets it");
+    }
+}
+
 /// Runs a script; its last words are shown if it fails or takes too long.
 fn play(name: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
