@@ -231,7 +231,7 @@ impl Build<'_> {
         let does = format!("make the bundle {}", places.bundle);
         nodes.push(step("bundle", &does, "bundle.export", &with));
         nodes.push(papers_step(&places.bundle, &places.papers));
-        let claims = section.source.claims.as_ref();
+        let claims = section.target.claims.as_ref();
         nodes.extend(claims_gate("can_leave", &places.bundle, claims));
         nodes.extend(self.admitted("may_leave", &places.policy, &places.papers));
         nodes

@@ -127,8 +127,8 @@ pub struct Origin {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub usage_receipts: Option<String>,
-    /// The file in which the environment says what it can move; what this build can if nothing is
-    /// said.
+    /// The file in which the environment says what it can do, as `carnet claims --json` prints it; it
+    /// travels along.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub claims: Option<String>,
@@ -286,8 +286,9 @@ pub struct Destination {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub authorities: Option<String>,
-    /// The file in which the environment says what it can take; what this build can if nothing is
-    /// said.
+    /// The file in which the environment says what it can take, as `carnet claims --json` prints it.
+    /// The bundle is compared with it before it leaves and before it enters; without it nothing is
+    /// compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub claims: Option<String>,
