@@ -350,7 +350,7 @@ def out_of_force(place, digest):
         "policy.compile", "dependency_unavailable_fail_closed",
     )
     refused_policy(
-        "clock", module("package carnet.admission\ndeny contains 1 if time.now_ns() < 0\n"),
+        "clocked", module("package carnet.admission\ndeny contains 1 if time.now_ns() < 0\n"),
         "policy.builtin", "policy_denied",
     )
 
