@@ -42,6 +42,27 @@ fn fitting() -> Vec<(&'static str, Value)> {
             json!({"manager": "supervisord", "service": "web", "settings": "s.conf"}),
         ),
         ("service.restart", json!({"manager": "systemd", "service": "web@1.service"})),
+        ("policy.snapshot", json!({"policy": "rules", "into": "out/policy"})),
+        (
+            "policy.enforce",
+            json!({
+                "snapshot": "in/policy",
+                "sha256": "0".repeat(64),
+                "authority": "in/authority/snapshot.json",
+                "trust": "trust",
+                "place": "policy",
+            }),
+        ),
+        (
+            "policy.enforce",
+            json!({
+                "snapshot": "in/policy",
+                "manifest": "in/manifest.json",
+                "authority": "in/authority/snapshot.json",
+                "trust": "trust",
+                "place": "policy",
+            }),
+        ),
         ("snapshot.export", json!({"store": "faiss:lab", "into": "out"})),
         ("snapshot.verify", json!({"snapshot": "out/x"})),
         (
@@ -214,6 +235,17 @@ fn what_no_schema_can_say_is_refused() {
             "/settings",
         ),
         ("service.restart", json!({"manager": "systemd", "service": "-x"}), "/service"),
+        ("policy.snapshot", json!({"policy": "a", "into": "a"}), "/into"),
+        (
+            "policy.enforce",
+            json!({"snapshot": "a", "authority": "b", "trust": "c", "place": "d"}),
+            "",
+        ),
+        (
+            "policy.enforce",
+            json!({"snapshot": "a", "manifest": "m", "authority": "b", "trust": "c", "place": "a"}),
+            "/place",
+        ),
         ("snapshot.export", json!({"store": "snapshot:x", "into": "y"}), "/store"),
         ("snapshot.import", json!({"store": "postgres://u:p@h/d", "snapshot": "y"}), "/store"),
         ("workload.place", json!({"from": "a", "into": "b", "name": "-x"}), "/name"),
