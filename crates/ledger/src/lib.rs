@@ -40,7 +40,6 @@ mod tile;
 mod tlog_proof;
 pub mod trust;
 mod value;
-mod value_serde;
 mod verify;
 pub mod witness_policy;
 
