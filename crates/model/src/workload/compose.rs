@@ -195,7 +195,7 @@ fn port(reading: &mut Reading, node: &Node) -> Option<Port> {
         };
         let bare = address.map(|it| it.trim_start_matches('[').trim_end_matches(']'));
         let address = match bare {
-            Some(bare) => Some(bare.parse::<std::net::IpAddr>().ok()?.to_string()),
+            Some(bare) => Some(bare.parse::<core::net::IpAddr>().ok()?.to_string()),
             None => None,
         };
         let number = |text: &str| text.parse::<u16>().ok().filter(|it| *it != 0);
