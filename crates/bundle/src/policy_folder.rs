@@ -64,7 +64,7 @@ pub fn read_policy(folder: &Path) -> Result<PolicyFiles, BundleError> {
     let data = files.remove(DATA);
     let mut modules = BTreeMap::new();
     for (path, bytes) in files {
-        if !path.ends_with(".rego") {
+        if path.strip_suffix(".rego").is_none() {
             continue;
         }
         let form = |what: &str| PolicyError::Form { file: path.clone(), what: what.to_owned() };
@@ -100,7 +100,9 @@ fn is_digest(name: &str) -> bool {
 fn files_of(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
     let snapshot = folder.join(SNAPSHOT).is_file();
     let wanted = |path: &str| {
-        snapshot || path.ends_with(".rego") || [DATA, SELF_TESTS, DEFINITION].contains(&path)
+        snapshot
+            || path.strip_suffix(".rego").is_some()
+            || [DATA, SELF_TESTS, DEFINITION].contains(&path)
     };
     let limit = |what: &str, found: u64, max: u64| BundleError::Policy {
         path: folder.to_owned(),

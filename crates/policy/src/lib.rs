@@ -17,7 +17,7 @@ mod rego;
 mod replay;
 #[cfg(feature = "rego")]
 mod syntax;
-#[cfg(all(test, feature = "rego"))]
+#[cfg(test)]
 mod testing;
 
 #[cfg(feature = "rego")]

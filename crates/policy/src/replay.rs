@@ -90,5 +90,5 @@ fn against_event(recorded: &PolicyAnswer, said: &PolicySaid) -> Option<String> {
     }
 }
 
-#[cfg(all(test, feature = "rego"))]
+#[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! Policies for the tests of this crate.
 
+#![cfg(feature = "rego")]
+
 use std::collections::BTreeMap;
 
 use carnet_ledger::Value;

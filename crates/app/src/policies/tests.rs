@@ -1,3 +1,5 @@
+#![cfg(feature = "rego")]
+
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;

@@ -45,7 +45,7 @@ fn is_stranger(key: &NamedKey) -> bool {
 /// What rules have decided, whatever the gate makes of it.
 pub(super) fn decided(
     cx: &Context<'_>,
-    node: &str,
+    gate: &str,
     seen: Option<&Observation>,
     reason: &str,
 ) -> Result<Vec<Note>, StepError> {
@@ -66,7 +66,7 @@ pub(super) fn decided(
                     Note::refused(EventBody::PolicyRefusal, EVALUATION_ACTION, refusal)
                 }
             };
-            note.about(node)
+            note.about(gate)
                 .pointing(evaluation)
                 .with("snapshot", answer.snapshot.into())
                 .with("input", answer.input.into())
@@ -77,7 +77,7 @@ pub(super) fn decided(
             let keys = json!({ "authority": facts.snapshot, "keys": facts.keys });
             let pointer = cx.recorder.put_json(&keys)?;
             let note = match facts.keys.iter().find(|key| is_stranger(key)) {
-                None => Note::done(EventBody::AuthorityCheck, "check_authority").about(node),
+                None => Note::done(EventBody::AuthorityCheck, "check_authority").about(gate),
                 Some(stranger) => {
                     let refusal = Refusal {
                         class: RefusalClass::AuthorityMissingOrInvalid,

@@ -57,7 +57,7 @@ pub struct Facts {
     /// The digest of the input, as it was read.
     pub input: Option<Digest>,
     /// The whole answer; absent if nothing was asked.
-    pub answer: Option<PolicyAnswer>,
+    pub answer: Option<Box<PolicyAnswer>>,
     /// The object of the evidence with all that is needed to ask again, where there is evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<Digest>,

@@ -91,6 +91,7 @@ impl PolicyReason {
 mod class {
     use super::{Deserialize, Deserializer, RefusalClass, Serializer};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
     pub(super) fn serialize<S: Serializer>(class: &RefusalClass, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(class.name())
     }

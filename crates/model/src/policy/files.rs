@@ -30,7 +30,7 @@ const SELF_TESTS_BYTES_MAX: usize = 16 << 20;
 pub fn is_module(path: &str) -> bool {
     let plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-' | '.');
     let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(plain);
-    path.len() <= 256 && path.ends_with(".rego") && path.split('/').all(part)
+    path.len() <= 256 && path.strip_suffix(".rego").is_some() && path.split('/').all(part)
 }
 
 /// A policy with all of its bytes, which are those that its snapshot names.

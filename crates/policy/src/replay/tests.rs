@@ -1,3 +1,5 @@
+#![cfg(feature = "rego")]
+
 use carnet_ledger::{Digest, Refusal, RefusalClass};
 use carnet_model::policy::{PolicyDecision, PolicyReason};
 

@@ -39,7 +39,7 @@ pub(in crate::gate) fn ask(
         declared,
         snapshot: Some(policy.snapshot().digest()),
         input: Some(question.input_digest()),
-        answer: Some(answer.clone()),
+        answer: Some(Box::new(answer.clone())),
         evaluation: None,
     };
     Ok((facts, PolicyEvaluation::of(&question, &answer)))

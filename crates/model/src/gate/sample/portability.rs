@@ -41,11 +41,11 @@ fn needs(scenario: Scenario) -> Needs {
 }
 
 pub(super) fn claims() -> Vec<Sample> {
-    let with = json!({"bundle": "out/bundle", "claims": "prod/claims.json"});
+    let with = |bundle: &str| json!({"bundle": bundle, "claims": "prod/claims.json"});
     let claimed = WHOLE.claims(&Environment::unknown());
     let facts = |needs| Facts::Claims(claims::Facts { needs, claims: Some(claimed.clone()) });
-    let samples = [Scenario::Vm, Scenario::DataOnly]
-        .map(|scenario| sample("claims", &with, facts(Some(needs(scenario)))));
+    let samples = [(Scenario::Vm, "out/machine"), (Scenario::DataOnly, "out/data")]
+        .map(|(scenario, bundle)| sample("claims", &with(bundle), facts(Some(needs(scenario)))));
     or_empty(samples.concat(), &facts(None))
 }
 
@@ -89,11 +89,11 @@ pub(super) fn supply_chains() -> Vec<Sample> {
 pub(super) fn terms() -> Vec<Sample> {
     const AT_S: i64 = 1_774_908_000;
     let seen = |now_s, last_event_s| Facts::Term(term::Facts { now_s: Some(now_s), last_event_s });
-    let rule = |must: &str| json!({"term": "transition_deadline", "at": "2026-03-31T00:00:00+02:00", "must": must});
+    let rule = |term: &str, must: &str| json!({"term": term, "at": "2026-03-31T00:00:00+02:00", "must": must});
     let samples = [
-        sample("term", &rule("before"), seen(AT_S, Some(AT_S))),
-        sample("term", &rule("before"), seen(AT_S - 86_400, None)),
-        sample("term", &rule("after"), seen(AT_S, Some(AT_S - 1))),
+        sample("term", &rule("transition_deadline", "before"), seen(AT_S, Some(AT_S))),
+        sample("term", &rule("retrieval_until", "before"), seen(AT_S - 86_400, None)),
+        sample("term", &rule("transition_starts", "after"), seen(AT_S, Some(AT_S - 1))),
     ];
     samples.concat()
 }

@@ -23,7 +23,7 @@ pub(super) fn policies() -> Vec<Sample> {
             engine: "regorus 0.14.1".to_owned(),
             duration_us: 40,
         };
-        let (snapshot, input, answer) = (Some(snapshot), Some(input), Some(answer));
+        let (snapshot, input, answer) = (Some(snapshot), Some(input), Some(Box::new(answer)));
         let evaluation = None;
         Facts::Policy(policy::Facts { declared, snapshot, input, answer, evaluation })
     };
