@@ -279,11 +279,11 @@ fn unpack_docker(archive: &Path, layout: &Path, limits: ImageLimits) -> Result<(
     let saved = files
         .remove("manifest.json")
         .ok_or_else(|| refused(archive, "it holds no manifest.json"))?;
-    let saved: Vec<Saved> = read_small(&blobs.join(saved.digest.to_string()), DOCUMENT_BYTES_MAX)
-        .and_then(|bytes| {
-        serde_json::from_slice(&bytes)
-            .map_err(|error| refused(archive, format!("manifest.json is unreadable: {error}")))
-    })?;
+    let saved: Vec<Saved> =
+        read_small(&blobs.join(&saved.digest), DOCUMENT_BYTES_MAX).and_then(|bytes| {
+            serde_json::from_slice(&bytes)
+                .map_err(|error| refused(archive, format!("manifest.json is unreadable: {error}")))
+        })?;
     let [saved] = saved.as_slice() else {
         return Err(refused(archive, "it holds not exactly one image"));
     };

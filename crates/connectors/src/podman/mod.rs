@@ -15,8 +15,8 @@ use carnet_model::Code;
 use crate::program::{Program, Ran};
 
 /// How long each call may take; an image may be large.
-const CALL: Duration = Duration::from_secs(120);
-const LOAD: Duration = Duration::from_secs(3_600);
+const CALL: Duration = Duration::from_mins(2);
+const LOAD: Duration = Duration::from_hours(1);
 
 /// A runtime of containers.
 pub fn open_containers(place: &ContainerPlace) -> Box<dyn ContainerRuntime> {

@@ -1,5 +1,6 @@
 //! What QEMU and swtpm are told of a machine.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use carnet_connect::Boot;
@@ -52,7 +53,7 @@ pub(super) fn emulator(folder: &Path, boot: &Boot, firmware_code: &Path) -> Vec<
     // Shut in: nothing leads out, and only the named ports lead in.
     let mut network = "user,id=net0,restrict=on".to_owned();
     for port in &boot.forward {
-        network += &format!(",hostfwd=tcp:127.0.0.1:{}-:{}", port.outside, port.inside);
+        let _ = write!(network, ",hostfwd=tcp:127.0.0.1:{}-:{}", port.outside, port.inside);
     }
     add(&["-netdev", &network, "-device", "virtio-net-pci,netdev=net0,romfile="]);
     if machine.tpm {

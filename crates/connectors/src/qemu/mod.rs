@@ -20,8 +20,8 @@ use crate::program::Program;
 use self::folder::Folder;
 
 /// How long each call may take; a disk may be large.
-const CALL: Duration = Duration::from_secs(60);
-const CONVERT: Duration = Duration::from_secs(24 * 3_600);
+const CALL: Duration = Duration::from_mins(1);
+const CONVERT: Duration = Duration::from_hours(24);
 /// How long a machine may take to end once it is told to without asking it.
 const FORCED: Duration = Duration::from_secs(10);
 
@@ -38,22 +38,19 @@ fn failed(what: impl Into<String>) -> StoreError {
     StoreError::new(Code::VM_FAILED, what).remedy("see what it says, and run the plan again")
 }
 
-impl Qemu {
-    fn run(
-        &self,
-        name: &str,
-        folder: Option<&Path>,
-        limit: Duration,
-        args: &[String],
-    ) -> Result<crate::program::Ran, StoreError> {
-        let args: Vec<_> = args.iter().map(String::as_str).collect();
-        Program { name, env: &[], folder, limit, code: Code::VM_FAILED }.done(&args)
-    }
+fn run(
+    name: &str,
+    folder: Option<&Path>,
+    limit: Duration,
+    args: &[String],
+) -> Result<crate::program::Ran, StoreError> {
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    Program { name, env: &[], folder, limit, code: Code::VM_FAILED }.done(&args)
 }
 
 impl Machines for Qemu {
     fn version(&self) -> Result<String, StoreError> {
-        let ran = self.run(&self.place.emulator, None, CALL, &["--version".to_owned()])?;
+        let ran = run(&self.place.emulator, None, CALL, &["--version".to_owned()])?;
         Ok(ran.text().lines().next().unwrap_or_default().to_owned())
     }
 
@@ -71,7 +68,7 @@ impl Machines for Qemu {
         let words = ["convert", "-f", seen.format.name(), "-O", format.name()];
         let mut args: Vec<String> = words.map(str::to_owned).into();
         args.extend([from, to].map(|path| path.display().to_string()));
-        self.run(&self.place.images, None, CONVERT, &args).map(drop)
+        run(&self.place.images, None, CONVERT, &args).map(drop)
     }
 
     fn boot(&self, folder: &Path, boot: &Boot) -> Result<(), StoreError> {
@@ -84,10 +81,10 @@ impl Machines for Qemu {
         place.end_tpm(Duration::ZERO)?;
         place.prepare()?;
         if boot.machine.tpm {
-            self.run(&self.place.tpm, Some(place.path()), CALL, &arguments::tpm(place.path()))?;
+            run(&self.place.tpm, Some(place.path()), CALL, &arguments::tpm(place.path()))?;
         }
         let args = arguments::emulator(place.path(), boot, &self.place.firmware_code);
-        let started = self.run(&self.place.emulator, Some(place.path()), CALL, &args);
+        let started = run(&self.place.emulator, Some(place.path()), CALL, &args);
         if started.is_err() {
             // A TPM that nobody uses would stay.
             place.end_tpm(Duration::ZERO)?;

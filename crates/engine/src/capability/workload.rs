@@ -119,13 +119,12 @@ fn unit(definition: &Definition, name: &str) -> Result<Unit, StepError> {
 
 /// The image of a definition: a bundle holds one.
 fn image_name(definition: &Definition) -> Result<&str, StepError> {
-    match definition.workload.images().as_slice() {
-        [one] => Ok(*one),
-        _ => {
-            let what = "the workload has several images, and a bundle holds one";
-            Err(StepError::new(Code::WORKLOAD_UNSUPPORTED, what)
-                .remedy("move each container as a workload of its own"))
-        }
+    if let [one] = definition.workload.images().as_slice() {
+        Ok(*one)
+    } else {
+        let what = "the workload has several images, and a bundle holds one";
+        Err(StepError::new(Code::WORKLOAD_UNSUPPORTED, what)
+            .remedy("move each container as a workload of its own"))
     }
 }
 
@@ -475,7 +474,7 @@ impl Capability for Stop {
         }
         runtime.start(&unit)?;
         act.pass("workload/started_again")?;
-        match wait_until_well(runtime.as_ref(), &unit, Duration::from_secs(60)) {
+        match wait_until_well(runtime.as_ref(), &unit, Duration::from_mins(1)) {
             Ok(_) => Ok(Vec::new()),
             Err(error) if error.code == Code::WORKLOAD_UNHEALTHY => Ok(vec![error.told()]),
             Err(error) => Err(error),

@@ -19,7 +19,7 @@ pub(super) fn toy(question: &PolicyQuestion<'_>) -> Result<PolicyAnswer, StoreEr
     let Ok(number) = module.trim().parse::<i64>() else {
         return Err(StoreError::new(Code::POLICY_COMPILE, "no number").remedy("write one"));
     };
-    let Value::Object(input) = question.input else { panic!("no object") };
+    let Value::Object(input) = question.input else { unreachable!("no object") };
     let allowed = input.get("x") == Some(&Value::try_from(number).unwrap());
     let reason = || PolicyReason {
         class: RefusalClass::JurisdictionDenied,
@@ -119,7 +119,7 @@ fn a_policy_is_in_force_or_not_wherever_it_is_cut_off() {
             bench.write("bad", "");
             assert_eq!(bench.status(""), "refused", "{point}");
             assert_eq!(bench.text("policy/current"), older, "{point}");
-            assert_eq!(bench.path("policy/snapshots").exists(), false, "{point}");
+            assert!(!bench.path("policy/snapshots").exists(), "{point}");
             assert_eq!(bench.path("policy").exists(), older.is_some(), "{point}");
             std::fs::remove_file(bench.path("bad")).unwrap();
             assert_eq!(bench.status(&format!("{point}:1:crash")), "crashed", "{point}");

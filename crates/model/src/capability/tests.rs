@@ -12,6 +12,7 @@ fn pointers(name: &str, with: &Value) -> Vec<String> {
 }
 
 /// One that fits, for each that takes inputs.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn fitting() -> Vec<(&'static str, Value)> {
     let s3 = |bucket: &str| format!("s3://{bucket}/in?endpoint=http://127.0.0.1:8333&region=x");
     vec![
@@ -169,6 +170,7 @@ fn every_value_of_another_type_is_refused_at_its_place() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_no_schema_can_say_is_refused() {
     let s3 = "s3://b/p?endpoint=http://u:p@h";
     for (name, with, pointer) in [

@@ -27,12 +27,13 @@ pub struct Rule {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// What the bundle needs.
-    pub needs: Option<Needs>,
+    pub needs: Option<Box<Needs>>,
     /// What the environment claims.
-    pub claims: Option<Claims>,
+    pub claims: Option<Box<Claims>>,
 }
 
 impl Rule {
+    #[expect(clippy::unused_self, reason = "every gate is asked in the same way")]
     pub(super) fn judge(&self, facts: &Facts) -> Judgement {
         let Some(needs) = &facts.needs else {
             return Judgement::no_data(0, "there is no bundle", "make the bundle first");
@@ -59,6 +60,7 @@ impl Rule {
         Judgement::fail(compared, format!("{first}{more}"), &remedy)
     }
 
+    #[expect(clippy::unused_self, reason = "every gate is asked in the same way")]
     pub(super) fn damage(&self, facts: &Facts) -> Vec<(&'static str, Facts)> {
         let mut copies = Copies::of(facts);
         let mut claimed = |name, damage: fn(&mut Claims)| {

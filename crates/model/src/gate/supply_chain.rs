@@ -21,7 +21,7 @@ pub struct Rule {
     /// Instead of a bundle: a file, such as a disk, or the folder of an OCI layout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
-    /// With `content`: the list of its parts (CycloneDX 1.5 or 1.6, SPDX 2.3; as JSON).
+    /// With `content`: the list of its parts (`CycloneDX` 1.5 or 1.6, SPDX 2.3; as JSON).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sbom: Option<String>,
     /// With `content`: the statement on its making (SLSA provenance v1 in an in-toto statement).

@@ -13,7 +13,7 @@ use crate::portability::TermMoment;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// What the term is called, such as transition_deadline.
+    /// What the term is called, such as `transition_deadline`.
     pub term: String,
     /// The moment, with its distance from UTC.
     pub at: TermMoment,

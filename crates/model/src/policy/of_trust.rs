@@ -19,9 +19,10 @@ impl AuthoritySnapshot {
                 TrustedKey::OpenPgp(key) => (format!("openpgp {key}"), Role::Sender),
             };
             for name in names.split(',').filter(|name| is_plain(name)) {
-                let approves = role == Role::Sender && approvers.contains(name);
+                let is_approver = role == Role::Sender && approvers.contains(name);
+                let role = if is_approver { Role::Approver } else { role };
                 let (roles, keys) = found.entry(name.to_owned()).or_default();
-                roles.insert(if approves { Role::Approver } else { role });
+                roles.insert(role);
                 keys.insert(AuthorityKey(key.clone()));
             }
         }

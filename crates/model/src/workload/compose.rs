@@ -45,7 +45,7 @@ fn file(reading: &mut Reading, root: &Node) -> Option<Workload> {
         let what = format!("there is a second service, `{}`", more.key);
         reading.unsupported(more.key_span, what, "move each service as a workload of its own");
     }
-    let service = service(reading, services.first()?, &mut stateful)?;
+    let service = service(reading, services.first()?, &mut stateful);
     Some(Workload::Compose { service: Box::new(service), stateful })
 }
 
@@ -63,11 +63,7 @@ fn keep(stateful: &mut Vec<StatefulPart>, name: &str, mounted_at: Option<&str>, 
     }
 }
 
-fn service(
-    reading: &mut Reading,
-    entry: &Entry,
-    stateful: &mut Vec<StatefulPart>,
-) -> Option<Service> {
+fn service(reading: &mut Reading, entry: &Entry, stateful: &mut Vec<StatefulPart>) -> Service {
     let word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if entry.key.is_empty() || entry.key.len() > 64 || !entry.key.chars().all(word) {
         reading.malformed(
@@ -109,7 +105,7 @@ fn service(
     if value(entries, "image").is_none() {
         reading.missing(entry.key_span, "image", &whose);
     }
-    Some(service)
+    service
 }
 
 /// A text in which compose would fill nothing in: what is not in the file would differ on the other
@@ -162,12 +158,11 @@ fn environment(reading: &mut Reading, node: &Node) -> BTreeMap<String, String> {
     }
     for item in reading.list(node, "`environment`") {
         let Some(text) = filled(reading, item, "an item of `environment`") else { continue };
-        match text.split_once('=') {
-            Some((name, text)) => add(reading, name, text.to_owned(), item),
-            None => {
-                let what = format!("the variable {text} comes from whoever starts it");
-                reading.unsupported(item.span, what, "write NAME=VALUE");
-            }
+        if let Some((name, text)) = text.split_once('=') {
+            add(reading, name, text.to_owned(), item);
+        } else {
+            let what = format!("the variable {text} comes from whoever starts it");
+            reading.unsupported(item.span, what, "write NAME=VALUE");
         }
     }
     read

@@ -1,5 +1,5 @@
 //! The subset of Kubernetes manifests that travels: one Pod or one Deployment of it, and
-//! ConfigMaps. It is what `podman play kube` runs; no cluster is asked.
+//! `ConfigMaps`. It is what `podman play kube` runs; no cluster is asked.
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
@@ -179,10 +179,10 @@ impl Found {
         };
         let manifest = json(reading, document, shape, "the manifest");
         match shape {
-            shape if std::ptr::eq(shape, &POD) => {
+            shape if std::ptr::eq(shape, &raw const POD) => {
                 self.pod(reading, KubeWorkloadKind::Pod, document, value(entries, "spec"));
             }
-            shape if std::ptr::eq(shape, &DEPLOYMENT) => {
+            shape if std::ptr::eq(shape, &raw const DEPLOYMENT) => {
                 let spec = value(entries, "spec").map(|it| reading.map(it, "`spec`"));
                 one_replica(reading, spec);
                 let template = spec.and_then(|it| value(it, "template"));
@@ -298,14 +298,11 @@ fn json(reading: &mut Reading, node: &Node, shape: &Shape, whose: &str) -> Json 
             let mut map = Map::new();
             for entry in reading.map(node, whose) {
                 let whose = format!("`{}`", entry.key);
-                match keys.iter().find(|(key, _)| *key == entry.key) {
-                    Some((_, shape)) => {
-                        map.insert(entry.key.clone(), json(reading, &entry.node, shape, &whose));
-                    }
-                    None => {
-                        let known: Vec<_> = keys.iter().map(|(key, _)| *key).collect();
-                        reading.key(entry, "a manifest", &known);
-                    }
+                if let Some((_, shape)) = keys.iter().find(|(key, _)| *key == entry.key) {
+                    map.insert(entry.key.clone(), json(reading, &entry.node, shape, &whose));
+                } else {
+                    let known: Vec<_> = keys.iter().map(|(key, _)| *key).collect();
+                    reading.key(entry, "a manifest", &known);
                 }
             }
             Json::Object(map)

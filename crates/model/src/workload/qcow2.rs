@@ -16,6 +16,7 @@ const KNOWN_FEATURES: u64 = DIRTY | CORRUPT | DATA_FILE | COMPRESSION | 1 << 4;
 
 /// What the header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a bit of the header")]
 pub struct Qcow2Header {
     /// The version: 2 or 3.
     pub version: u32,

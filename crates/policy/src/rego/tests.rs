@@ -171,7 +171,10 @@ fn what_is_too_large_is_not_asked() {
 fn self_tests_hold_or_are_told() {
     let good = policy("default allow := false\nallow if input.x == 1");
     let results = Rego.self_test(&good).unwrap();
-    assert!(results.len() == 2 && results.iter().all(|it| it.holds()), "{results:?}");
+    assert!(
+        results.len() == 2 && results.iter().all(carnet_model::policy::SelfTestResult::holds),
+        "{results:?}"
+    );
     let bad = policy("default allow := false\nallow if input.x == 2");
     let results = Rego.self_test(&bad).unwrap();
     assert!(results.iter().all(|it| !it.holds()), "{results:?}");

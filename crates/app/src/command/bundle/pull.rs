@@ -15,7 +15,7 @@ use crate::failure::Failure;
 /// Every blob is hashed as it comes in. Whether to rely on what it holds is for `bundle verify`.
 #[derive(Debug, Args)]
 pub(super) struct Pull {
-    /// The bundle: https://HOST[:PORT]/NAME@sha256:DIGEST, or http:// on this machine.
+    /// The bundle: <https://HOST>[:PORT]/NAME@sha256:DIGEST, or http:// on this machine.
     #[arg(value_name = "URL")]
     from: RegistryPlace,
     /// The folder to write: new, or left by an earlier pull.

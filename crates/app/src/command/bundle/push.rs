@@ -16,7 +16,7 @@ pub(super) struct Push {
     /// The bundle: its folder or its tar.
     #[arg(value_name = "DIR|FILE")]
     path: PathBuf,
-    /// The repository: https://HOST[:PORT]/NAME, or http:// on this machine.
+    /// The repository: <https://HOST>[:PORT]/NAME, or http:// on this machine.
     #[arg(value_name = "URL")]
     to: RegistryPlace,
     #[command(flatten)]

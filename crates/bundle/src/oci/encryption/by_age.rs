@@ -70,11 +70,11 @@ impl Identities {
         path: &str,
         blob: impl Read + 'r,
     ) -> Result<Box<dyn Read + 'r>, BundleFault> {
-        let damaged = |error: DecryptError| match error {
-            DecryptError::NoMatchingKeys => {
-                BundleFault::Encrypted(format!("{path} is encrypted for others"))
+        let damaged = |error: DecryptError| {
+            if matches!(error, DecryptError::NoMatchingKeys) {
+                return BundleFault::Encrypted(format!("{path} is encrypted for others"));
             }
-            other => BundleFault::Damaged(format!("{path} cannot be decrypted: {other}")),
+            BundleFault::Damaged(format!("{path} cannot be decrypted: {error}"))
         };
         let decryptor = Decryptor::new_buffered(BufReader::new(blob)).map_err(damaged)?;
         let keys = self.0.iter().map(|key| key as &dyn age::Identity);

@@ -88,7 +88,9 @@ fn segment(act: &Act<'_>, place: &Path, keys: &[LogKey]) -> Result<(), StepError
     match report.overall() {
         Overall::Verified => Ok(()),
         Overall::Incomplete if keys.is_empty() => Ok(()),
-        other => Err(refused(format!("{other:?}"))),
+        overall @ (Overall::Refused | Overall::Malformed | Overall::Incomplete) => {
+            Err(refused(overall.name().to_owned()))
+        }
     }
 }
 

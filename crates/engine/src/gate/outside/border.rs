@@ -44,7 +44,8 @@ pub(super) fn claims(around: &Surroundings<'_>, rule: &claims::Rule) -> Result<L
         None => None,
         Some(bytes) => Some(Claims::read(&bytes).map_err(|errors| malformed(&path, &errors))?),
     };
-    Ok(Looked::new(Facts::Claims(claims::Facts { needs, claims: claimed })))
+    let facts = claims::Facts { needs: needs.map(Box::new), claims: claimed.map(Box::new) };
+    Ok(Looked::new(Facts::Claims(facts)))
 }
 
 /// What the workload in a bundle rests on, and the disk of its machine.

@@ -43,9 +43,13 @@ fn needs(scenario: Scenario) -> Needs {
 pub(super) fn claims() -> Vec<Sample> {
     let with = |bundle: &str| json!({"bundle": bundle, "claims": "prod/claims.json"});
     let claimed = WHOLE.claims(&Environment::unknown());
-    let facts = |needs| Facts::Claims(claims::Facts { needs, claims: Some(claimed.clone()) });
-    let samples = [(Scenario::Vm, "out/machine"), (Scenario::DataOnly, "out/data")]
-        .map(|(scenario, bundle)| sample("claims", &with(bundle), facts(Some(needs(scenario)))));
+    let facts =
+        |needs| Facts::Claims(claims::Facts { needs, claims: Some(Box::new(claimed.clone())) });
+    let samples = [(Scenario::Vm, "out/machine"), (Scenario::DataOnly, "out/data")].map(
+        |(scenario, bundle)| {
+            sample("claims", &with(bundle), facts(Some(Box::new(needs(scenario)))))
+        },
+    );
     or_empty(samples.concat(), &facts(None))
 }
 

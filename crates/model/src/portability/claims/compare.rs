@@ -223,18 +223,15 @@ fn stateful(needs: &Needs, claims: &Claims, refused: &mut Vec<ClaimRefusal>) {
         let subject = format!("{}:{}", part.asset, part.name);
         // Nothing claims to take a stateful asset as it is: what has no limit is not known either.
         let limit = claims.limits.iter().find(|limit| limit.asset == part.asset);
-        let refusal = match limit {
-            Some(limit) => {
-                let remedy = limit.alternative.does();
-                ClaimRefusal::new(Claim::Stateful, subject, limit.why.clone(), remedy)
-                    .or(limit.alternative)
-            }
-            None => {
-                let why = format!("{} says nothing about assets of this kind", claims.environment);
-                let remedy = AlternativePath::ObjectExport.does();
-                ClaimRefusal::new(Claim::Stateful, subject, why, remedy)
-                    .or(AlternativePath::ObjectExport)
-            }
+        let refusal = if let Some(limit) = limit {
+            let remedy = limit.alternative.does();
+            ClaimRefusal::new(Claim::Stateful, subject, limit.why.clone(), remedy)
+                .or(limit.alternative)
+        } else {
+            let why = format!("{} says nothing about assets of this kind", claims.environment);
+            let remedy = AlternativePath::ObjectExport.does();
+            ClaimRefusal::new(Claim::Stateful, subject, why, remedy)
+                .or(AlternativePath::ObjectExport)
         };
         refused.push(refusal);
     }

@@ -118,7 +118,8 @@ impl Needs {
     /// What this bundle needs.
     pub fn of(manifest: &BundleManifest, parts: &Parts) -> Self {
         let contents = &manifest.contents;
-        let rules = |path: &str| path.starts_with("policy/") && path.ends_with(".rego");
+        let rules =
+            |path: &str| path.starts_with("policy/") && path.strip_suffix(".rego").is_some();
         let encryption = contents.iter().filter_map(|it| it.encryption.as_ref());
         Self {
             bundle_version: manifest.version.clone(),

@@ -49,8 +49,8 @@ fn what_is_claimed_is_taken() {
 
 #[test]
 fn each_claim_that_is_taken_away_is_missed() {
-    let claims = WHOLE.claims(&environment());
     type Change = fn(&mut Claims);
+    let claims = WHOLE.claims(&environment());
     let changes: [(Claim, Change); 13] = [
         (Claim::Scenario, |it| it.import.retain(|it| *it != Scenario::Vm)),
         (Claim::BundleVersion, |it| it.bundle_versions.clear()),

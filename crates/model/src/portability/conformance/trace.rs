@@ -143,10 +143,12 @@ impl Trace {
                 self.begun += 1;
                 self.open.insert(mark.resource.clone(), mark.sequence);
             }
-            EventType::ProcessOutcome if mark.text("result").is_some() => {
-                if self.open.remove(&mark.resource).is_some() && self.ended.is_none() {
-                    self.ended = Some(mark.clone());
-                }
+            EventType::ProcessOutcome
+                if mark.text("result").is_some()
+                    && self.open.remove(&mark.resource).is_some()
+                    && self.ended.is_none() =>
+            {
+                self.ended = Some(mark.clone());
             }
             EventType::ApprovalGranted => {
                 self.approved.insert(mark.resource.clone());

@@ -66,7 +66,7 @@ impl SupplyChain {
                 Some(_) => format!("no provenance is about the digest of {}", subject.what),
             };
             return Err(Standing::violated(why, remedy));
-        };
+        }
         for ProvenanceSeen { path, signed, .. } in &about {
             let (why, remedy) = match signed {
                 Signed::By { .. } => continue,

@@ -1,4 +1,4 @@
-//! Lists of parts: CycloneDX 1.5 and 1.6 by the published schema, SPDX 2.3 by its members.
+//! Lists of parts: `CycloneDX` 1.5 and 1.6 by the published schema, SPDX 2.3 by its members.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -18,10 +18,10 @@ const MISTAKES_MAX: usize = 20;
 /// The form of a list of parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SbomFormat {
-    /// CycloneDX 1.5.
+    /// `CycloneDX` 1.5.
     #[serde(rename = "CycloneDX 1.5")]
     CycloneDx15,
-    /// CycloneDX 1.6.
+    /// `CycloneDX` 1.6.
     #[serde(rename = "CycloneDX 1.6")]
     CycloneDx16,
     /// SPDX 2.3.
@@ -168,7 +168,7 @@ const CYCLONEDX_16: &str = include_str!("../../../schemas/cyclonedx/bom-1.6.SNAP
 const LICENCES: &str = include_str!("../../../schemas/cyclonedx/spdx.SNAPSHOT.schema.json");
 const SIGNATURES: &str = include_str!("../../../schemas/cyclonedx/jsf-0.82.SNAPSHOT.schema.json");
 const SPDX_23: &str = include_str!("../../../schemas/spdx-2.3-members.json");
-/// Where the schemas of CycloneDX look for one another.
+/// Where the schemas of `CycloneDX` look for one another.
 const NEAR: &str = "http://cyclonedx.org/schema/";
 
 /// Made once each: the schemas are large.
