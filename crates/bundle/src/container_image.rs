@@ -81,6 +81,13 @@ struct Descriptor {
     annotations: BTreeMap<String, String>,
 }
 
+impl Descriptor {
+    /// The digest without the name of its algorithm, as a blob is called.
+    fn hex(&self) -> &str {
+        self.digest.trim_start_matches("sha256:")
+    }
+}
+
 #[derive(Deserialize)]
 struct Index {
     manifests: Vec<Descriptor>,
@@ -280,7 +287,7 @@ fn unpack_docker(archive: &Path, layout: &Path, limits: ImageLimits) -> Result<(
         .remove("manifest.json")
         .ok_or_else(|| refused(archive, "it holds no manifest.json"))?;
     let saved: Vec<Saved> =
-        read_small(&blobs.join(&saved.digest), DOCUMENT_BYTES_MAX).and_then(|bytes| {
+        read_small(&blobs.join(saved.hex()), DOCUMENT_BYTES_MAX).and_then(|bytes| {
             serde_json::from_slice(&bytes)
                 .map_err(|error| refused(archive, format!("manifest.json is unreadable: {error}")))
         })?;
@@ -317,8 +324,7 @@ fn diff_ids_fit(
     config: &Descriptor,
     layers: &[Descriptor],
 ) -> Result<(), BundleError> {
-    let hex = config.digest.trim_start_matches("sha256:");
-    let text = read_small(&blobs.join(hex), DOCUMENT_BYTES_MAX)?;
+    let text = read_small(&blobs.join(config.hex()), DOCUMENT_BYTES_MAX)?;
     let config: serde_json::Value = serde_json::from_slice(&text)
         .map_err(|error| refused(archive, format!("its config is not readable: {error}")))?;
     let ids = config.pointer("/rootfs/diff_ids").and_then(|it| it.as_array());
@@ -329,7 +335,7 @@ fn diff_ids_fit(
     Err(refused(archive, "its layers are not those that its config names"))
 }
 
-/// The plain files of an archive, each as a blob. Links stand for files that were met before.
+/// The plain files of an archive, each as a blob.
 fn docker_files(
     archive: &Path,
     blobs: &Path,
@@ -346,11 +352,12 @@ fn docker_files(
             return Err(refused(archive, "it holds too many files"));
         }
         let kind = entry.header().entry_type();
-        if kind.is_dir() {
+        // Every layer has a second name that is a link, for readers of 2015. A link is never
+        // followed: what manifest.json names has to be a file.
+        if kind.is_dir() || kind.is_symlink() {
             continue;
         }
         if !kind.is_file() {
-            // `docker save` wrote a link where two images have one layer; one image never does.
             return Err(refused(archive, format!("{name} is no plain file")));
         }
         let staged = blobs.join("staged");

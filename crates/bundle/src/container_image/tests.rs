@@ -54,7 +54,7 @@ fn an_image_is_taken_with_what_it_names_and_nothing_else() {
     // The same image in a layout that calls it otherwise gives the same files.
     let index = made.folder.path().join("index.json");
     let text = std::fs::read_to_string(&index).unwrap();
-    std::fs::write(&index, text.replace("v1", "v2")).unwrap();
+    std::fs::write(&index, text.replace("\"v1\"", "\"v2\"")).unwrap();
     let digests = |image: &ContainerImage| -> Vec<Digest> {
         image.files.iter().map(|it| it.digest).collect()
     };
@@ -82,10 +82,16 @@ fn what_is_damaged_missing_or_too_large_is_refused() {
     assert_eq!(code(&other, None, 1 << 20), Code::WORKLOAD_IMAGE);
 }
 
-/// A docker archive with these files.
-fn saved(files: &[(&str, &[u8])]) -> tempfile::NamedTempFile {
+/// A docker archive with these links to its first file, and these files.
+fn saved(links: &[&str], files: &[(&str, &[u8])]) -> tempfile::NamedTempFile {
     let archive = tempfile::NamedTempFile::new().unwrap();
     let mut writer = tar::Builder::new(archive.as_file());
+    for name in links {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        writer.append_link(&mut header, name, files[0].0).unwrap();
+    }
     for (name, bytes) in files {
         let mut header = tar::Header::new_ustar();
         header.set_size(bytes.len() as u64);
@@ -104,12 +110,13 @@ fn a_docker_archive_gives_the_layers_that_its_config_names() {
     let config = config.to_string();
     let manifest =
         br#"[{"Config": "c.json", "RepoTags": ["x:1"], "Layers": ["l.tar"]}]"#.as_slice();
-    let of = |files: &[(&str, &[u8])], bytes| {
-        let (archive, scratch) = (saved(files), tempfile::tempdir().unwrap());
+    let with = |links: &[&str], files: &[(&str, &[u8])], bytes| {
+        let (archive, scratch) = (saved(links, files), tempfile::tempdir().unwrap());
         let reference = ImageReference::DockerArchive { file: archive.path().to_owned() };
         let read = read_image(&reference, scratch.path(), ImageLimits { bytes });
         read.map(|image| image.files.len()).map_err(|error| error.code())
     };
+    let of = |files: &[(&str, &[u8])], bytes| with(&[], files, bytes);
     let config = config.as_bytes();
     let whole = [("manifest.json", manifest), ("c.json", config), ("l.tar", layer)];
     assert_eq!(of(&whole, 1 << 20), Ok(5));
@@ -119,6 +126,8 @@ fn a_docker_archive_gives_the_layers_that_its_config_names() {
     let swapped =
         [("manifest.json", manifest), ("c.json", config), ("l.tar", b"b layer".as_slice())];
     assert_eq!(of(&swapped, 1 << 20), Err(Code::WORKLOAD_IMAGE));
+    assert_eq!(with(&["0a/layer.tar"], &whole, 1 << 20), Ok(5), "a second name of a layer");
+    assert_eq!(with(&["l.tar"], &whole[..2], 1 << 20), Err(Code::WORKLOAD_IMAGE), "a link");
     let twice = [whole[0], whole[1], whole[2], whole[2]];
     assert_eq!(of(&twice, 1 << 20), Err(Code::WORKLOAD_IMAGE));
 }

@@ -183,12 +183,9 @@ fn mistakes_are_told_in_their_line_with_a_remedy() {
     let mut wrong = BTreeMap::new();
     for (base, from, to, (code, line), remedy) in MISTAKES {
         assert!(base.contains(from), "{from}");
-        let rejected = match open(&base.replacen(from, to, 1)) {
-            Ok(_) => {
-                wrong.insert(*from, "nothing was found".to_owned());
-                continue;
-            }
-            Err(rejected) => rejected,
+        let Err(rejected) = open(&base.replacen(from, to, 1)) else {
+            wrong.insert(*from, "nothing was found".to_owned());
+            continue;
         };
         let fits = rejected.diagnostics.iter().any(|found| {
             found.code.name() == *code
