@@ -9,9 +9,12 @@ import json
 import os
 import pathlib
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 import faiss
 import numpy as np
@@ -45,6 +48,40 @@ def carnet(*words, exit=0, as_json=True, env=None, cwd=None, timeout=600):
         return json.loads(done.stdout) if done.stdout.strip() else {}
     except ValueError:
         fail(f"{' '.join(command)}\ndid not print JSON:\n{done.stdout}\n{done.stderr}")
+
+
+def kill_at(point, *words, cwd=None, limit=180):
+    """Starts the program, and kills it (kill -9) when it has reached a point."""
+    env = {**os.environ, "CARNET_FAULTS": f"{point}:1:sleep"}
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            [setting("CARNET_BIN"), *map(str, words), "--json"],
+            cwd=cwd, env=env, stdout=log, stderr=log, start_new_session=True,
+        )
+        deadline = time.monotonic() + limit
+        while not held(process.pid):
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                log.seek(0)
+                fail(f"{point} never struck: {process.wait()}\n{log.read()}")
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def held(pid):
+    """Whether a fault holds a thread of this process."""
+    for name in pathlib.Path(f"/proc/{pid}/task").glob("*/comm"):
+        with contextlib.suppress(OSError):
+            if name.read_text().strip() == "carnet-held":
+                return True
+    return False
+
+
+def free_port():
+    with contextlib.closing(socket.socket()) as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
 
 
 def fail(message):

@@ -50,6 +50,12 @@ impl Environment {
         variable(name).map(Secret::new)
     }
 
+    /// Whether a program of this name is on the path.
+    pub(crate) fn has_program(name: &str) -> bool {
+        let path = variable("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+    }
+
     /// Microseconds since 1970: the clock.
     pub(crate) fn now() -> i64 {
         #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]

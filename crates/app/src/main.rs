@@ -20,6 +20,7 @@ mod named;
 mod outside;
 mod pages;
 mod plan_file;
+mod policies;
 mod progress;
 mod screen;
 mod sheet;
@@ -39,6 +40,9 @@ use crate::failure::Failure;
 use crate::screen::Screen;
 
 fn main() -> ExitCode {
+    if let Some(served) = policies::serve() {
+        return served;
+    }
     let environment = Environment::read();
     let exit = match Cli::try_parse() {
         Ok(cli) => {

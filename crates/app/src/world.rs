@@ -12,7 +12,12 @@ use carnet_connect::{
     Address, Certificate, CertificateRequest, HttpRequest, HttpResponse, Objects, Outside,
     SqlSession, StoreError,
 };
+#[cfg(feature = "podman")]
+use carnet_connect::{ContainerPlace, ContainerRuntime};
+#[cfg(feature = "qemu")]
+use carnet_connect::{MachinePlace, Machines};
 use carnet_model::Secret;
+use carnet_model::policy::{PolicyAnswer, PolicyQuestion};
 
 use crate::environment::Environment;
 
@@ -74,6 +79,20 @@ impl Outside for World {
     #[cfg(not(feature = "s3"))]
     fn objects(&self, url: &str) -> Result<Box<dyn Objects>, StoreError> {
         NoOutside.objects(url)
+    }
+
+    #[cfg(feature = "podman")]
+    fn containers(&self, place: &ContainerPlace) -> Result<Box<dyn ContainerRuntime>, StoreError> {
+        Ok(carnet_connectors::open_containers(place))
+    }
+
+    #[cfg(feature = "qemu")]
+    fn machines(&self, place: &MachinePlace) -> Result<Box<dyn Machines>, StoreError> {
+        Ok(carnet_connectors::open_machines(place))
+    }
+
+    fn policy(&self, question: &PolicyQuestion<'_>) -> Result<PolicyAnswer, StoreError> {
+        crate::policies::decide(question)
     }
 
     fn secret(&self, name: &str) -> Option<Secret> {

@@ -58,6 +58,13 @@ pub(crate) fn refused(archive: &Path, what: impl Into<String>) -> BundleError {
     BundleError::Archive { path: archive.to_owned(), what: what.into() }
 }
 
+pub(crate) fn too_much(archive: &Path, what: &str) -> BundleError {
+    BundleError::ArchiveLimit { path: archive.to_owned(), what: what.to_owned() }
+}
+
+pub(crate) const TOO_MANY_BYTES: &str =
+    "gives out more bytes than it has, or than the limit allows";
+
 /// Packs a directory into a new file. Entries are sorted, and times, owners and modes are fixed: the
 /// same directory gives the same bytes. The file has its name only when it is whole.
 pub fn pack(dir: &Path, kind: ArchiveKind, out: &Path) -> Result<(), BundleError> {
@@ -69,6 +76,17 @@ pub fn pack(dir: &Path, kind: ArchiveKind, out: &Path) -> Result<(), BundleError
         return Err(BundleError::Exists { path: out.to_owned() });
     }
     let files = list_tree(dir)?.files;
+    write_archive(out, |file| match kind {
+        ArchiveKind::Tar => pack_tar(dir, folder, &files, file),
+        ArchiveKind::Zip => pack_zip(dir, folder, &files, file),
+    })
+}
+
+/// Writes a new file beside its place, and gives it its name when it is whole and durable.
+pub(crate) fn write_archive(
+    out: &Path,
+    write: impl FnOnce(BufWriter<File>) -> io::Result<BufWriter<File>>,
+) -> Result<(), BundleError> {
     let writing = |error| BundleError::io("write", out, error);
     let parent = parent_of(out);
     let place = tempfile::Builder::new()
@@ -77,11 +95,7 @@ pub fn pack(dir: &Path, kind: ArchiveKind, out: &Path) -> Result<(), BundleError
         .tempfile_in(parent)
         .map_err(writing)?;
     let file = place.as_file().try_clone().map_err(writing)?;
-    let file = BufWriter::with_capacity(BUFFER_BYTES, file);
-    let file = match kind {
-        ArchiveKind::Tar => pack_tar(dir, folder, &files, file),
-        ArchiveKind::Zip => pack_zip(dir, folder, &files, file),
-    };
+    let file = write(BufWriter::with_capacity(BUFFER_BYTES, file));
     let file = file.and_then(|file| file.into_inner().map_err(io::IntoInnerError::into_error));
     file.and_then(|file| file.sync_all()).map_err(writing)?;
     place.persist_noclobber(out).map_err(|failed| {
@@ -94,16 +108,22 @@ pub fn pack(dir: &Path, kind: ArchiveKind, out: &Path) -> Result<(), BundleError
     sync_dir(parent)
 }
 
+/// The header of a plain file whose time, owner and mode are fixed.
+pub(crate) fn plain_entry(bytes: u64) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_size(bytes);
+    header
+}
+
 fn pack_tar<W: Write>(dir: &Path, folder: &str, files: &[(String, u64)], out: W) -> io::Result<W> {
     let mut tar = tar::Builder::new(out);
     for (path, bytes) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(tar::EntryType::Regular);
-        header.set_mode(0o644);
-        header.set_mtime(0);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_size(*bytes);
+        let mut header = plain_entry(*bytes);
         let mut file = exactly(File::open(dir.join(path))?, *bytes);
         tar.append_data(&mut header, format!("{folder}/{path}"), &mut file)?;
         file.whole(path)?;
@@ -240,7 +260,7 @@ impl<'a> Paths<'a> {
             self.dirs.insert(lower.clone());
         }
         let taken = self.entries.checked_sub(1);
-        self.entries = taken.ok_or_else(|| refused(self.archive, "holds too many entries"))?;
+        self.entries = taken.ok_or_else(|| too_much(self.archive, "holds too many entries"))?;
         Ok(text)
     }
 }
@@ -292,9 +312,7 @@ impl<'a> Sink<'a> {
     fn file(&mut self, path: &[u8], bytes: u64, content: impl Read) -> Result<(), BundleError> {
         let place = self.place(path, false)?;
         let left = self.bytes.checked_sub(bytes);
-        self.bytes = left.ok_or_else(|| {
-            self.refused("gives out more bytes than it has, or than the limit allows")
-        })?;
+        self.bytes = left.ok_or_else(|| too_much(self.archive, TOO_MANY_BYTES))?;
         let parent = parent_of(&place);
         fs::create_dir_all(parent).map_err(|error| BundleError::io("make", parent, error))?;
         let written = File::options().write(true).create_new(true).open(&place).and_then(|file| {

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use carnet_connect::{Loss, StoreError};
+use carnet_model::policy::PolicyError;
 use carnet_model::{Code, CollectionName};
+
+use crate::oci::BundleFault;
 
 /// A failure of this crate. `Display` says only its own layer; the cause is in `source()`.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +59,46 @@ pub enum BundleError {
         path: PathBuf,
         /// Why it is refused.
         what: String,
+    },
+    /// An archive that exceeds a limit.
+    #[error("{}: {what}", path.display())]
+    ArchiveLimit {
+        /// The archive.
+        path: PathBuf,
+        /// What it exceeds.
+        what: String,
+    },
+    /// A bundle that is refused.
+    #[error("{}: {fault}", path.display())]
+    Bundle {
+        /// The bundle.
+        path: PathBuf,
+        /// Why it is refused.
+        fault: BundleFault,
+    },
+    /// A registry refused, or did not answer as one does.
+    #[error("{place} {what}")]
+    Registry {
+        /// Its scheme and host.
+        place: String,
+        /// What it did.
+        what: String,
+        /// Why, if that is known.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// The place for a bundle is taken by something else.
+    #[error("{} holds something else", path.display())]
+    BundleExists {
+        /// The place.
+        path: PathBuf,
+    },
+    /// The files of a policy that cannot be used.
+    #[error("the policy in {} cannot be used", path.display())]
+    Policy {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: PolicyError,
     },
     /// The target cannot hold all of the content.
     #[error("collection {collection}: {}", first_of(losses))]
@@ -121,11 +164,17 @@ impl BundleError {
     pub fn code(&self) -> Code {
         match self {
             Self::Store(error) => error.code(),
-            Self::Malformed { .. } | Self::Archive { .. } => Code::SNAPSHOT_MALFORMED,
+            Self::Malformed { .. } | Self::Archive { .. } | Self::ArchiveLimit { .. } => {
+                Code::SNAPSHOT_MALFORMED
+            }
+            Self::Bundle { fault, .. } => fault.code(),
+            Self::BundleExists { .. } => Code::BUNDLE_EXISTS,
+            Self::Registry { .. } => Code::BUNDLE_REGISTRY,
             Self::Version { .. } => Code::SNAPSHOT_VERSION,
             Self::Exists { .. } => Code::SNAPSHOT_EXISTS,
             Self::Busy { .. } => Code::STORE_BUSY,
             Self::Artifact { .. } => Code::ARTIFACT,
+            Self::Policy { source, .. } => source.code(),
             Self::Loss { .. } => Code::LOSS,
             Self::Conflict { .. } => Code::IMPORT_CONFLICT,
             Self::Contract { .. } => Code::CONTRACT_DIFFERS,
@@ -141,12 +190,21 @@ impl BundleError {
             Self::Store(error) => error.remedy_text(),
             Self::Malformed { .. } => Some("make the snapshot again from its source"),
             Self::Version { .. } => Some("read it with the version of carnet that wrote it"),
-            Self::Exists { .. } => Some("choose another place, or remove what is there"),
+            Self::Bundle { fault, .. } => Some(fault.remedy()),
+            Self::Registry { .. } => {
+                Some("check that a registry of containers runs there, and that it lets you in")
+            }
+            Self::Exists { .. } | Self::BundleExists { .. } => {
+                Some("choose another place, or remove what is there")
+            }
             Self::Busy { .. } => Some("wait until the other process has ended"),
             Self::Artifact { .. } => {
                 Some("replace it by a plain file with a UTF-8 name, or move it elsewhere")
             }
-            Self::Archive { .. } => Some("make the archive again from its snapshot"),
+            Self::Archive { .. } | Self::ArchiveLimit { .. } => {
+                Some("make the archive again from its snapshot")
+            }
+            Self::Policy { source, .. } => Some(source.remedy()),
             Self::Loss { losses, .. } => losses.first().map(|loss| loss.remedy.as_str()),
             Self::Conflict { .. } => Some(
                 "compare both sides with `carnet diff`, then raise the version of the record that \

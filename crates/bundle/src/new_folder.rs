@@ -65,7 +65,7 @@ impl NewFolder {
     }
 }
 
-fn lock(dir: &File, path: &Path) -> Result<(), BundleError> {
+pub(crate) fn lock(dir: &File, path: &Path) -> Result<(), BundleError> {
     rustix::fs::flock(dir, FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| BundleError::Busy { path: path.to_owned() })
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use carnet_ledger::audit::Material;
 use zip::{CompressionMethod, ZipArchive};
 
-use crate::archive::{ArchiveLimits, Paths, refused};
+use crate::archive::{ArchiveLimits, Paths, TOO_MANY_BYTES, refused, too_much};
 use crate::error::BundleError;
 use crate::files::list_tree;
 
@@ -151,9 +151,7 @@ impl Index<'_> {
         let path = path.strip_prefix(b"./").unwrap_or(path);
         let name = self.paths.check(path, false)?.to_owned();
         let left = self.bytes.checked_sub(bytes);
-        self.bytes = left.ok_or_else(|| {
-            self.refused("gives out more bytes than it has, or than the limit allows")
-        })?;
+        self.bytes = left.ok_or_else(|| too_much(self.archive, TOO_MANY_BYTES))?;
         if at.checked_add(bytes).is_none_or(|end| end > self.size) {
             return Err(self.refused("ends early"));
         }

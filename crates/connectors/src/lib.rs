@@ -7,8 +7,14 @@ mod faiss;
 #[cfg(feature = "http")]
 mod http;
 mod open;
+#[cfg(feature = "podman")]
+mod podman;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "podman", feature = "qemu"))]
+mod program;
+#[cfg(feature = "qemu")]
+mod qemu;
 #[cfg(feature = "s3")]
 mod s3;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -24,8 +30,12 @@ pub use faiss::{
 #[cfg(feature = "http")]
 pub use http::{certificate, connect, http};
 pub use open::{OpenOptions, open};
+#[cfg(feature = "podman")]
+pub use podman::open_containers;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresStore, connect_postgres};
+#[cfg(feature = "qemu")]
+pub use qemu::open_machines;
 #[cfg(feature = "s3")]
 pub use s3::{S3Keys, open_objects};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use carnet_bundle::BundleError;
 use carnet_connect::StoreError;
+use carnet_journal::{JournalError, io_code};
 use carnet_model::{Code, Exit};
 
+use crate::evidence::EvidenceError;
 use crate::process::{Ending, FactError, Illegal, Refused, Stop};
 use crate::refusal::refusal_class;
-use carnet_journal::{JournalError, io_code};
+use crate::run::recorder::Note;
 
 /// A failure that the run could not record, or a command that is refused.
 #[derive(Debug, thiserror::Error)]
@@ -124,15 +126,23 @@ pub struct StepError {
     /// Why.
     #[source]
     pub cause: Option<Box<dyn Error + Send + Sync>>,
+    /// What is reported beside it: decisions on the way to it.
+    pub(crate) notes: Vec<Note>,
 }
 
 impl StepError {
     pub(crate) fn new(code: Code, what: impl Into<String>) -> Self {
-        Self { code, what: what.into(), remedy: None, cause: None }
+        Self { code, what: what.into(), remedy: None, cause: None, notes: Vec::new() }
     }
 
     pub(crate) fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Reports a decision beside it.
+    pub(crate) fn note(mut self, note: Note) -> Self {
+        self.notes.push(note);
         self
     }
 
@@ -200,6 +210,15 @@ impl From<BundleError> for StepError {
 impl From<JournalError> for StepError {
     fn from(error: JournalError) -> Self {
         let mut made = Self::new(error.code(), "the evidence cannot be kept");
+        made.remedy = error.remedy();
+        made.cause = Some(error.into());
+        made
+    }
+}
+
+impl From<EvidenceError> for StepError {
+    fn from(error: EvidenceError) -> Self {
+        let mut made = Self::new(error.code(), "the evidence of the run cannot be given out");
         made.remedy = error.remedy();
         made.cause = Some(error.into());
         made

@@ -27,7 +27,7 @@ pub use capability::{CapabilityReceipt, ReceiptMode};
 pub use error::{EngineError, StepError};
 pub use evidence::{EvidenceError, EvidenceRequest, ExportedEvidence, Receipt};
 pub use fault::Faults;
-pub use gate::{Surroundings, evaluate_outside};
+pub use gate::{Surroundings, evaluate_outside, supply_chain_of};
 pub use process::{
     AMENDMENT, After, Approval, ByHand, Closed, Command, Direction, Due, Ending, Fact, FactError,
     GateState, GateStatus, GateVerdict, Illegal, Next, Node, NodeKind, NodeState, NotAProcess,

@@ -8,6 +8,14 @@ use carnet_model::{Code, Exit};
 const NAMED: &[(Code, RefusalClass)] = &[
     // What may be lost is a rule of the plan.
     (Code::LOSS, RefusalClass::PolicyDenied),
+    // What an organisation decided, by rules or by naming people.
+    (Code::POLICY_DENIED, RefusalClass::PolicyDenied),
+    (Code::POLICY_BUILTIN, RefusalClass::PolicyDenied),
+    (Code::AUTHORITY_UNKNOWN, RefusalClass::AuthorityMissingOrInvalid),
+    // Rules that cannot be asked let nothing pass.
+    (Code::POLICY_COMPILE, RefusalClass::DependencyUnavailableFailClosed),
+    (Code::POLICY_UNDECIDED, RefusalClass::DependencyUnavailableFailClosed),
+    (Code::FEATURE_MISSING, RefusalClass::DependencyUnavailableFailClosed),
     // What was started, was started under another plan: this one was given no authority.
     (Code::PLAN_CHANGED, RefusalClass::AuthorityMissingOrInvalid),
     (Code::STORE_DENIED, RefusalClass::AuthorityMissingOrInvalid),
@@ -67,6 +75,14 @@ mod tests {
             (Code::LOSS, PolicyDenied),
             (Code::PLAN_CHANGED, AuthorityMissingOrInvalid),
             (Code::STORE_DENIED, AuthorityMissingOrInvalid),
+            (Code::POLICY_DENIED, PolicyDenied),
+            (Code::POLICY_BUILTIN, PolicyDenied),
+            (Code::POLICY_COMPILE, DependencyUnavailableFailClosed),
+            (Code::POLICY_UNDECIDED, DependencyUnavailableFailClosed),
+            (Code::POLICY_SELF_TEST, EvidencePreconditionFailed),
+            (Code::POLICY_DAMAGED, EvidencePreconditionFailed),
+            (Code::AUTHORITY_UNKNOWN, AuthorityMissingOrInvalid),
+            (Code::FEATURE_MISSING, DependencyUnavailableFailClosed),
             (Code::STORE_UNREACHABLE, DependencyUnavailableFailClosed),
             (Code::STORE_LOST, DependencyUnavailableFailClosed),
             (Code::DISK_FULL, DependencyUnavailableFailClosed),

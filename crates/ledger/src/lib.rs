@@ -1,7 +1,6 @@
 //! Evidence that anyone can check: what an auditor reads and builds.
 //!
-//! - [`Value`] and [`HashProfile`]: JSON without fractions, and the two canonical forms of it that
-//!   are hashed.
+//! - [`Value`] and [`HashProfile`]: JSON without fractions, and its two canonical forms.
 //! - [`Event`], [`EventDraft`], [`Chain`]: an event, and the writer that seals it into the chain.
 //! - [`EventBody`], [`check_members`], [`not_admitted`]: what each type of event carries, and what
 //!   each evidence profile asks for; the writer and an auditor hold events to the same rules.

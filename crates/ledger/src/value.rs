@@ -1,5 +1,7 @@
 //! JSON values without fractions, and their two canonical byte forms.
 
+mod through_serde;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;

@@ -10,6 +10,11 @@ pub(crate) fn canonical_value(value: &impl Serialize) -> Value {
     serde_json::to_value(value).map_or(Value::Null, convert)
 }
 
+/// The RFC 8785 form of a value of ours.
+pub fn canonical_json(value: &impl Serialize) -> String {
+    HashProfile::Rfc8785Sha256V1.canonical(&canonical_value(value))
+}
+
 /// SHA-256 of the RFC 8785 form.
 pub(crate) fn digest_of(value: &impl Serialize) -> Digest {
     HashProfile::Rfc8785Sha256V1.digest(&canonical_value(value))

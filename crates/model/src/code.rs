@@ -181,8 +181,48 @@ codes! {
     SNAPSHOT_VERSION = "snapshot.version", Refused;
     /// The place for a snapshot is taken.
     SNAPSHOT_EXISTS = "snapshot.exists", Refused;
+    /// A bundle that is not in the form of one.
+    BUNDLE_MALFORMED = "bundle.malformed", Malformed;
+    /// A bundle whose parts are not what it says of them.
+    BUNDLE_DAMAGED = "bundle.damaged", Refused;
+    /// A bundle of a version that this build does not read.
+    BUNDLE_VERSION = "bundle.version", Refused;
+    /// A bundle with a type of content that this build does not know.
+    BUNDLE_CONTENT_TYPE = "bundle.content_type", Refused;
+    /// A bundle that exceeds a limit.
+    BUNDLE_LIMIT = "bundle.limit", Refused;
+    /// The place for a bundle is taken.
+    BUNDLE_EXISTS = "bundle.exists", Refused;
+    /// Not all of a bundle could be checked.
+    BUNDLE_INCOMPLETE = "bundle.incomplete", Incomplete;
+    /// A content is encrypted, and no identity that was given opens it.
+    BUNDLE_ENCRYPTED = "bundle.encrypted", Incomplete;
+    /// The registry refused, or answered otherwise than it should.
+    BUNDLE_REGISTRY = "bundle.registry", Unreachable;
+
     /// An artifact that is not a plain file with a UTF-8 name.
     ARTIFACT = "artifact.refused", Refused;
+
+    /// The files of a policy, or an authority snapshot, are not of their form.
+    POLICY_MALFORMED = "policy.malformed", Malformed;
+    /// A file of a policy snapshot has other bytes than its digest says.
+    POLICY_DAMAGED = "policy.damaged", Refused;
+    /// A policy, its data or its input is too large.
+    POLICY_LIMIT = "policy.limit", Refused;
+    /// The modules of a policy do not compile.
+    POLICY_COMPILE = "policy.compile", Refused;
+    /// A module calls a function whose answer is not the same each time.
+    POLICY_BUILTIN = "policy.builtin", Refused;
+    /// A self-test of a policy comes out otherwise, or the self-tests show nothing.
+    POLICY_SELF_TEST = "policy.self_test", Refused;
+    /// What a policy is asked about has no canonical form.
+    POLICY_INPUT = "policy.input", Malformed;
+    /// A policy says no.
+    POLICY_DENIED = "policy.denied", Refused;
+    /// A policy gives no answer that could let anything pass.
+    POLICY_UNDECIDED = "policy.undecided", Refused;
+    /// Somebody who has authority where something comes from is not known here.
+    AUTHORITY_UNKNOWN = "authority.unknown", Refused;
 
     /// Something that this build leaves out.
     FEATURE_MISSING = "feature.missing", Refused;
@@ -213,6 +253,44 @@ codes! {
     S3_LOCAL_HOP = "s3.local_hop", Refused;
     /// A service does not run as it should after its restart.
     SERVICE_FAILED = "service.failed", Unreachable;
+
+    /// The definition of a workload that is not in its form.
+    WORKLOAD_MALFORMED = "workload.malformed", Malformed;
+    /// Something in the definition of a workload that does not travel.
+    WORKLOAD_UNSUPPORTED = "workload.unsupported", Refused;
+    /// A workload that keeps state which no bundle moves.
+    WORKLOAD_STATEFUL = "workload.stateful", Refused;
+    /// An image that is named by what may mean another image tomorrow.
+    WORKLOAD_UNPINNED = "workload.unpinned", Refused;
+    /// An image that is not in its form, or not the one that was meant.
+    WORKLOAD_IMAGE = "workload.image", Malformed;
+    /// A workload of this name is there already.
+    WORKLOAD_EXISTS = "workload.exists", Refused;
+    /// There is no workload of this name.
+    WORKLOAD_NOT_FOUND = "workload.not_found", Refused;
+    /// A workload that must not run runs.
+    WORKLOAD_RUNNING = "workload.running", Refused;
+    /// A workload does not become healthy.
+    WORKLOAD_UNHEALTHY = "workload.unhealthy", Refused;
+    /// The program that runs workloads failed.
+    WORKLOAD_FAILED = "workload.failed", Unreachable;
+
+    /// A machine, or the header of its disk, that is not in its form.
+    VM_MALFORMED = "vm.malformed", Malformed;
+    /// A machine or a disk that cannot be moved as it is.
+    VM_UNSUPPORTED = "vm.unsupported", Refused;
+    /// A machine with a TPM whose state is not there.
+    VM_TPM_MISSING = "vm.tpm_missing", Refused;
+    /// The place for a machine is taken.
+    VM_EXISTS = "vm.exists", Refused;
+    /// There is no machine at this place.
+    VM_NOT_FOUND = "vm.not_found", Refused;
+    /// A machine that must not run runs.
+    VM_RUNNING = "vm.running", Refused;
+    /// A machine runs and does not show what it must show.
+    VM_NO_PROOF = "vm.no_proof", Refused;
+    /// The program that runs machines failed.
+    VM_FAILED = "vm.failed", Unreachable;
 
     /// A gate did not pass.
     GATE_CLOSED = "gate.closed", Refused;
@@ -264,6 +342,15 @@ codes! {
     EVIDENCE_MALFORMED = "evidence.malformed", Malformed;
     /// Not all that was demanded of evidence could be checked.
     EVIDENCE_INCOMPLETE = "evidence.incomplete", Incomplete;
+
+    /// An environment does not claim what a bundle needs.
+    CLAIMS_REFUSED = "claims.refused", Refused;
+    /// A file of claims, or about an environment, cannot be read in its form.
+    CLAIMS_MALFORMED = "claims.malformed", Malformed;
+    /// An invariant of the portability contract is violated.
+    CONFORMANCE_VIOLATED = "conformance.violated", Refused;
+    /// Something that was to be erased is still there, or was never seen.
+    ERASURE_REFUSED = "erasure.refused", Refused;
 }
 
 #[cfg(test)]

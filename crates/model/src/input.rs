@@ -53,11 +53,14 @@ pub fn input_errors(schema: &Value, inputs: &Value) -> Vec<InputError> {
     validator.iter_errors(inputs).flat_map(|error| told(&error)).collect()
 }
 
+/// Options under which patterns are matched in linear time, so that no text can make them run away.
+pub(crate) fn linear<'i>() -> jsonschema::ValidationOptions<'i> {
+    jsonschema::options().with_pattern_options(PatternOptions::regex())
+}
+
 /// A schema made ready. Nothing is fetched for it: a reference to another document is an error.
-/// Patterns are matched in linear time, so that no text can make them run away.
 pub(crate) fn compiled(schema: &Value) -> Result<jsonschema::Validator, String> {
-    let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
-    options.build(schema).map_err(|error| {
+    linear().build(schema).map_err(|error| {
         let place = error.instance_path().to_string();
         let place = if place.is_empty() { "its root".to_owned() } else { place };
         format!("the JSON Schema is not one, at {place}: {}", error.masked())
@@ -65,7 +68,7 @@ pub(crate) fn compiled(schema: &Value) -> Result<jsonschema::Validator, String> 
 }
 
 /// Each wrong thing in our own words; what is rare, in those of the validator without the value.
-fn told(error: &jsonschema::ValidationError<'_>) -> Vec<InputError> {
+pub(crate) fn told(error: &jsonschema::ValidationError<'_>) -> Vec<InputError> {
     let pointer = error.instance_path().to_string();
     #[expect(clippy::wildcard_enum_match_arm, reason = "the validator's own list, which grows")]
     match error.kind() {

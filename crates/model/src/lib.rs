@@ -14,10 +14,13 @@ mod loss;
 mod metadata;
 mod name;
 pub mod plan;
+pub mod policy;
 pub mod portability;
 mod store_url;
 mod text;
+pub mod workload;
 
+pub use canonical::canonical_json;
 pub use code::{Code, Exit};
 pub use contract::{CollectionContract, EmbeddingModel, IndexSpec, Metric, Normalisation};
 pub use decimal::{Decimal, NotADecimal};

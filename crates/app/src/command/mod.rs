@@ -1,9 +1,12 @@
 //! The commands, a file each.
 
 mod approve;
+mod bundle;
 mod cap;
 mod check;
+mod claims;
 mod completions;
+mod conformance;
 mod copy;
 mod desk;
 mod diff;
@@ -17,6 +20,7 @@ mod init;
 mod key;
 mod log_place;
 mod plan;
+mod policy;
 mod query;
 mod rollback;
 mod run;
@@ -55,12 +59,16 @@ pub(crate) enum Command {
     Incident(incident::Incident),
     Rollback(rollback::Rollback),
     Evidence(evidence::Evidence),
+    Claims(claims::ShowClaims),
+    Conformance(conformance::ShowConformance),
     Copy(copy::Copy),
     Snapshot(snapshot::Snapshot),
+    Bundle(bundle::Bundle),
     Diff(diff::Diff),
     Digest(digest::DigestStore),
     Query(query::Query),
     Gate(gate::GateCommand),
+    Policy(policy::Policy),
     Schema(schema::Schema),
     Init(init::Init),
     Cap(cap::Cap),
@@ -133,12 +141,16 @@ pub(crate) fn run(cli: &Cli, environment: &Environment, screen: &Screen) -> Resu
         Command::Incident(command) => command.run(&setting),
         Command::Rollback(command) => command.run(&setting),
         Command::Evidence(command) => command.run(&setting),
+        Command::Claims(command) => command.run(&setting),
+        Command::Conformance(command) => command.run(&setting),
         Command::Copy(command) => command.run(&setting),
         Command::Snapshot(command) => command.run(&setting),
+        Command::Bundle(command) => command.run(&setting),
         Command::Diff(command) => command.run(&setting),
         Command::Digest(command) => command.run(&setting),
         Command::Query(command) => command.run(&setting),
         Command::Gate(command) => command.run(&setting),
+        Command::Policy(command) => command.run(&setting),
         Command::Schema(command) => command.run(&setting),
         Command::Init(command) => command.run(&setting),
         Command::Cap(command) => command.run(&setting),

@@ -56,15 +56,28 @@ pub(super) fn with_engine(
     work: impl FnOnce(&Engine, &RunRequest<'_>) -> Result<Report, carnet_engine::EngineError>,
 ) -> Result<Exit, Failure> {
     let file = PlanFile::open(path)?;
+    let report = engine_report(setting, &file, way, work)?;
+    let view = RunView::new(report, &file.path);
+    setting.screen.show(&view, RunView::text)?;
+    view.outcome()
+}
+
+/// Lets the engine work on a plan that is open, and gives what came of it.
+pub(super) fn engine_report(
+    setting: &Setting<'_>,
+    file: &PlanFile,
+    way: Way,
+    work: impl FnOnce(&Engine, &RunRequest<'_>) -> Result<Report, carnet_engine::EngineError>,
+) -> Result<Report, Failure> {
     setting.warn(&file.warnings);
     let state = setting.state_of(&file.plan);
     let dry_run = way == Way::DryRun;
     // A new key cannot go on with a log that another one began.
     let may_make = way != Way::Rollback && !setting.has_log(&state)?;
-    let signer = signer_of_run(setting.screen, &file, may_make, dry_run)?;
+    let signer = signer_of_run(setting.screen, file, may_make, dry_run)?;
     let engine = setting.engine(state)?;
     let password = setting.environment.postgres_password.clone();
-    let stores = Stores { file: &file, password };
+    let stores = Stores { file, password };
     let progress = setting.progress();
     let request = RunRequest {
         plan: &file.plan,
@@ -80,9 +93,7 @@ pub(super) fn with_engine(
     };
     let report = work(&engine, &request).map_err(|error| Failure::engine(&error));
     drop(progress);
-    let view = RunView::new(report?, &file.path);
-    setting.screen.show(&view, RunView::text)?;
-    view.outcome()
+    report
 }
 
 impl Setting<'_> {
@@ -91,7 +102,9 @@ impl Setting<'_> {
         let (clock, ids) = (Arc::new(SystemClock::new()?), Arc::new(RandomIds::new()?));
         let actor = self.environment.user.as_deref().unwrap_or("unknown");
         let log = self.log_of(&state)?;
-        let engine = Engine::new(state, clock, ids, actor).with_log(log);
+        let engine = Engine::new(state, clock, ids, actor)
+            .with_log(log)
+            .with_replayer(crate::policies::replayer());
         Ok(self.with_faults(engine))
     }
 

@@ -3,6 +3,9 @@
 mod closed;
 
 use carnet_engine::{Report, StopReport, Why};
+use carnet_model::portability::claims::{Claims, Environment as About};
+use carnet_model::portability::conformance::Conformance;
+use carnet_model::portability::{DependencyManifest, Terms};
 use carnet_model::{Code, Exit};
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
@@ -27,6 +30,8 @@ pub(crate) struct Schema {
 enum What {
     /// Plans, for editors.
     Plan,
+    /// What stands in a plan under `portability`.
+    Portability,
     /// What `carnet plan --json` prints.
     PlanShown,
     /// What `carnet plan NEW --amends OLD --json` prints.
@@ -57,12 +62,30 @@ enum What {
     CapShown,
     /// What `carnet cap run NAME --json` prints, with its receipts.
     CapRun,
+    /// What `carnet claims --json` prints.
+    Claims,
+    /// The file of `carnet claims --env`.
+    Environment,
+    /// What `carnet conformance --json` prints.
+    Conformance,
+    /// `dependencies` of a plan, and `dependency-manifest.json` of a bundle.
+    Dependencies,
+    /// `terms` of a plan.
+    Terms,
 }
 
 impl Schema {
     pub(super) fn run(&self, _setting: &Setting<'_>) -> Result<Exit, Failure> {
         let text = match self.what {
             What::Plan => carnet_model::plan::schema_text(),
+            What::Portability => {
+                serde_json::to_string_pretty(&carnet_model::plan::Portability::schema())
+            }
+            What::Claims => serde_json::to_string_pretty(&Claims::schema()),
+            What::Environment => serde_json::to_string_pretty(&About::schema()),
+            What::Conformance => shown::<Conformance>(),
+            What::Dependencies => serde_json::to_string_pretty(&DependencyManifest::schema()),
+            What::Terms => serde_json::to_string_pretty(&Terms::schema()),
             What::PlanShown => shown::<PlanView<'_>>(),
             What::PlanChanges => shown::<ChangesView>(),
             What::Status => shown::<RunView>(),

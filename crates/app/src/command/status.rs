@@ -11,6 +11,7 @@ use carnet_model::Exit;
 use clap::Args;
 
 use super::Setting;
+use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::plan_file::PlanFile;
 use crate::sheet::Sheet;
@@ -39,7 +40,9 @@ impl Status {
         }
         let report = status(setting.log_of(&setting.state_of(&file.plan))?)
             .map_err(|error| Failure::engine(&error))?;
-        let view = RunView::new(report, &file.path);
+        let terms = file.plan.document().terms.as_ref();
+        let now_s = Environment::now().div_euclid(1_000_000);
+        let view = RunView::new(report, &file.path).with_terms(terms, now_s);
         setting.screen.show(&view, RunView::text)?;
         Ok(view.standing())
     }

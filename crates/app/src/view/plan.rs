@@ -6,7 +6,7 @@ use carnet_model::capability::{self, Descriptor, Fencing, Repeat, Safety};
 use carnet_model::gate::{Definition, Gate};
 use carnet_model::plan::{
     After, Closed, Node, NodeKind, OnFailure, Part, Phase, Plan, PlannedGate, PlannedStep,
-    PlannedUndo, Timer,
+    PlannedUndo, Portability, Timer,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -25,12 +25,15 @@ pub(crate) struct PlanView<'f> {
     /// The digest of the plan that this one amends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) amends: Option<String>,
-    /// Of a knowledge base that moves: where it is.
+    /// Where what moves is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) source: Option<String>,
     /// Where it goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<String>,
+    /// What crosses in a bundle, and how long clients are without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) crosses: Option<String>,
     /// How records enter the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mode: Option<&'static str>,
@@ -188,7 +191,7 @@ pub(crate) struct ExceptionView {
 
 impl<'f> PlanView<'f> {
     pub(crate) fn of(plan: &Plan, document: Value, warnings: Vec<FindingView<'f>>) -> Self {
-        let knowledge = plan.knowledge();
+        let (knowledge, crossing) = (plan.knowledge(), plan.portability());
         let files = plan.files().iter().map(|(path, digest)| (path.clone(), digest.to_string()));
         let exceptions = plan.exceptions().iter().map(|it| ExceptionView {
             gate: it.gate.clone(),
@@ -205,10 +208,15 @@ impl<'f> PlanView<'f> {
             amends: plan.parent().map(|digest| digest.to_string()),
             source: knowledge
                 .map(|it| &it.source)
-                .map(|it| side(it.knowledge.store.to_string(), it.name.to_string())),
+                .map(|it| side(it.knowledge.store.to_string(), it.name.to_string()))
+                .or_else(|| crossing.map(|it| it.source.name.clone())),
             target: knowledge
                 .map(|it| &it.target)
-                .map(|it| side(it.knowledge.store.to_string(), it.name.to_string())),
+                .map(|it| side(it.knowledge.store.to_string(), it.name.to_string()))
+                .or_else(|| {
+                    crossing.map(|it| side(it.target.name.clone(), it.target.jurisdiction.clone()))
+                }),
+            crosses: crossing.map(crosses),
             mode: knowledge.map(|it| it.import.mode.name()),
             files: files.collect(),
             document,
@@ -222,6 +230,12 @@ impl<'f> PlanView<'f> {
             warnings,
         }
     }
+}
+
+/// What crosses in a bundle, and for how long clients are without it.
+fn crosses(crossing: &Portability) -> String {
+    let name = crossing.workload_id.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+    format!("{}{name}; expect a downtime of {}", crossing.scenario, crossing.downtime_expected)
 }
 
 fn phase_view(phase: &Phase, digest: String) -> PhaseView {

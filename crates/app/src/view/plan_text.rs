@@ -15,6 +15,7 @@ pub(crate) fn text(view: &PlanView<'_>) -> String {
         ("  amends", view.amends.as_deref()),
         ("  from", view.source.as_deref()),
         ("  to", view.target.as_deref()),
+        ("  crosses", view.crosses.as_deref()),
         ("  mode", view.mode),
     ];
     for (label, said) in about {

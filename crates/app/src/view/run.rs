@@ -4,6 +4,7 @@ use std::path::Path;
 
 use carnet_engine::{Report, StopReport};
 use carnet_model::Exit;
+use carnet_model::portability::{TermLeft, Terms};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -21,6 +22,9 @@ pub(crate) struct RunView {
     report: Report,
     /// Commands that make sense now.
     next: Vec<String>,
+    /// The dates of the switch, with the days that are left, where the plan states them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    terms: Vec<TermLeft>,
     #[serde(skip)]
     plan: String,
 }
@@ -60,7 +64,13 @@ impl RunView {
                 next.push(format!("carnet run {plan}"));
             }
         }
-        Self { report, next, plan }
+        Self { report, next, terms: Vec::new(), plan }
+    }
+
+    /// The same with the terms of its plan.
+    pub(crate) fn with_terms(mut self, terms: Option<&Terms>, now_s: i64) -> Self {
+        self.terms = terms.map(|terms| terms.left(now_s)).unwrap_or_default();
+        self
     }
 
     /// How the command ends: what stopped the run is a failure.
@@ -104,6 +114,13 @@ impl RunView {
         if let Some(stop) = self.stop() {
             let label = if report.waits_for.is_some() { "waits for" } else { "stopped by" };
             sheet.field(label, LABEL, &format!("{}: {}", stop.subject, stop.reason));
+        }
+        for TermLeft { term, at, days_left } in &self.terms {
+            let left = match days_left {
+                0.. => format!("{days_left} days left"),
+                _ => "past".to_owned(),
+            };
+            sheet.field("term", LABEL, &format!("{} {at}: {left}", term.name()));
         }
         for timer in &report.timers {
             sheet.field("timer", LABEL, &format!("{}, due {}", timer.timer, timer.due));

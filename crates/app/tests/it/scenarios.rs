@@ -55,6 +55,15 @@ fn tools_of_others_accept_what_we_write_and_refuse_what_is_damaged() {
 }
 
 #[test]
+fn a_policy_decides_and_is_decided_again() {
+    if cfg!(feature = "rego") {
+        play("policy");
+    } else {
+        panic!("policies are asked, which needs the feature `rego`: run ./test, which sets it");
+    }
+}
+
+#[test]
 fn a_run_waits_for_people_and_goes_on_as_they_say() {
     play("approvals");
 }
@@ -106,6 +115,11 @@ fn the_example_plans_run_on_real_parts_and_survive_kills() {
 }
 
 #[test]
+fn claims_supply_chains_terms_and_conformance_hold_on_real_documents() {
+    play("border");
+}
+
+#[test]
 fn each_step_and_each_undo_of_the_examples_survives_a_kill() {
     if cfg!(all(feature = "faults", feature = "s3")) {
         play("crash_points");
@@ -149,6 +163,53 @@ fn a_unit_of_a_real_systemd_is_restarted_and_taken_back() {
         eprintln!("skipped: scripts/systemd-machine made no machine, which needs root");
     } else {
         play("service_systemd");
+    }
+}
+
+#[test]
+fn containers_are_placed_on_real_podman_and_nothing_is_left() {
+    if cfg!(feature = "faults") {
+        play("containers");
+    } else {
+        panic!("kills at a chosen point need the feature `faults`: run ./test, which sets it");
+    }
+}
+
+#[test]
+fn a_machine_crosses_with_its_firmware_and_its_tpm() {
+    if cfg!(feature = "faults") {
+        play("machines");
+    } else {
+        panic!("kills at a chosen point need the feature `faults`: run ./test, which sets it");
+    }
+}
+
+#[test]
+fn tools_of_others_take_bundles_and_transfers_go_on_by_blob() {
+    if cfg!(all(feature = "age", feature = "registry")) {
+        play("bundles");
+    } else {
+        panic!(
+            "age and a registry need the features of the same names: run ./test, which sets them"
+        );
+    }
+}
+
+#[test]
+fn data_and_evidence_cross_a_border_and_come_back() {
+    if cfg!(all(feature = "faults", feature = "rego")) {
+        play("portability");
+    } else {
+        panic!("kills and policies need the features `faults` and `rego`: run ./test");
+    }
+}
+
+#[test]
+fn what_no_bundle_moves_is_refused_and_crosses_otherwise() {
+    if cfg!(feature = "rego") {
+        play("limits");
+    } else {
+        panic!("policies need the feature `rego`: run ./test, which sets it");
     }
 }
 

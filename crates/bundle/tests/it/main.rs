@@ -11,6 +11,8 @@ mod export;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
+mod oci;
+#[cfg(test)]
 mod package;
 #[cfg(test)]
 mod speed;

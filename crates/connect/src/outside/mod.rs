@@ -1,7 +1,10 @@
 //! What gates look through and steps act through, beside stores of vectors: HTTP, plain connections,
-//! certificates, SQL and objects. The engine names no connector; it is handed one [`Outside`].
+//! certificates, SQL, objects, containers and virtual machines. The engine names no connector; it is
+//! handed one [`Outside`].
 
+mod containers;
 mod http;
+mod machines;
 mod none;
 mod objects;
 mod sql;
@@ -10,8 +13,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use carnet_model::Secret;
+use carnet_model::policy::{PolicyAnswer, PolicyQuestion};
 
+pub use containers::{
+    ContainerPlace, ContainerRuntime, Health, HeldImage, NewContainer, Unit, UnitState,
+};
 pub use http::{Header, HeaderValue, HttpRequest, HttpResponse};
+pub use machines::{Boot, DiskFacts, Forward, MachinePlace, MachineState, Machines};
 pub use none::NoOutside;
 pub use objects::{ObjectHead, ObjectPage, ObjectPlace, Objects, PutIf};
 pub use sql::{SqlChange, SqlFence, SqlRows, SqlSession, SqlStatement, SqlValue};
@@ -38,6 +46,21 @@ pub trait Outside: Send + Sync {
     /// Opens a place for objects: `s3://BUCKET/PREFIX?endpoint=URL&region=NAME`. Credentials come
     /// from the environment.
     fn objects(&self, url: &str) -> Result<Box<dyn Objects>, StoreError>;
+
+    /// A runtime of containers.
+    fn containers(&self, _: &ContainerPlace) -> Result<Box<dyn ContainerRuntime>, StoreError> {
+        none::missing("run containers")
+    }
+
+    /// What runs virtual machines.
+    fn machines(&self, _: &MachinePlace) -> Result<Box<dyn Machines>, StoreError> {
+        none::missing("run virtual machines")
+    }
+
+    /// Compiles the rules of a policy and asks them. Whatever they answer is an answer; rules that
+    /// do not compile (`policy.compile`), that call what is not allowed (`policy.builtin`) or that
+    /// are too large (`policy.limit`) are an error.
+    fn policy(&self, question: &PolicyQuestion<'_>) -> Result<PolicyAnswer, StoreError>;
 
     /// A secret of the environment that a plan names; only its name is ever recorded.
     fn secret(&self, name: &str) -> Option<Secret>;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use carnet_model::policy::{PolicyAnswer, PolicyQuestion};
 use carnet_model::{Code, Secret};
 
 use super::{
@@ -14,7 +15,7 @@ use crate::error::StoreError;
 #[derive(Debug, Clone, Copy)]
 pub struct NoOutside;
 
-fn missing<T>(what: &str) -> Result<T, StoreError> {
+pub(super) fn missing<T>(what: &str) -> Result<T, StoreError> {
     let error = StoreError::new(Code::FEATURE_MISSING, format!("there is no way to {what} here"));
     Err(error.remedy("use a build of Carnet that has it"))
 }
@@ -38,6 +39,10 @@ impl Outside for NoOutside {
 
     fn objects(&self, _: &str) -> Result<Box<dyn Objects>, StoreError> {
         missing("reach objects")
+    }
+
+    fn policy(&self, _: &PolicyQuestion<'_>) -> Result<PolicyAnswer, StoreError> {
+        missing("evaluate policies (feature `rego`)")
     }
 
     fn secret(&self, _: &str) -> Option<Secret> {

@@ -117,13 +117,18 @@ const fn is_steady(gate: Gate) -> bool {
         | Gate::File
         | Gate::Object
         | Gate::Digest
-        | Gate::Rows => true,
+        | Gate::Authority
+        | Gate::Rows
+        | Gate::Claims
+        | Gate::SupplyChain => true,
         Gate::Command
         | Gate::Sql
         | Gate::Http
         | Gate::Tcp
         | Gate::TlsExpiry
         | Gate::Lag
+        | Gate::Term
+        | Gate::Policy
         | Gate::Approval => false,
     }
 }

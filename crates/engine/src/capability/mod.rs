@@ -5,19 +5,31 @@
 //! Each has fault points of its own in the middle of its work: `command/started`, `http/answered`,
 //! `sql/changing`, `sql/changed`, `file/staged`, `file/placed`, `s3/copying`, `s3/object`,
 //! `service/restarted`, `snapshot/exported`, `import/range`; and of its undo: `file/returned`,
-//! `s3/removed`, `snapshot/removing`, `import/abandoned`.
+//! `s3/removed`, `snapshot/removing`, `import/abandoned`. Of policies: `policy/written`,
+//! `policy/placed`. Of workloads: `workload/files`, `workload/loaded`, `workload/made`,
+//! `workload/started`, `vm/claimed`, `vm/placed`, `vm/started`. Of bundles: `bundle/laid`,
+//! `bundle/evidence`, `bundle/sealed`, `bundle/transfer`, `bundle/transferred`, `bundle/placing`,
+//! `bundle/placed`. Of ways back: `take_back/begun`.
 
+mod bundle;
 mod command;
+mod env_file;
+mod erasure;
 mod file;
 mod http;
 mod knowledge;
 mod objects;
+mod placed;
+mod policy;
 pub(crate) mod program;
 mod receipt;
 pub(crate) mod secrets;
 mod service;
 mod snapshot;
 mod sql;
+mod take_back;
+mod vm;
+mod workload;
 
 use carnet_ledger::Object;
 use carnet_model::Code;
@@ -102,9 +114,27 @@ pub(crate) fn find(name: &str) -> Option<&'static dyn Capability> {
         "file.copy" => &file::Copy,
         "s3.copy" => &objects::Copy,
         "service.restart" => &service::Restart,
+        "workload.place" => &workload::Place,
+        "workload.start" => &workload::Start,
+        "workload.stop" => &workload::Stop,
+        "workload.remove" => &workload::Remove,
+        "vm.place" => &vm::Place,
+        "vm.boot" => &vm::Boot,
+        "vm.stop" => &vm::Stop,
+        "vm.remove" => &vm::Remove,
+        "policy.snapshot" => &policy::Snapshot,
+        "policy.enforce" => &policy::Enforce,
         "snapshot.export" => &snapshot::Export,
         "snapshot.verify" => &snapshot::Verify,
         "snapshot.import" => &snapshot::Import,
+        "erasure.survey" => &erasure::Survey,
+        "erasure.record" => &erasure::Record,
+        "bundle.export" => &bundle::Export,
+        "bundle.transfer" => &bundle::Transfer,
+        "bundle.verify" => &bundle::Verify,
+        "bundle.import" => &bundle::Import,
+        "env.set" => &env_file::Set,
+        "run.take_back" => &take_back::TakeBack,
         other => knowledge::of(step_of(other)?),
     })
 }

@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod folder;
 mod objects;
+mod own;
 mod proofs;
 mod receipt;
 mod record;
@@ -24,6 +25,7 @@ use carnet_connect::Progress;
 use carnet_ledger::{Digest, Event, EventTime, Family, SigningKey, families_missing};
 
 pub use error::EvidenceError;
+pub(crate) use own::own_log;
 pub use receipt::Receipt;
 
 use crate::run::Engine;
@@ -114,6 +116,7 @@ impl Engine {
             to: request.to.unwrap_or(next),
             kind: request.archive.map_or("directory", ArchiveKind::extension),
             actor: &self.actor,
+            content_root: None,
         };
         check(request, &export, next)?;
         let profile = before.evidence_profile;

@@ -1,8 +1,8 @@
 //! What the log says about an export: that it is made, that it was refused, that it failed.
 
 use carnet_ledger::{
-    ActorDetails, ActorKind, Event, EventDraft, EventId, EventType, Object, Outcome, Refusal,
-    RefusalClass, Value,
+    ActorDetails, ActorKind, Digest, Event, EventDraft, EventId, EventType, Object, Outcome,
+    Refusal, RefusalClass, Value,
 };
 
 use super::documents::{number, object};
@@ -20,16 +20,22 @@ pub(super) struct Intent<'a> {
     pub(super) kind: &'static str,
     /// Who exports.
     pub(super) actor: &'a str,
+    /// The root over what it is about, where it goes into a bundle with other content.
+    pub(super) content_root: Option<Digest>,
 }
 
 impl Intent<'_> {
     fn context(&self) -> Object {
-        object([
+        let mut context = object([
             ("export_id", self.id.to_string().into()),
             ("from_sequence", number(self.from)),
             ("out", self.kind.into()),
             ("to_sequence", number(self.to)),
-        ])
+        ]);
+        if let Some(root) = self.content_root {
+            context.insert("content_root".to_owned(), root.into());
+        }
+        context
     }
 
     /// That it is made.

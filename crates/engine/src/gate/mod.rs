@@ -1,11 +1,11 @@
 //! What gates look at. Judging is the model's affair; here is only looking.
 
 mod approval;
-mod outside;
+pub(crate) mod outside;
 mod parity;
 mod reread;
 
-pub use outside::{Surroundings, evaluate_outside};
+pub use outside::{Surroundings, evaluate_outside, supply_chain_of};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -110,13 +110,28 @@ fn observe(cx: &Context<'_>, definition: &Definition) -> Result<Seen, StepError>
         | Rule::Http(_)
         | Rule::Tcp(_)
         | Rule::TlsExpiry(_)
-        | Rule::Lag(_) => {
-            let around = Surroundings { folder: cx.folder, outside: cx.outside, clock: cx.clock };
-            let observation = outside::look(&around, &definition.rule)?;
+        | Rule::Lag(_)
+        | Rule::Claims(_)
+        | Rule::SupplyChain(_)
+        | Rule::Authority(_) => {
+            let observation = outside::look(&around(cx), &definition.rule)?;
             Ok(Seen { observation, reread: Vec::new() })
+        }
+        Rule::Policy(rule) => {
+            let (mut facts, evaluation) = outside::rules::ask(&around(cx), rule)?;
+            facts.evaluation = Some(cx.recorder.put_json(&evaluation)?);
+            Ok(Seen::at(cx.now_us(), Facts::Policy(facts)))
+        }
+        Rule::Term(_) => {
+            let facts = outside::clock(cx.now_us(), cx.recorder.last_event_s());
+            Ok(Seen::at(cx.now_us(), Facts::Term(facts)))
         }
         Rule::Approval(rule) => Ok(Seen::at(cx.now_us(), approval::given(cx, definition, rule)?)),
     }
+}
+
+fn around<'a>(cx: &Context<'a>) -> Surroundings<'a> {
+    Surroundings { folder: cx.folder, outside: cx.outside, clock: cx.clock }
 }
 
 fn statement(side: contract::Side, by: &str, from: &CollectionContract) -> contract::Statement {

@@ -16,6 +16,7 @@ use super::state::{
 /// Applies one fact. After an error the state is as it was.
 pub fn apply(state: &mut State, fact: &Fact, at: EventTime) -> Result<(), Illegal> {
     check(state, fact)?;
+    state.last_at = Some(at);
     if let Fact::Started { run, plan, document, dry_run, initiator, trust, process } = fact {
         let process = Arc::clone(process);
         let by = (initiator.clone(), *trust);

@@ -16,6 +16,8 @@ pub struct State {
     pub run: Option<RunState>,
     /// How many runs there were.
     pub runs: u64,
+    /// When the last thing happened, in this run or before it.
+    pub last_at: Option<EventTime>,
 }
 
 /// One run.

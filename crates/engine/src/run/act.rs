@@ -78,7 +78,7 @@ impl<'a> Work<'a> {
         let unknown = error.code == Code::RUN_UNKNOWN;
         Ended {
             result: if unknown { StepResult::Unknown } else { StepResult::NotApplied },
-            done: Done::default(),
+            done: Done { notes: error.notes.clone(), ..Done::default() },
             why: Some(error.stop(self.node)),
         }
     }
@@ -125,7 +125,7 @@ pub(super) fn begin(cx: &Context<'_>, node: &str) -> Result<(), EngineError> {
 
 fn stop(cx: &Context<'_>, node: &str, error: &StepError) -> Result<(), EngineError> {
     let (ending, stop) = error.stop(node);
-    tell(cx, Command::Stop { ending, stop }, Vec::new())
+    tell(cx, Command::Stop { ending, stop }, error.notes.clone())
 }
 
 /// What cannot be undone is done only with the approval that the plan names for it.
@@ -274,7 +274,8 @@ pub(super) fn undo(cx: &Context<'_>, node: &str) -> Result<(), EngineError> {
     tell(cx, Command::SettleUndo { step: node.to_owned(), result }, Vec::new())
 }
 
-fn take_back(
+/// Takes back what a step has done, by its own undo or by the one that the plan names.
+pub(crate) fn take_back(
     cx: &Context<'_>,
     node: &str,
     inputs: &Object,

@@ -82,7 +82,12 @@ pub(super) fn exit_path(plan: &Plan) -> Value {
         })
     });
     let steps = plan.phases().iter().flat_map(Phase::steps);
-    let irreversible = steps.filter(|(_, step)| matches!(step.undo, PlannedUndo::Refused { .. }));
+    let irreversible: Vec<_> = steps
+        .filter_map(|(node, step)| match &step.undo {
+            PlannedUndo::Refused { approval, .. } => Some((node.short_name(), approval)),
+            PlannedUndo::Own | PlannedUndo::By { .. } | PlannedUndo::Nothing => None,
+        })
+        .collect();
     let no_return = plan.phases().iter().find(|phase| phase.commits());
     let mut path = json!({
         "exit_plan_id": exit_plan_id(plan),
@@ -90,8 +95,22 @@ pub(super) fn exit_path(plan: &Plan) -> Value {
         "owner": document.owner,
         "phases": phases.collect::<Vec<_>>(),
         "point_of_no_return": no_return.map(|phase| phase.name.as_str()),
-        "irreversible_steps": irreversible.map(|(node, _)| node.short_name()).collect::<Vec<_>>(),
+        "irreversible_steps": irreversible.iter().map(|(step, _)| step).collect::<Vec<_>>(),
     });
+    if let (Some(members), false) = (path.as_object_mut(), irreversible.is_empty()) {
+        let approvals: Map<String, Value> =
+            irreversible.iter().map(|(step, name)| ((*step).to_owned(), json!(name))).collect();
+        members.insert("irreversible_approvals".to_owned(), Value::Object(approvals));
+    }
+    if let (Some(members), Some(crossing)) = (path.as_object_mut(), plan.portability()) {
+        let (from, to) = (&crossing.source.name, &crossing.target.name);
+        members.insert("scenario".to_owned(), crossing.scenario.name().into());
+        members.insert("workload_id".to_owned(), json!(crossing.workload_id));
+        members.insert("from".to_owned(), json!({ "environment": from }));
+        members.insert("to".to_owned(), json!({ "environment": to }));
+        members.insert("format".to_owned(), "OCI image layout".into());
+        members.insert("downtime_expected".to_owned(), json!(crossing.downtime_expected));
+    }
     if let (Some(members), Some(knowledge)) = (path.as_object_mut(), plan.knowledge()) {
         members.extend(moved(knowledge));
     }
@@ -159,6 +178,9 @@ const TARGETS: [&str; 3] = ["faiss", "sqlite", "postgres"];
 /// The systems and formats that the migration depends on, and whether something else could take
 /// the place of each.
 pub(super) fn dependencies(plan: &Plan) -> Value {
+    if let Some(stated) = &plan.document().dependencies {
+        return json!(stated);
+    }
     json!({
         "service_id": plan.document().migration,
         "plan": exit_plan_id(plan),

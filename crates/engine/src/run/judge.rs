@@ -6,7 +6,7 @@ use carnet_model::plan::NodeKind;
 
 use super::act::withheld_before;
 use super::drive::tell;
-use super::notes;
+use super::{notes, rules};
 use crate::error::{EngineError, StepError};
 use crate::gate;
 use crate::process::{Command, GateVerdict, Stop};
@@ -21,18 +21,19 @@ pub(super) fn choose(cx: &Context<'_>, node: String) -> Result<(), EngineError> 
     else {
         return Err(StepError::new(Code::BUG, format!("no choice is named {node}")).into());
     };
-    let mut seen = Vec::new();
+    let (mut seen, mut notes) = (Vec::new(), Vec::new());
     for branch in branches {
-        let (evaluation, _) = look(cx, &phase.name, &branch.when);
+        let (evaluation, observation) = look(cx, &phase.name, &branch.when);
         let reason = reason(&evaluation);
+        notes.extend(rules::decided(cx, &node, observation.as_ref(), &reason)?);
         if evaluation.opens() {
             let (choice, branch) = (node, branch.name.clone());
-            return tell(cx, Command::Choose { choice, branch, reason }, Vec::new());
+            return tell(cx, Command::Choose { choice, branch, reason }, notes);
         }
         seen.push(format!("{}: {reason}", branch.name));
     }
     let (branch, reason) = (otherwise.clone(), seen.join("; "));
-    tell(cx, Command::Choose { choice: node, branch, reason }, Vec::new())
+    tell(cx, Command::Choose { choice: node, branch, reason }, notes)
 }
 
 pub(super) fn judge(cx: &Context<'_>, node: String) -> Result<(), EngineError> {
@@ -41,16 +42,14 @@ pub(super) fn judge(cx: &Context<'_>, node: String) -> Result<(), EngineError> {
         return Err(StepError::new(Code::BUG, format!("no gate is named {node}")).into());
     };
     let (phase, definition) = (phase.name.as_str(), &planned.definition);
-    let (evaluation, observation) = look(cx, phase, definition);
-    let observation = match observation {
-        Some(observation) => Some(cx.recorder.put_json(&observation)?),
-        None => None,
-    };
+    let (evaluation, seen) = look(cx, phase, definition);
+    let observation = seen.as_ref().map(|seen| cx.recorder.put_json(seen)).transpose()?;
     let not_run = cx.dry_run && evaluation.judgement.verdict == Verdict::NotRun;
     let exception = if evaluation.opens() || not_run { None } else { exception(cx, &node) };
     let exception = exception.filter(|_| !evaluation.is_broken());
     let opens = evaluation.opens() || not_run || exception.is_some();
-    let stop = closed(&node, &evaluation);
+    let by_rules = seen.as_ref().and_then(|seen| rules::closed(&node, &evaluation, seen));
+    let stop = by_rules.unwrap_or_else(|| closed(&node, &evaluation));
     let verdict = GateVerdict {
         verdict: evaluation.judgement.verdict.name().to_owned(),
         opens,
@@ -62,7 +61,8 @@ pub(super) fn judge(cx: &Context<'_>, node: String) -> Result<(), EngineError> {
         exception,
     };
     let Some(run) = cx.recorder.run() else { return Ok(()) };
-    let notes = notes::judged(cx, &run, phase, &node, &verdict, &stop)?;
+    let mut notes = rules::decided(cx, &node, seen.as_ref(), &stop.reason)?;
+    notes.extend(notes::judged(cx, &run, phase, &node, &verdict, &stop)?);
     tell(cx, Command::Judge { gate: node, verdict, stop }, notes)
 }
 

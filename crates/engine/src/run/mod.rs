@@ -12,6 +12,7 @@ mod people;
 mod process_of;
 pub(crate) mod recorder;
 mod report;
+mod rules;
 mod why;
 
 use std::path::{Path, PathBuf};
@@ -20,9 +21,11 @@ use std::time::Duration;
 
 use carnet_bundle::{SnapshotTime, Work};
 use carnet_connect::{Outside, Progress};
+use carnet_ledger::audit::PolicyReplayer;
 use carnet_ledger::{Digest, Event, EvidenceProfile, HashProfile, SigningKey};
 use carnet_model::plan::Plan;
 
+pub(crate) use act::take_back;
 pub use copy::{CopyJob, CopyReport};
 pub use people::{Asked, PeopleRequest};
 pub use report::{
@@ -50,6 +53,7 @@ pub struct Engine {
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) actor: String,
     pub(crate) faults: Faults,
+    pub(crate) replayer: Option<&'static dyn PolicyReplayer>,
 }
 
 /// What is run, and with what.
@@ -87,7 +91,14 @@ impl Engine {
     ) -> Self {
         let (state, faults) = (state.into(), Faults::default());
         let log = LogPlace::Dir(state.clone());
-        Self { state, log, clock, ids, actor: actor.into(), faults }
+        Self { state, log, clock, ids, actor: actor.into(), faults, replayer: None }
+    }
+
+    /// With what evaluates again what policies decided, as evidence that arrives records it.
+    #[must_use]
+    pub fn with_replayer(mut self, replayer: Option<&'static dyn PolicyReplayer>) -> Self {
+        self.replayer = replayer;
+        self
     }
 
     /// With the log in another place than the state directory. What else a run needs stays there.
@@ -274,7 +285,7 @@ impl Engine {
         Ok((Recorder::new(journal, state, envelope), resumed))
     }
 
-    fn context<'a>(&'a self, request: &RunRequest<'a>, recorder: &'a Recorder) -> Context<'a> {
+    fn context<'a>(&'a self, request: &'a RunRequest<'a>, recorder: &'a Recorder) -> Context<'a> {
         Context::new(Parts {
             plan: request.plan,
             folder: request.folder,
@@ -288,6 +299,9 @@ impl Engine {
             snapshot_time: request.snapshot_time,
             dry_run: request.dry_run,
             patience_ms: i64::try_from(request.patience.as_millis()).unwrap_or(i64::MAX),
+            log: &self.log,
+            signer: request.signer.as_deref(),
+            replayer: self.replayer,
         })
     }
 

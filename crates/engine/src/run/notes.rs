@@ -3,12 +3,13 @@
 
 use carnet_bundle::SnapshotTime;
 use carnet_ledger::{
-    self as ledger, Artifact, DependencyGraph, Digest, EventBody, ExitPlan, Package, Refusal,
-    SnapshotBody,
+    self as ledger, Artifact, DependencyGraph, Digest, EventBody, ExitPlan, Interop, Package,
+    Refusal, SnapshotBody,
 };
 use carnet_model::Code;
 use carnet_model::gate::Verdict;
-use carnet_model::plan::{PhaseName, Plan};
+use carnet_model::plan::{Part, PhaseName, Plan, Portability, Work};
+use carnet_model::portability::BUNDLE_VERSION;
 use serde_json::{Value, json};
 
 use super::declared::{self, START_RULE};
@@ -20,6 +21,9 @@ use crate::step::{Context, ExportSeen, digest_of, integer_of, number};
 
 /// What a snapshot is among artifacts, in the words of the portability contract.
 const DATA_SNAPSHOT: &str = "data_snapshot";
+
+/// The interfaces that a plan with declared dependencies keeps to: those of bundles.
+const BUNDLE_PROFILE: &str = "carnet-bundle";
 
 /// The step whose facts name the snapshot.
 const EXPORT: &str = "export/export_snapshot";
@@ -50,14 +54,34 @@ pub(super) fn start(recorder: &Recorder, plan: &Plan) -> Result<Vec<Note>, StepE
     let path = recorder.put_json(&declared::exit_path(plan))?;
     let graph = recorder.put_json(&declared::dependencies(plan))?;
     let exit = ExitPlan { exit_plan_id: declared::exit_plan_id(plan) };
-    let depends = DependencyGraph { service_id: migration.clone(), graph };
-    Ok(vec![
+    let stated = plan.document().dependencies.as_ref();
+    let service_id = stated.map_or_else(|| migration.clone(), |it| it.service_id.clone());
+    let depends = DependencyGraph { service_id, graph };
+    let mut notes = vec![
         authority(&migration, "start"),
         Note::done(EventBody::ExitPathDeclare(exit), "declare").about(&migration).pointing(path),
-        Note::done(EventBody::DependencyGraphPublish(depends), "publish")
+        Note::done(EventBody::DependencyGraphPublish(depends.clone()), "publish")
             .about(&migration)
             .pointing(graph),
-    ])
+    ];
+    for dependency in stated.map(|it| it.dependencies.as_slice()).unwrap_or_default() {
+        let Some(accepted) = &dependency.accepted else { continue };
+        let body = EventBody::DependencyExceptionAccept(depends.clone());
+        notes.push(
+            Note::done(body, "accept")
+                .about(&dependency.id)
+                .pointing(graph)
+                .with("accepted_by", cut(&accepted.accepted_by).into())
+                .with("compensation", cut(&accepted.compensation).into()),
+        );
+    }
+    if stated.is_some() {
+        let profile =
+            Interop { profile_id: BUNDLE_PROFILE.to_owned(), version: BUNDLE_VERSION.to_owned() };
+        let body = EventBody::InteropProfileDeclare(profile);
+        notes.push(Note::done(body, "declare").about(&migration).pointing(graph));
+    }
+    Ok(notes)
 }
 
 /// A command that was refused before anything was done. A plan that is not the one of the run, or
@@ -203,12 +227,35 @@ pub(super) fn left(cx: &Context<'_>, run: &RunState, phase: &str) -> Result<Vec<
     }
     let table = Table::of(run, phase, |node| rule_of(cx.plan, node));
     let mut notes: Vec<Note> = table.allowed(cx.recorder)?.into_iter().collect();
-    if phase == PhaseName::Verify.name() {
-        notes.push(ready(cx, run)?);
-    } else if phase == PhaseName::Validate.name() {
-        notes.extend(validated(cx, run)?);
+    match &cx.document().work {
+        Work::Knowledge(_) if phase == PhaseName::Verify.name() => notes.push(ready(cx, run)?),
+        Work::Knowledge(_) if phase == PhaseName::Validate.name() => {
+            notes.extend(validated(cx, run)?);
+        }
+        Work::Crossing(crossing) => notes.extend(crossed(cx, &crossing.portability, phase)),
+        Work::Knowledge(_) | Work::Phases(_) => {}
     }
     Ok(notes)
+}
+
+/// What the end of a phase means where something crosses in a bundle.
+fn crossed(cx: &Context<'_>, portability: &Portability, phase: &str) -> Option<Note> {
+    let done = |body, action| Note::done(body, action).about(phase);
+    let last = cx.plan.phases().last().filter(|last| last.part == Part::Rollback);
+    if last.is_some_and(|last| last.name == phase) {
+        return Some(done(EventBody::MigrationRollback, "rolled_back"));
+    }
+    match phase {
+        "validate" => {
+            let exit = ExitPlan { exit_plan_id: declared::exit_plan_id(cx.plan) };
+            Some(done(EventBody::ExitValidationRun(exit), "leave_phase"))
+        }
+        // Where there is a switch, its own step says when it was set.
+        "cutover" if portability.cutover.is_none() => {
+            Some(done(EventBody::MigrationCutover, "leave_phase"))
+        }
+        _ => None,
+    }
 }
 
 /// The snapshot is in place, and every file of it was checked.

@@ -2,7 +2,7 @@
 
 use carnet_ledger::EventTime;
 use carnet_model::capability::{self, descriptor};
-use carnet_model::plan::{self, Plan, PlannedStep, PlannedUndo, StepName};
+use carnet_model::plan::{self, Plan, PlannedStep, PlannedUndo, StepName, Work};
 
 use crate::error::StepError;
 use crate::process::{
@@ -25,7 +25,11 @@ pub(super) fn process_of(plan: &Plan) -> Result<Process, StepError> {
             nodes: phase.nodes.iter().map(node).collect::<Result<_, _>>()?,
         })
     });
-    let name = if plan.knowledge().is_some() { "knowledge/v1" } else { "phases/v1" };
+    let name = match &plan.document().work {
+        Work::Knowledge(_) => "knowledge/v1",
+        Work::Crossing(_) => "portability/v1",
+        Work::Phases(_) => "phases/v1",
+    };
     Ok(Process { name: name.to_owned(), phases: phases.collect::<Result<_, StepError>>()? })
 }
 
@@ -73,11 +77,10 @@ fn repeat(step: &PlannedStep) -> Repeat {
 }
 
 fn undo(step: &PlannedStep) -> Undo {
-    let always = matches!(
-        StepName::of_capability(&step.capability),
-        // On every way back readers return to the source, and its writers go on.
-        Some(StepName::Switch | StepName::RaiseFlag)
-    );
+    // On every way back readers return to the source, and its writers go on.
+    let named = StepName::of_capability(&step.capability);
+    let always = matches!(named, Some(StepName::Switch | StepName::RaiseFlag))
+        || step.capability == "env.set";
     match &step.undo {
         PlannedUndo::Nothing => Undo::Nothing,
         PlannedUndo::Refused { .. } => Undo::Impossible,

@@ -332,6 +332,22 @@ impl Recorder {
         self.inner().journal.name()
     }
 
+    /// When the last thing of a run happened, in seconds since 1970, UTC.
+    pub(crate) fn last_event_s(&self) -> Option<i64> {
+        self.inner().state.last_at.map(|at| at.unix_millis().div_euclid(1_000))
+    }
+
+    /// Lends the journal, for an export of what it holds up to now. Nothing is recorded meanwhile but
+    /// by the borrower.
+    pub(crate) fn with_journal<T>(&self, lend: impl FnOnce(&Journal) -> T) -> T {
+        lend(&self.inner().journal)
+    }
+
+    /// Who runs it.
+    pub(crate) fn actor(&self) -> &str {
+        &self.envelope.actor
+    }
+
     /// How many events there are, and the hash of the last.
     pub(crate) fn end(&self) -> (u64, Option<Digest>) {
         let inner = self.inner();

@@ -6,7 +6,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use carnet_bundle::{DeclaredView, SnapshotTime, Work};
 use carnet_connect::{Outside, StoreError, StoreSnapshot, VectorRepository};
-use carnet_ledger::{Digest, Object, Value};
+use carnet_ledger::audit::PolicyReplayer;
+use carnet_ledger::{Digest, Object, SigningKey, Value};
 use carnet_model::plan::{ColumnName, Document, Knowledge, Plan};
 use carnet_model::{Code, CollectionContract, CollectionName, StoreUrl, TableLayout};
 use serde::Serialize;
@@ -16,6 +17,7 @@ use crate::error::StepError;
 use crate::fault::Faults;
 use crate::run::recorder::Recorder;
 use carnet_journal::Clock;
+use carnet_journal::LogPlace;
 
 use super::files;
 use super::read_back::Leaves;
@@ -70,6 +72,12 @@ pub(crate) struct Context<'a> {
     pub(crate) dry_run: bool,
     /// For how long a timer is waited for, in milliseconds.
     pub(crate) patience_ms: i64,
+    /// Where the log of the run is.
+    pub(crate) log: &'a LogPlace,
+    /// The key that signs checkpoints.
+    pub(crate) signer: Option<&'a SigningKey>,
+    /// What evaluates again what policies decided.
+    pub(crate) replayer: Option<&'a dyn PolicyReplayer>,
     source: Opened,
     target: Opened,
     /// The leaves that the last read-back found: only good for the process that read them.
@@ -91,13 +99,16 @@ pub(crate) struct Parts<'a> {
     pub(crate) snapshot_time: Option<SnapshotTime>,
     pub(crate) dry_run: bool,
     pub(crate) patience_ms: i64,
+    pub(crate) log: &'a LogPlace,
+    pub(crate) signer: Option<&'a SigningKey>,
+    pub(crate) replayer: Option<&'a dyn PolicyReplayer>,
 }
 
 impl<'a> Context<'a> {
     pub(crate) fn new(parts: Parts<'a>) -> Self {
         let Parts { plan, folder, state, recorder, stores, .. } = parts;
         let Parts { outside, work, clock, faults, .. } = parts;
-        let Parts { snapshot_time, dry_run, patience_ms, .. } = parts;
+        let Parts { snapshot_time, dry_run, patience_ms, log, signer, replayer, .. } = parts;
         let (source, target, leaves) = Default::default();
         Self {
             plan,
@@ -112,6 +123,9 @@ impl<'a> Context<'a> {
             snapshot_time,
             dry_run,
             patience_ms,
+            log,
+            signer,
+            replayer,
             source,
             target,
             leaves,

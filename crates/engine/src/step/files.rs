@@ -65,6 +65,13 @@ fn keep_owner_and_mode(file: &File, old: &fs::Metadata) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(old.permissions().mode()))
 }
 
+/// Gives a file or folder another name, durably.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), StepError> {
+    fs::rename(from, to).map_err(|error| StepError::io("rename", from, error))?;
+    sync(&folder_of(from))?;
+    sync(&folder_of(to))
+}
+
 /// Removes a file durably. Gives whether it was there.
 pub(crate) fn remove(path: &Path) -> Result<bool, StepError> {
     match fs::remove_file(path) {

@@ -18,9 +18,10 @@ use carnet_ledger::Object;
 use carnet_model::plan::StepName;
 
 pub(crate) use context::{
-    Context, Done, Parts, digest_of, integer_of, making, number, remove_made, text_of,
+    Context, Done, Parts, digest_of, flag_of, integer_of, making, number, remove_made, text_of,
 };
 pub use context::{Role, StoreOpener, StoreRequest};
+pub(crate) use cutover::{Position, Switch};
 pub(crate) use export::{ExportSeen, moment};
 pub(crate) use look::artifact_digests;
 pub(crate) use verify::ArrivedSeen;

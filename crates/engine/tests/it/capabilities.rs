@@ -17,6 +17,7 @@ use carnet_engine::{
 };
 use carnet_ledger::Digest;
 use carnet_model::plan::Plan;
+use carnet_model::policy::{PolicyAnswer, PolicyQuestion};
 use carnet_model::{Code, Secret};
 
 use super::world::{Ticks, read};
@@ -74,6 +75,10 @@ impl Outside for World {
         let name = place.strip_prefix("s3://").unwrap();
         let (service, bucket) = (service.to_owned(), self.bucket(name));
         Ok(Box::new(Held { name: name.to_owned(), service, bucket, world: self.clone() }))
+    }
+
+    fn policy(&self, question: &PolicyQuestion<'_>) -> Result<PolicyAnswer, StoreError> {
+        super::policies::toy(question)
     }
 
     fn secret(&self, name: &str) -> Option<Secret> {
@@ -169,7 +174,7 @@ impl StoreOpener for NoStores {
 }
 
 /// A folder with a plan.
-struct Bench {
+pub(super) struct Bench {
     folder: tempfile::TempDir,
     world: World,
     plan: Plan,
@@ -177,7 +182,7 @@ struct Bench {
 
 impl Bench {
     /// A plan with these steps. Its gate is open, unless the file `bad` is there.
-    fn new(steps: &str) -> Self {
+    pub(super) fn new(steps: &str) -> Self {
         let text = format!(
             "carnet: v1\nmigration: bench\nowner: tests\nphases:\n  - name: use\n    steps:\n{steps}\
              \x20   exit:\n      - {{ gate: command, name: well, with: {{ program: test, args: [\"!\", -e, bad] }} }}\n"
@@ -186,24 +191,24 @@ impl Bench {
         Self { folder: tempfile::tempdir().unwrap(), world: World::default(), plan }
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(super) fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 
-    fn state(&self) -> std::path::PathBuf {
+    pub(super) fn state(&self) -> std::path::PathBuf {
         self.path(".carnet")
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         std::fs::read_to_string(self.path(name)).ok()
     }
 
     /// Runs the plan; `None` if the engine was made to stop as if it were killed.
-    fn run(&self, fault: &str, dry_run: bool) -> Option<Report> {
+    pub(super) fn run(&self, fault: &str, dry_run: bool) -> Option<Report> {
         let ticks = Ticks::new();
         let engine = Engine::new(self.state(), ticks.clone(), ticks, "tester");
         let engine = engine.with_faults(Faults::parse(fault).unwrap_or_default());
@@ -223,11 +228,11 @@ impl Bench {
         if fault.contains("crash") { report.ok() } else { Some(report.unwrap()) }
     }
 
-    fn status(&self, fault: &str) -> &'static str {
+    pub(super) fn status(&self, fault: &str) -> &'static str {
         self.run(fault, false).map_or("crashed", |report| report.status)
     }
 
-    fn code(&self) -> String {
+    pub(super) fn code(&self) -> String {
         let report = self.run("", false).unwrap();
         let stop = report.stop.or(report.waits_for);
         stop.map(|stop| stop.code).unwrap_or_default()

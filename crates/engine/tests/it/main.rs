@@ -13,6 +13,7 @@ mod journal;
 mod kept;
 mod lease;
 mod people;
+mod policies;
 mod run;
 mod simulation;
 mod succession;

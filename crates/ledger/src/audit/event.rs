@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 
 use super::findings::Findings;
 use super::lines::Batch;
+use super::replay::{EVALUATE, Evaluation, PolicySaid};
 use super::report::{CheckId, Reason};
 use super::segment::{digest_of_ref, plain_digest};
 use crate::catalogue::{Family, MemberValue, check_members, family_of};
 use crate::digest::Digest;
-use crate::event::EvidenceProfile;
+use crate::event::{EvidenceProfile, Refusal, RefusalClass};
 use crate::event_check::EventCheck;
 use crate::event_json::MAX_EVENT_BYTES;
 use crate::json::Scanner;
@@ -83,6 +84,8 @@ pub(super) struct Seen {
     pub(super) passages: Vec<Passage>,
     /// The events by which a key handed the log over.
     pub(super) successions: Vec<u64>,
+    /// The events that record what a policy decided.
+    pub(super) evaluations: Vec<Evaluation>,
     /// When the last event happened.
     pub(super) last_time: Option<EventTime>,
 }
@@ -297,6 +300,30 @@ impl<'e> Checker<'e> {
         if event_type == "key.succeeded" {
             self.seen.successions.push(sequence);
         }
+        if event_type.starts_with("policy.") {
+            self.evaluation(view, sequence);
+        }
+    }
+
+    /// An event that records what a policy decided, so that it can be decided again.
+    fn evaluation(&mut self, view: View<'_>, sequence: u64) {
+        if view.text("action").as_deref() != Some(EVALUATE) {
+            return;
+        }
+        let pointer = view.text("evidence_pointer");
+        let Some(pointer) = pointer.and_then(|it| digest_of_ref(&it)) else { return };
+        let text = |name| view.text(name).map(Cow::into_owned);
+        let refused = view.text("outcome").as_deref() != Some("accepted");
+        let class = text("refusal_reason_class").and_then(|it| RefusalClass::parse(&it));
+        let refusal = refused.then(|| Refusal {
+            // A refusal without its members is told by another row; here it is no allowance.
+            class: class.unwrap_or(RefusalClass::PolicyDenied),
+            code: text("refusal_reason_code").unwrap_or_default(),
+            subject: text("refusal_subject").unwrap_or_default(),
+            reason: None,
+        });
+        let said = PolicySaid { refusal };
+        self.seen.evaluations.push(Evaluation { sequence, pointer, said });
     }
 
     /// What the event declares must be what the manifest declares.

@@ -2,7 +2,8 @@
 //!
 //! Nothing is believed that can be computed again. Reading order: the answers (`report`), what is
 //! read (`material`, `documents`), the pass over the events (`stream`, `event`, `order`), what they
-//! point to (`objects`), who signed (`keys`), and how it all becomes rows (`rows`, `tree`,
+//! point to (`objects`), who signed (`keys`),
+//! what policies decided (`replay`), and how it all becomes rows (`rows`, `tree`,
 //! `witnesses`, `beside`, `declared`). `receipt` is the same for one event.
 
 mod beside;
@@ -18,6 +19,7 @@ mod objects;
 mod order;
 mod pointers;
 mod receipt;
+mod replay;
 mod report;
 mod rows;
 mod segment;
@@ -34,6 +36,7 @@ use std::thread;
 
 pub use self::material::Material;
 pub use self::receipt::audit_receipt;
+pub use self::replay::{EVALUATE, PolicyReplayer, PolicySaid, Replayed};
 pub use self::report::{CheckId, CheckVerdict, Overall, Reason, Report, Row, Subject};
 
 use self::documents::{
@@ -72,6 +75,8 @@ pub struct AuditRequest<'a> {
     pub cosigned: Option<&'a (Note, Checkpoint)>,
     /// The people whose signatures beside the manifest count.
     pub people: Option<Believed<'a>>,
+    /// What evaluates again what policies decided. Without one, those decisions are not checked.
+    pub replayer: Option<&'a dyn PolicyReplayer>,
     /// On how many threads events are checked; at least one.
     pub workers: usize,
 }
@@ -122,6 +127,7 @@ pub fn audit_bundle(
     context.succeed();
     context.others = beside::judge(material, request.people.as_ref())?;
     context.sum_files()?;
+    context.replayed = replay::replay(&context)?;
     Ok(context.report())
 }
 

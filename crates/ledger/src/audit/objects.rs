@@ -253,6 +253,63 @@ impl Packs<'_> {
     }
 }
 
+/// The largest object that is handed on one at a time.
+const READ_BYTES_MAX: u64 = 64 << 20;
+
+/// Hands on the objects with these digests, one at a time; those that hold other bytes, or cannot be
+/// read, are left out: other rows tell of them.
+pub(super) fn each_of(
+    material: &dyn Material,
+    own: bool,
+    wanted: &BTreeSet<Digest>,
+    each: &mut dyn FnMut(Digest, &[u8]),
+) -> Result<(), AuditError> {
+    let mut hand_on = |bytes: &[u8]| {
+        let digest = Digest::of(bytes);
+        if wanted.contains(&digest) {
+            each(digest, bytes);
+        }
+    };
+    if !own {
+        for (name, bytes) in material.entries().iter().filter(|(name, _)| name.starts_with(FOLDER))
+        {
+            if *bytes <= READ_BYTES_MAX {
+                let mut held = Vec::new();
+                material
+                    .open(name)
+                    .and_then(|mut file| file.read_to_end(&mut held))
+                    .map_err(failed(name))?;
+                hand_on(&held);
+            }
+        }
+        return Ok(());
+    }
+    if !material.has(INDEX) {
+        return Ok(());
+    }
+    let mut pack: Option<(String, Box<dyn Read + Send + '_>)> = None;
+    each_line(material, |line| {
+        if pack.as_ref().is_none_or(|(name, _)| name != line.pack) {
+            pack = None;
+            if line.pack.starts_with(FOLDER) && material.has(line.pack) {
+                let file = material.open(line.pack).map_err(failed(line.pack))?;
+                pack = Some((line.pack.to_owned(), file));
+            }
+        }
+        let Some((name, file)) = &mut pack else { return Ok(()) };
+        let mut part = file.take(line.bytes);
+        if wanted.contains(&line.sha256) && line.bytes <= READ_BYTES_MAX {
+            let mut held = Vec::new();
+            part.read_to_end(&mut held).map_err(failed(name))?;
+            hand_on(&held);
+        } else {
+            io::copy(&mut part, &mut io::sink()).map_err(failed(name))?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
 impl Objects {
     /// Looks for objects by their digests, which are sorted. Gives the first that is not there, and
     /// how many are not.

@@ -74,6 +74,8 @@ words! {
         NcpArtifacts = "ncp.artifacts",
         /// What was imported is what was exported.
         Lineage = "lineage",
+        /// What policies decided is decided again in the same way.
+        PolicyReplay = "policy.replay",
         /// The log goes on from a checkpoint that the auditor kept.
         HistorySince = "history.since",
         /// Whether anything tells how recent the export is.
@@ -194,6 +196,8 @@ words! {
         RefusalsDiffer = "refusals_differ",
         /// Something was imported that was not exported.
         LineageBroken = "lineage_broken",
+        /// A policy decides otherwise than is recorded.
+        PolicyDiffers = "policy_not_reproducible",
         /// The material that would tell was not given.
         NotGiven = "not_given",
         /// Another check failed that this one stands on.

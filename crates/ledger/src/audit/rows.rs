@@ -61,6 +61,8 @@ pub(super) struct Context<'a> {
     pub(super) findings: Findings,
     /// What the signatures beside the manifest say.
     pub(super) others: Answer,
+    /// What came of evaluating again what policies decided.
+    pub(super) replayed: Answer,
     /// The checks that found something, of those that are answered.
     pub(super) broken: Vec<CheckId>,
     /// The sums of all files that were read.
@@ -92,6 +94,7 @@ impl<'a> Context<'a> {
             ring,
             succeeded: Succeeded::default(),
             others: Answer::NotApplicable(String::new()),
+            replayed: Answer::NotApplicable(String::new()),
             broken: Vec::new(),
             sums,
         }
@@ -233,6 +236,7 @@ impl<'a> Context<'a> {
             CheckId::Refusals => self.refusals(),
             CheckId::NcpArtifacts => self.ncp_artifacts(),
             CheckId::Lineage => self.lineage(),
+            CheckId::PolicyReplay => self.replayed.clone(),
             CheckId::HistorySince => self.history_since(),
             CheckId::Freshness => self.freshness(),
         }
@@ -517,6 +521,9 @@ fn about(id: CheckId) -> (&'static str, &'static str, &'static str) {
         }
         CheckId::NcpArtifacts => (EVENTS, EVENTS, "no-control events name their artifact"),
         CheckId::Lineage => (EVENTS, EVENTS, "what an action imports is what it exported"),
+        CheckId::PolicyReplay => {
+            (INDEX, INDEX, "each decision of a policy is reached again from what is recorded")
+        }
         CheckId::HistorySince => {
             (CONSISTENCY, CONSISTENCY, "the log goes on from the checkpoint that you kept")
         }

@@ -12,6 +12,7 @@ use super::lines::{Batch, Lines};
 use super::material::{FileSum, Hashed, Material};
 use super::order::{Order, compare};
 use super::pointers::Pointers;
+use super::replay::Evaluation;
 use super::report::{CheckId, Reason};
 use super::segment::{self, Entry, Head};
 use crate::catalogue::Family;
@@ -32,6 +33,7 @@ pub(super) struct Streamed {
     pub(super) actions: HashMap<[u8; 16], [u8; 16]>,
     pub(super) passages: Vec<Passage>,
     pub(super) successions: Vec<u64>,
+    pub(super) evaluations: Vec<Evaluation>,
     pub(super) last_time: Option<EventTime>,
     pub(super) sum: FileSum,
     pub(super) segment: Held<Head>,
@@ -169,6 +171,7 @@ impl Gathered {
         self.all.reformatted += seen.reformatted;
         self.all.passages.extend(seen.passages);
         self.all.successions.extend(seen.successions);
+        self.all.evaluations.extend(seen.evaluations);
         self.all.last_time = seen.last_time.or(self.all.last_time);
         for (action, rules, sequence) in seen.actions {
             let first = *self.actions.entry(action).or_insert(rules);
@@ -214,6 +217,7 @@ impl Gathered {
             actions: self.actions,
             passages: self.all.passages,
             successions: self.all.successions,
+            evaluations: self.all.evaluations,
             last_time: self.all.last_time,
             sum,
             segment,

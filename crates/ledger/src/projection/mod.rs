@@ -1,12 +1,14 @@
 //! The log's events in forms that the tools of others read. None of them is the evidence: the log
 //! is, and each form names the event that it was made from.
 
+mod believed;
 mod cloudevent;
 #[cfg(feature = "cose")]
 mod cose;
 mod dsse;
 mod statement;
 
+pub use believed::{ENVELOPE_NAMESPACE, check_envelope};
 pub use cloudevent::cloud_event;
 #[cfg(feature = "cose")]
 pub use cose::{CoseError, CoseReceipt};

@@ -1,16 +1,23 @@
 //! Capabilities: the named operations that steps use. What each may do to the world is declared
 //! here and read by the plan reader, by `carnet cap` and by the engine, which does them.
 
+mod bundle;
 mod command;
+mod env_file;
+mod erasure;
 mod file;
 mod http;
 mod knowledge;
 mod object;
 mod password;
+mod policy;
 mod registry;
 mod service;
 mod snapshot;
 mod sql;
+mod take_back;
+mod vm;
+mod workload;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -23,15 +30,24 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use bundle::{
+    BundleExport, BundleImport, BundleTransfer, BundleVerify, GovernanceFile, Governed, Packed,
+};
 pub use command::{Command, CommandRepeat, OUTPUT_BYTES_MAX, Probe};
+pub use env_file::EnvSet;
+pub use erasure::{ErasureItem, ErasureRecord, ErasureSurvey};
 pub use file::FileCopy;
 pub use http::{HttpBody, HttpCall, HttpMethod};
 pub use knowledge::{Knowledge, step_of};
 pub use object::S3Copy;
+pub use policy::{PolicyEnforce, PolicySnapshot};
 pub use registry::all;
 pub use service::{Manager, ServiceRestart};
 pub use snapshot::{SnapshotExport, SnapshotImport, SnapshotVerify};
 pub use sql::{SqlChange, SqlText};
+pub use take_back::TakeBack;
+pub use vm::{ForwardedPort, MachinePrograms, VmBoot, VmPlace, VmRemove, VmStop};
+pub use workload::{RuntimePlace, WorkloadPlace, WorkloadRemove, WorkloadStart, WorkloadStop};
 
 use crate::input::{InputError, compiled, input_errors};
 use crate::plan::NoNull;

@@ -1,17 +1,38 @@
 //! The list of all capabilities.
 
-use super::{Descriptor, command, file, http, knowledge, object, service, snapshot, sql};
+use super::{
+    Descriptor, bundle, command, env_file, erasure, file, http, knowledge, object, policy, service,
+    snapshot, sql, take_back, vm, workload,
+};
 
-static ALL: [Descriptor; 22] = [
+static ALL: &[Descriptor] = &[
     command::DESCRIPTOR,
     http::DESCRIPTOR,
     sql::DESCRIPTOR,
     file::DESCRIPTOR,
     object::DESCRIPTOR,
     service::DESCRIPTOR,
+    policy::SNAPSHOT,
+    policy::ENFORCE,
     snapshot::EXPORT,
     snapshot::VERIFY,
     snapshot::IMPORT,
+    erasure::SURVEY,
+    erasure::RECORD,
+    workload::PLACE,
+    workload::START,
+    workload::STOP,
+    workload::REMOVE,
+    vm::PLACE,
+    vm::BOOT,
+    vm::STOP,
+    vm::REMOVE,
+    bundle::EXPORT,
+    bundle::TRANSFER,
+    bundle::VERIFY,
+    bundle::IMPORT,
+    env_file::DESCRIPTOR,
+    take_back::DESCRIPTOR,
     knowledge::DESCRIBE_SOURCE,
     knowledge::DESCRIBE_TARGET,
     knowledge::RAISE_FLAG,
@@ -29,5 +50,5 @@ static ALL: [Descriptor; 22] = [
 
 /// All capabilities that there are.
 pub fn all() -> &'static [Descriptor] {
-    &ALL
+    ALL
 }

@@ -60,7 +60,12 @@ impl Rule {
             | Self::Http(_)
             | Self::TlsExpiry(_)
             | Self::Lag(_)
-            | Self::Approval(_) => &[],
+            | Self::Claims(_)
+            | Self::SupplyChain(_)
+            | Self::Term(_)
+            | Self::Approval(_)
+            | Self::Policy(_)
+            | Self::Authority(_) => &[],
         }
     }
 }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::control::Control;
 use super::{
-    approval, artifact_checksums, checksums, command, content_root, contract, count, digest,
-    dimensions, file, http, lag, losses, object, query_parity, rows, schema_version, sql, tcp,
-    tls_expiry,
+    approval, artifact_checksums, authority, checksums, claims, command, content_root, contract,
+    count, digest, dimensions, file, http, lag, losses, object, policy, query_parity, rows,
+    schema_version, sql, supply_chain, tcp, term, tls_expiry,
 };
 use crate::canonical::digest_of;
 
@@ -131,8 +131,18 @@ gates! {
     TlsExpiry = tls_expiry;
     /// How far something is behind stays below a maximum.
     Lag = lag;
+    /// An environment claims all that a bundle needs.
+    Claims = claims;
+    /// Images and disks come with their parts and their origin.
+    SupplyChain = supply_chain;
+    /// A term of a switch is kept.
+    Term = term;
     /// Enough people have approved this very plan, having seen these very gates.
     Approval = approval;
+    /// A declared policy allows it.
+    Policy = policy;
+    /// Everybody who has authority where something comes from is known here.
+    Authority = authority;
 }
 
 impl fmt::Display for Gate {

@@ -42,7 +42,12 @@ impl Rule {
             Self::Tcp(rule) => rule.demands(),
             Self::TlsExpiry(rule) => rule.demands(),
             Self::Lag(rule) => rule.demands(),
+            Self::Claims(rule) => rule.demands(),
+            Self::SupplyChain(rule) => rule.demands(),
+            Self::Term(rule) => rule.demands(),
             Self::Approval(rule) => rule.demands(),
+            Self::Policy(rule) => rule.demands(),
+            Self::Authority(rule) => rule.demands(),
         }
     }
 }

@@ -8,7 +8,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::definition::{Gate, Rule};
-use super::{approval, command, digest, file, http, lag, object, rows, sql, tcp, tls_expiry};
+use super::{
+    approval, authority, claims, command, digest, file, http, lag, object, policy, rows, sql,
+    supply_chain, tcp, term, tls_expiry,
+};
 use crate::input::{InputError, compiled, input_errors};
 
 /// A kind of gate that a plan can name. (The gates of a knowledge move come with its process.)
@@ -74,7 +77,12 @@ kinds! {
     Tcp = tcp, "opens connections to a server";
     TlsExpiry = tls_expiry, "judges the certificate that a server shows";
     Lag = lag, "measures how far something is behind";
+    Claims = claims, "judges whether an environment claims what a bundle needs";
+    SupplyChain = supply_chain, "judges the parts and the origin of images and disks";
+    Term = term, "judges whether a date of a switch is kept";
     Approval = approval, "judges who approved this plan, having seen these gates";
+    Policy = policy, "asks a policy, and judges its whole answer";
+    Authority = authority, "compares an authority snapshot with a trust file";
 }
 
 fn schema_of<T: JsonSchema>() -> Value {
@@ -123,6 +131,7 @@ mod tests {
         let side = |url: &str| json!({"database": url, "query": "q"});
         let guarded = json!({"url": "https://h/p", "headers": {"authorization": {"secret": "T"}}, "refused_without": "authorization"});
         let none = json!({"database": "sqlite:a", "query": "q", "rows": 0, "control": "c"});
+        let admission = json!({"bundle": "b", "target": {"name": "t", "jurisdiction": "DE", "classifications": ["internal"]}});
         vec![
             ("command", json!({"program": "true"}), json!({"program": "ls -l"}), "/program"),
             ("command", json!({"program": "ls -l", "shell": true}), json!({"program": "x", "stdout": {}}), "/stdout"),
@@ -140,6 +149,13 @@ mod tests {
             ("tls_expiry", json!({"host": "h", "days_min": 30}), json!({"host": "h", "days_min": 30, "trusted": false}), "/trusted"),
             ("lag", json!({"command": {"program": "p"}, "at_most": "5"}), json!({"at_most": "5"}), ""),
             ("lag", json!({"sql": side("sqlite:a"), "at_most": "0.5"}), json!({"sql": side("sqlite:a"), "at_most": "-1"}), "/at_most"),
+            ("claims", json!({"bundle": "out/bundle", "claims": "prod/claims.json"}), json!({"bundle": "", "claims": "c"}), "/bundle"),
+            ("supply_chain", json!({"bundle": "b", "trust": "t"}), json!({"bundle": "b"}), "/trust"),
+            ("supply_chain", json!({"content": "c", "sbom": "s", "provenance": "p", "unsigned": true}), json!({"content": "c", "sbom": "s", "unsigned": true}), ""),
+            ("term", json!({"term": "t", "at": "2026-03-31T00:00:00+02:00", "must": "before"}), json!({"term": "t", "at": "2026-03-31", "must": "before"}), "/at"),
+            ("policy", json!({"policy": "p", "snapshot": sha256, "input": "i.json"}), json!({"policy": "p", "input": "i.json"}), ""),
+            ("policy", json!({"policy": "p", "manifest": "b/manifest.json", "admission": admission}), json!({"policy": "p", "snapshot": sha256, "input": "i.json", "admission": admission}), ""),
+            ("authority", json!({"authority": "a.json", "trust": "t"}), json!({"authority": "a.json", "trust": ""}), "/trust"),
             ("approval", json!({"name": "go", "any_of": ["a"], "expires_s": 60}), json!({"name": "go", "any_of": ["a"], "count": 2, "expires_s": 60}), "/any_of"),
         ]
     }

@@ -19,7 +19,9 @@ mod violation;
 
 pub mod approval;
 pub mod artifact_checksums;
+pub mod authority;
 pub mod checksums;
+pub mod claims;
 pub mod command;
 pub mod content_root;
 pub mod contract;
@@ -31,11 +33,14 @@ pub mod http;
 pub mod lag;
 pub mod losses;
 pub mod object;
+pub mod policy;
 pub mod query_parity;
 pub mod rows;
 pub mod schema_version;
 pub mod sql;
+pub mod supply_chain;
 pub mod tcp;
+pub mod term;
 pub mod tls_expiry;
 
 pub use content::{CONTENT_BYTES_MAX, Content};

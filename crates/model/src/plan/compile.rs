@@ -14,6 +14,7 @@ use super::inline;
 use super::knowledge::Knowledge;
 use super::knowledge_v1;
 use super::open::{self, Opened, Rejected};
+use super::portability::{self, Portability};
 use super::written::PlanDigest;
 use crate::canonical::{canonical_value, digest_of};
 use crate::gate::Definition;
@@ -54,6 +55,9 @@ impl Plan {
             document.approvals.iter().map(|(name, it)| (name.to_string(), it.rule())).collect();
         let phases = match &document.work {
             Work::Knowledge(knowledge) => knowledge_v1::approved_phases(knowledge, &approvals),
+            Work::Crossing(crossing) => {
+                inline::phases(&portability::phases(&document, &crossing.portability), &approvals)
+            }
             Work::Phases(phases) => inline::phases(phases, &approvals),
         };
         let phase_digests: Vec<_> = phases.iter().map(phase_digest).collect();
@@ -75,6 +79,11 @@ impl Plan {
     /// The knowledge base that moves, where the plan's process is `knowledge/v1`.
     pub fn knowledge(&self) -> Option<&Knowledge> {
         self.document.knowledge()
+    }
+
+    /// What crosses in a bundle, where the plan's process is `portability/v1`.
+    pub fn portability(&self) -> Option<&Portability> {
+        self.document.portability()
     }
 
     /// The phases in order, those of the prescribed way back last.

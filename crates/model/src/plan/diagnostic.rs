@@ -50,7 +50,7 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    pub(super) fn error(
+    pub(crate) fn error(
         code: Code,
         span: Span,
         message: impl AsRef<str>,
@@ -76,7 +76,7 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(code, span, message, remedy) }
     }
 
-    pub(super) fn with_value(mut self, value: &str) -> Self {
+    pub(crate) fn with_value(mut self, value: &str) -> Self {
         self.value = Some(shortened(value));
         self
     }

@@ -8,10 +8,12 @@ use serde::Serialize;
 use super::approvals::{Approval, Exception};
 use super::knowledge::Knowledge;
 use super::phases::Phases;
+use super::portability::{Crossing, Portability};
 use super::written::{Label, MigrationName, NodeName, Period, PlanDigest, WrittenPath};
+use crate::portability::{DependencyManifest, Terms};
 
 /// A plan: what is done, under which rules, and what happens then. Its process is a built-in one,
-/// `knowledge/v1`, or the phases that it writes out itself.
+/// `knowledge/v1` or `portability/v1`, or the phases that it writes out itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(title = "Carnet plan", deny_unknown_fields)]
 pub struct Document {
@@ -31,6 +33,16 @@ pub struct Document {
     /// the plan covers its content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trust: Option<WrittenPath>,
+    /// What is depended on, and what could take its place; published as evidence when a run starts.
+    /// `carnet schema dependencies` prints its keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    pub dependencies: Option<DependencyManifest>,
+    /// The dates of a switch between providers: notice, transition, retrieval, erasure.
+    /// `carnet schema terms` prints its keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    pub terms: Option<Terms>,
     /// Who may approve what. In a plan of knowledge/v1 each is named like the phase that waits for
     /// it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -57,6 +69,8 @@ pub struct Document {
 pub enum Work {
     /// It moves a knowledge base, by a built-in process.
     Knowledge(Box<Knowledge>),
+    /// It moves a workload, data or evidence in a bundle, by a built-in process.
+    Crossing(Box<Crossing>),
     /// It does what its phases say.
     Phases(Phases),
 }
@@ -66,14 +80,22 @@ impl Document {
     pub fn knowledge(&self) -> Option<&Knowledge> {
         match &self.work {
             Work::Knowledge(knowledge) => Some(knowledge),
-            Work::Phases(_) => None,
+            Work::Crossing(_) | Work::Phases(_) => None,
+        }
+    }
+
+    /// What crosses in a bundle, where the plan's process is `portability/v1`.
+    pub fn portability(&self) -> Option<&Portability> {
+        match &self.work {
+            Work::Crossing(crossing) => Some(&crossing.portability),
+            Work::Knowledge(_) | Work::Phases(_) => None,
         }
     }
 
     /// The phases, where the plan writes them out itself.
     pub fn phases(&self) -> Option<&Phases> {
         match &self.work {
-            Work::Knowledge(_) => None,
+            Work::Knowledge(_) | Work::Crossing(_) => None,
             Work::Phases(phases) => Some(phases),
         }
     }

@@ -18,8 +18,8 @@ pub(super) enum Need {
     /// Known, and not in this build: what it is. To ignore it would be to promise what nobody
     /// keeps.
     Later(&'static str),
-    /// It belongs to plans that move a knowledge base.
-    Other,
+    /// It belongs to plans of another kind.
+    Other(Elsewhere),
 }
 
 impl Need {
@@ -27,9 +27,20 @@ impl Need {
     pub(super) fn is_usable(self) -> bool {
         match self {
             Self::Must | Self::May => true,
-            Self::Later(_) | Self::Other => false,
+            Self::Later(_) | Self::Other(_) => false,
         }
     }
+}
+
+/// Where a key belongs that is not taken here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Elsewhere {
+    /// To plans that move a knowledge base; this one has phases.
+    Knowledge,
+    /// To plans in which something crosses in a bundle; this one has phases.
+    Crossing,
+    /// To plans that move a knowledge base; this one says it under `portability`.
+    Section,
 }
 
 const fn must(name: &'static str) -> Key {
@@ -41,7 +52,11 @@ const fn may(name: &'static str) -> Key {
 }
 
 const fn other(name: &'static str) -> Key {
-    Key { name, need: Need::Other }
+    Key { name, need: Need::Other(Elsewhere::Knowledge) }
+}
+
+const fn in_section(name: &'static str) -> Key {
+    Key { name, need: Need::Other(Elsewhere::Section) }
 }
 
 const fn later(name: &'static str, what: &'static str) -> Key {
@@ -56,10 +71,13 @@ pub(super) const DOCUMENT: &[Key] = &[
     may("governance"),
     may("evidence"),
     may("trust"),
+    may("dependencies"),
+    may("terms"),
     may("amends"),
     may("source"),
     may("target"),
     may("process"),
+    may("portability"),
     may("import"),
     may("quiesce"),
     may("transfer"),
@@ -80,6 +98,8 @@ pub(super) const KNOWLEDGE: &[Key] = &[
     may("governance"),
     may("evidence"),
     may("trust"),
+    may("dependencies"),
+    may("terms"),
     may("amends"),
     must("source"),
     must("target"),
@@ -95,6 +115,32 @@ pub(super) const KNOWLEDGE: &[Key] = &[
     may("exceptions"),
     later("rollback", "a prescribed way back, with a process that has one of its own"),
 ];
+/// The keys of a plan in which something crosses in a bundle.
+pub(super) const CROSSING: &[Key] = &[
+    must("carnet"),
+    must("migration"),
+    must("owner"),
+    may("governance"),
+    may("evidence"),
+    may("trust"),
+    must("dependencies"),
+    may("terms"),
+    may("amends"),
+    must("process"),
+    must("portability"),
+    may("approvals"),
+    may("exceptions"),
+    in_section("source"),
+    in_section("target"),
+    in_section("import"),
+    in_section("quiesce"),
+    in_section("transfer"),
+    in_section("validate"),
+    in_section("accept_loss"),
+    in_section("cutover"),
+    in_section("decommission"),
+    in_section("rollback"),
+];
 /// The keys of a plan that writes its phases out itself.
 pub(super) const PHASES: &[Key] = &[
     must("carnet"),
@@ -103,11 +149,14 @@ pub(super) const PHASES: &[Key] = &[
     may("governance"),
     may("evidence"),
     may("trust"),
+    may("dependencies"),
+    may("terms"),
     may("amends"),
     may("approvals"),
     may("exceptions"),
     must("phases"),
     may("rollback"),
+    Key { name: "portability", need: Need::Other(Elsewhere::Crossing) },
     other("source"),
     other("target"),
     other("process"),
@@ -199,9 +248,10 @@ pub(super) const SWITCH: &[Key] = &[must("env_file"), must("key"), may("value")]
 pub(super) const DECOMMISSION: &[Key] = &[must("archive")];
 
 /// All tables.
-const ALL: [&[Key]; 35] = [
+const ALL: [&[Key]; 36] = [
     DOCUMENT,
     KNOWLEDGE,
+    CROSSING,
     PHASES,
     GOVERNANCE,
     EVIDENCE,

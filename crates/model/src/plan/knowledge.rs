@@ -53,13 +53,16 @@ pub enum Process {
     /// A knowledge base in nine phases.
     #[serde(rename = "knowledge/v1")]
     KnowledgeV1,
+    /// A workload, data or evidence in a bundle, in seven phases.
+    #[serde(rename = "portability/v1")]
+    PortabilityV1,
 }
 
 impl Process {
     /// The families of evidence that a run of it and an export write.
     pub const fn families(self) -> &'static [Family] {
         match self {
-            Self::KnowledgeV1 => {
+            Self::KnowledgeV1 | Self::PortabilityV1 => {
                 &[Family::Auth, Family::Pol, Family::Evid, Family::Exit, Family::Dep]
             }
         }

@@ -14,6 +14,7 @@ mod inline;
 mod knowledge;
 mod knowledge_v1;
 mod phases;
+mod portability;
 mod shape;
 mod written;
 
@@ -27,7 +28,7 @@ mod place;
 mod reader;
 mod schema;
 mod tree;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use approvals::{AMENDMENT, Approval, Exception, NotBy};
 pub use around::Around;
@@ -49,6 +50,11 @@ pub use open::Rejected;
 pub use phases::{
     NODES_MAX, Phases, WayBack, WrittenBranch, WrittenKind, WrittenNode, WrittenPhase, WrittenStep,
     WrittenUndo,
+};
+pub use portability::{
+    CROSSING_PHASES, Carriage, Container, ContainerHost, Crossing, Data, Destination, Encrypt,
+    EvidencePart, Health, Machine, MachineHost, Origin, PolicyFolder, Portability, Program, Side,
+    SupplyChain, SwitchOver, Variable,
 };
 pub(crate) use schema::NoNull;
 pub use schema::{schema, schema_text};

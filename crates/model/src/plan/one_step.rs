@@ -57,6 +57,8 @@ impl Plan {
             owner,
             governance: None,
             trust: None,
+            dependencies: None,
+            terms: None,
             approvals: BTreeMap::new(),
             exceptions: Vec::new(),
             amends: None,

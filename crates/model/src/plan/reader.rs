@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::diagnostic::{Diagnostic, Span, shortened};
-use super::keys::{Key, Need};
+use super::keys::{Elsewhere, Key, Need};
 use super::nearest::nearest;
 use super::written::Written;
 use super::yaml::{Entry, FINDINGS_MAX, Node, Value};
@@ -23,6 +23,24 @@ impl<'a> Fields<'a> {
     /// The entry of this key.
     pub(super) fn get(&self, key: &str) -> Option<&'a Entry> {
         self.entries.iter().find(|entry| entry.key == key)
+    }
+}
+
+/// Where a key belongs that is not taken here, and what to do about it.
+const fn belongs(elsewhere: Elsewhere) -> (&'static str, &'static str) {
+    match elsewhere {
+        Elsewhere::Knowledge => (
+            "that move a knowledge base, and this one has phases",
+            "take it out, or take `phases` out and write `process: knowledge/v1`",
+        ),
+        Elsewhere::Crossing => (
+            "of portability/v1, and this one has phases",
+            "take it out, or take `phases` out and write `process: portability/v1`",
+        ),
+        Elsewhere::Section => (
+            "of another process, and this one says it under `portability`",
+            "take it out, or put it there: docs/plan.md shows the keys",
+        ),
     }
 }
 
@@ -102,14 +120,11 @@ impl Reader {
                 format!("`{named}` ({meaning}) cannot be enforced by this build"),
                 "take the key out; a build that ignored it would promise what it does not keep",
             ),
-            Some(Key { need: Need::Other, .. }) => Diagnostic::error(
-                Code::PLAN_CONFLICT,
-                entry.key_span,
-                format!(
-                    "`{named}` is for plans that move a knowledge base, and this one has phases"
-                ),
-                "take it out, or take `phases` out and write `process: knowledge/v1`",
-            ),
+            Some(Key { need: Need::Other(elsewhere), .. }) => {
+                let (of, remedy) = belongs(*elsewhere);
+                let message = format!("`{named}` is for plans {of}");
+                Diagnostic::error(Code::PLAN_CONFLICT, entry.key_span, message, remedy)
+            }
             None => {
                 let usable = keys.iter().filter(|key| key.need.is_usable());
                 let known: Vec<&str> = usable.map(|key| key.name).collect();

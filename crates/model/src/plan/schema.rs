@@ -1,5 +1,4 @@
-//! The JSON Schema of plans, for editors. What it cannot say (spans, contradictions, what a later
-//! build brings) only the reader says.
+//! The JSON Schema of plans, for editors. What it cannot say only the reader says.
 
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
@@ -9,31 +8,42 @@ use serde_json::{Value, json};
 use super::document::Document;
 use super::keys;
 use super::knowledge::Knowledge;
+use super::portability::Crossing;
 use super::shape::PlanShape;
 
 /// The JSON Schema (draft 2020-12) of `carnet: v1`.
 pub fn schema() -> Value {
     let mut schema = of::<Document>();
     // All keys of a plan stand beside one another, whatever its process.
-    let (knowledge, phases) = (of::<Knowledge>(), of::<PlanShape>());
-    let kinds = json!([kind_of(&knowledge, &phases), kind_of(&phases, &knowledge)]);
-    join(&mut schema, knowledge);
-    join(&mut schema, phases);
+    let parts = [of::<Knowledge>(), of::<Crossing>(), of::<PlanShape>()];
+    let processes = [Some("knowledge/v1"), Some("portability/v1"), None];
+    let kinds: Vec<_> =
+        parts.iter().zip(processes).map(|(kind, process)| kind_of(kind, &parts, process)).collect();
+    let kinds = Value::Array(kinds);
+    for part in parts {
+        join(&mut schema, part);
+    }
     if let Some(members) = schema.as_object_mut() {
         members.insert("oneOf".to_owned(), kinds);
     }
     schema
 }
 
-/// One kind of plan: it has the keys that this kind must have, and none of the other's.
-fn kind_of(kind: &Value, other: &Value) -> Value {
-    let others = other.get("properties").and_then(Value::as_object);
-    let others = others.into_iter().flatten().map(|(key, _)| (key.clone(), false.into()));
-    let others: serde_json::Map<String, Value> = others.collect();
-    json!({"required": kind.get("required"), "properties": others})
+/// One kind of plan: it has the keys that this kind must have, none of the others', and names its
+/// process.
+fn kind_of(kind: &Value, all: &[Value], process: Option<&str>) -> Value {
+    let keys = |of: &Value| of.get("properties").and_then(Value::as_object).cloned();
+    let own = keys(kind).unwrap_or_default();
+    let others = all.iter().filter_map(keys).flatten().map(|(key, _)| key);
+    let others = others.filter(|key| !own.contains_key(key)).map(|key| (key, false.into()));
+    let mut properties: serde_json::Map<String, Value> = others.collect();
+    if let Some(process) = process {
+        properties.insert("process".to_owned(), json!({"const": process}));
+    }
+    json!({"required": kind.get("required"), "properties": properties})
 }
 
-fn of<T: JsonSchema>() -> Value {
+pub(super) fn of<T: JsonSchema>() -> Value {
     let generator = SchemaSettings::draft2020_12().for_deserialize().into_generator();
     let mut schema = generator.into_root_schema_for::<T>();
     NoNull.transform(&mut schema);

@@ -17,18 +17,18 @@ pub const BYTES_MAX: usize = 4 << 20;
 /// How deep lists and mappings may be nested.
 pub(super) const DEPTH_MAX: usize = 32;
 /// How many findings are looked for.
-pub(super) const FINDINGS_MAX: usize = 100;
+pub(crate) const FINDINGS_MAX: usize = 100;
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
-    pub(super) span: Span,
-    pub(super) value: Value,
+pub(crate) struct Node {
+    pub(crate) span: Span,
+    pub(crate) value: Value,
 }
 
 /// A value of the core schema.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     Int(i64),
@@ -43,38 +43,45 @@ pub(super) enum Value {
 
 /// One `key: value`.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) key_span: Span,
-    pub(super) node: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_span: Span,
+    pub(crate) node: Node,
 }
 
 /// Reads the text. The tree is absent if its shape cannot be known; findings are in the order in
 /// which they were met.
 pub(super) fn parse(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
+    let (mut documents, mut findings) = parse_documents(text, 1);
+    if findings.is_empty() && documents.is_empty() {
+        let remedy = "start from `carnet init knowledge`";
+        findings.push(syntax(first_line(text), "the plan is empty", remedy));
+    }
+    (documents.pop(), findings)
+}
+
+/// Reads a text of at most so many documents. None are given if their shape cannot be known.
+pub(crate) fn parse_documents(text: &str, most: usize) -> (Vec<Node>, Vec<Diagnostic>) {
     let first = first_line(text);
     if text.len() > BYTES_MAX {
         let message = format!("the plan has {} bytes, more than 4 MiB", text.len());
         return (
-            None,
+            Vec::new(),
             vec![syntax(first, message, "a plan names stores and files; keep data out")],
         );
     }
     let tabs = tab_indents(text);
     if !tabs.is_empty() {
-        return (None, tabs);
+        return (Vec::new(), tabs);
     }
-    let mut builder = Builder::new(text);
+    let mut builder = Builder::new(text, most);
     let mut parser = Parser::new_from_str(text);
     let shape = builder.take_all(&mut parser);
-    if builder.findings.is_empty() && shape.is_ok() && builder.root.is_none() {
-        builder.push(syntax(first, "the plan is empty", "start from `carnet init knowledge`"));
-    }
-    (if shape.is_ok() { builder.root } else { None }, builder.findings)
+    (if shape.is_ok() { builder.roots } else { Vec::new() }, builder.findings)
 }
 
 /// The span of the first line, for what concerns the document as a whole.
-pub(super) fn first_line(text: &str) -> Span {
+pub(crate) fn first_line(text: &str) -> Span {
     let end = text.find('\n').unwrap_or(text.len());
     Span { start: 0, end, line: 1, column: 1 }
 }
@@ -113,8 +120,9 @@ struct Builder {
     offsets: Vec<usize>,
     bytes: usize,
     open: Vec<Frame>,
-    root: Option<Node>,
+    roots: Vec<Node>,
     documents: usize,
+    documents_max: usize,
     findings: Vec<Diagnostic>,
 }
 
@@ -128,7 +136,7 @@ enum Frame {
 struct Lost;
 
 impl Builder {
-    fn new(text: &str) -> Self {
+    fn new(text: &str, documents_max: usize) -> Self {
         let mut offsets: Vec<usize> = Vec::new();
         if !text.is_ascii() {
             offsets.extend(text.char_indices().map(|(at, _)| at));
@@ -138,8 +146,9 @@ impl Builder {
             offsets,
             bytes: text.len(),
             open: Vec::new(),
-            root: None,
+            roots: Vec::new(),
             documents: 0,
+            documents_max,
             findings: Vec::new(),
         }
     }
@@ -222,7 +231,7 @@ impl Builder {
 
     fn document(&mut self, span: Span) -> Result<(), Lost> {
         self.documents += 1;
-        if self.documents == 1 {
+        if self.documents <= self.documents_max {
             return Ok(());
         }
         self.push(syntax(span, "a second document starts here", "one file holds one plan"));
@@ -273,7 +282,7 @@ impl Builder {
     fn add(&mut self, node: Node) {
         let finding = match self.open.last_mut() {
             None => {
-                self.root = Some(node);
+                self.roots.push(node);
                 None
             }
             Some(Frame::List(_, items)) => {

@@ -123,6 +123,33 @@ impl ContentType {
     }
 }
 
+impl ContentType {
+    /// Whether it is one of the papers: what a decision about the bundle is made of. They are never
+    /// encrypted.
+    pub const fn is_paper(self) -> bool {
+        match self {
+            Self::GovernanceMetadata
+            | Self::PolicySnapshot
+            | Self::AuthoritySnapshot
+            | Self::DependencyManifest
+            | Self::CapabilityClaim
+            | Self::WorkloadDefinition
+            | Self::Sbom
+            | Self::Provenance
+            | Self::VerifierInputs
+            | Self::EvidenceChainSegment => true,
+            Self::Config
+            | Self::DataSnapshot
+            | Self::ContainerImage
+            | Self::DiskImage
+            | Self::FirmwareVariables
+            | Self::VtpmState
+            | Self::Attestation
+            | Self::UsageReceipt => false,
+        }
+    }
+}
+
 impl fmt::Display for ContentType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 
 use carnet_ledger::Digest;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ContentType, Scenario};
+use crate::canonical::canonical_json;
 
 /// The version of the manifest that is written and read.
 pub const BUNDLE_VERSION: &str = "carnet-bundle-1";
@@ -109,7 +111,7 @@ pub struct Encryption {
 }
 
 /// What governs the content of a bundle. It is the same after every export and import.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BundleGovernance {
     /// Whose law applies, such as `DE`.
@@ -120,6 +122,13 @@ pub struct BundleGovernance {
     pub retention: String,
     /// Where evidence about it is found: `eosc://evidence/sha256:<hex>`.
     pub evidence_pointers: Vec<String>,
+}
+
+impl BundleGovernance {
+    /// The bytes of `governance.json`.
+    pub fn canonical(&self) -> String {
+        canonical_json(self)
+    }
 }
 
 /// Why a manifest is refused.
@@ -165,6 +174,16 @@ fn age_of(version: &str) -> &'static str {
     }
 }
 
+impl BundleContent {
+    /// The digest of the blob that holds it, and its size: those of the ciphertext if there is one.
+    pub fn blob(&self) -> (&str, u64) {
+        match &self.encryption {
+            Some(encryption) => (&encryption.ciphertext_hash, encryption.ciphertext_size),
+            None => (&self.integrity_hash, self.size),
+        }
+    }
+}
+
 impl BundleManifest {
     /// Reads a manifest and checks all that can be seen in it alone.
     pub fn read(bytes: &[u8]) -> Result<Self, ManifestError> {
@@ -190,25 +209,7 @@ impl BundleManifest {
 
     /// What of it is refused whatever the blobs hold.
     pub fn check(&self) -> Result<(), ManifestError> {
-        let mut before: Option<&str> = None;
-        let mut folded = BTreeSet::new();
-        for content in &self.contents {
-            let path = content.path.as_str();
-            let refused = |why| Err(ManifestError::Path { path: path.to_owned(), why });
-            if let Some(why) = not_a_path(path) {
-                return refused(why);
-            }
-            if before.is_some_and(|before| before == path) {
-                return refused("it stands twice");
-            }
-            if before.is_some_and(|before| before > path) {
-                return refused("it is out of order");
-            }
-            if !folded.insert(path.to_lowercase()) {
-                return refused("another path differs from it only in case");
-            }
-            before = Some(path);
-        }
+        check_paths(&self.contents)?;
         self.check_members()
     }
 
@@ -241,10 +242,57 @@ impl BundleManifest {
         Ok(())
     }
 
+    /// The bytes of `manifest.json`.
+    pub fn canonical(&self) -> String {
+        canonical_json(self)
+    }
+
+    /// The content at a path.
+    pub fn content(&self, path: &str) -> Option<&BundleContent> {
+        let found = self.contents.binary_search_by(|content| content.path.as_str().cmp(path)).ok();
+        self.contents.get(found?)
+    }
+
     /// The contents of one type, in order of path.
     pub fn of_type(&self, kind: ContentType) -> impl Iterator<Item = &BundleContent> {
         self.contents.iter().filter(move |content| content.kind == kind)
     }
+}
+
+/// What is refused of the paths of contents: those that could leave the folder, that stand for two
+/// things, or that are not in byte order.
+pub fn check_paths(contents: &[BundleContent]) -> Result<(), ManifestError> {
+    let mut before: Option<&str> = None;
+    let mut folded = BTreeSet::new();
+    for content in contents {
+        let path = content.path.as_str();
+        let refused = |why| Err(ManifestError::Path { path: path.to_owned(), why });
+        if let Some(why) = not_a_path(path) {
+            return refused(why);
+        }
+        if before.is_some_and(|before| before == path) {
+            return refused("it stands twice");
+        }
+        if before.is_some_and(|before| before > path) {
+            return refused("it is out of order");
+        }
+        if !folded.insert(path.to_lowercase()) {
+            return refused("another path differs from it only in case");
+        }
+        before = Some(path);
+    }
+    let parents = |path: &str| {
+        let path = path.to_lowercase();
+        path.match_indices('/').filter_map(|(at, _)| path.get(..at).map(str::to_owned)).collect()
+    };
+    for content in contents {
+        let parents: Vec<String> = parents(&content.path);
+        if parents.iter().any(|parent| folded.contains(parent)) {
+            let path = content.path.clone();
+            return Err(ManifestError::Path { path, why: "it is inside another content" });
+        }
+    }
+    Ok(())
 }
 
 /// Why something cannot be a path in a bundle, whose files may be unpacked anywhere.

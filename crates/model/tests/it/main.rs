@@ -1,6 +1,8 @@
 //! Plans, gates and metadata as their callers meet them.
 
 #[cfg(test)]
+mod crossing;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod jcs;

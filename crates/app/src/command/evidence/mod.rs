@@ -18,6 +18,7 @@ use super::Setting;
 use crate::failure::Failure;
 use crate::plan_file::PlanFile;
 
+pub(super) use source::Source;
 pub(super) use told::Told;
 
 /// Show, export and check the evidence of runs.

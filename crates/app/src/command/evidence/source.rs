@@ -23,7 +23,7 @@ const LINE_BYTES_MAX: u64 = 1 << 20;
 const OBJECT_BYTES_MAX: u64 = 64 << 20;
 
 /// Events, and the objects that they point to.
-pub(super) enum Source {
+pub(in crate::command) enum Source {
     /// The log of a run.
     Log { place: LogPlace, log: Box<LogReader> },
     /// An export.
@@ -32,7 +32,10 @@ pub(super) enum Source {
 
 impl Source {
     /// What a person named: a plan, a state directory, or an export.
-    pub(super) fn open(setting: &Setting<'_>, named: Option<&Path>) -> Result<Self, Failure> {
+    pub(in crate::command) fn open(
+        setting: &Setting<'_>,
+        named: Option<&Path>,
+    ) -> Result<Self, Failure> {
         if let Some(path) = named
             && is_bundle(path)
         {
@@ -44,7 +47,7 @@ impl Source {
     }
 
     /// Calls with each event of a range, as it is stored, in order.
-    pub(super) fn each(
+    pub(in crate::command) fn each(
         &self,
         range: Range<u64>,
         mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
@@ -69,7 +72,7 @@ impl Source {
     }
 
     /// The bytes of an object; `None` where it is not there.
-    pub(super) fn object(&self, digest: Digest) -> Result<Option<Vec<u8>>, Failure> {
+    pub(in crate::command) fn object(&self, digest: Digest) -> Result<Option<Vec<u8>>, Failure> {
         match self {
             Self::Log { log, .. } => match log.object(digest) {
                 Ok(bytes) => Ok(Some(bytes)),
@@ -81,7 +84,7 @@ impl Source {
     }
 
     /// How many events there are, where that is known without counting.
-    pub(super) fn size(&self) -> Option<u64> {
+    pub(in crate::command) fn size(&self) -> Option<u64> {
         match self {
             Self::Log { log, .. } => Some(log.size()),
             Self::Bundle(_) => None,

@@ -96,6 +96,7 @@ impl Verify {
             witnesses: witnesses.as_ref(),
             cosigned: cosigned.as_ref(),
             people,
+            replayer: crate::policies::replayer(),
             workers: setting.global.workers(),
         };
         let report = if self.path.extension() == Some(OsStr::new("tlog-proof")) {

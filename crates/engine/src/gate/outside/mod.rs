@@ -5,11 +5,15 @@
 //! refused; the model's judge sees to it.
 
 mod ask;
+mod border;
 mod files;
 mod program;
 mod rows;
+pub(crate) mod rules;
 #[cfg(test)]
 mod tests;
+
+pub use border::supply_chain_of;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +21,7 @@ use std::time::Duration;
 use carnet_connect::Outside;
 use carnet_model::Code;
 use carnet_model::gate::{
-    self, Control, Definition, Evaluation, Facts, Observation, Rule, Verdict,
+    self, Control, Definition, Evaluation, Facts, Observation, Rule, Verdict, term,
 };
 
 use crate::error::StepError;
@@ -79,6 +83,11 @@ pub(super) fn look(around: &Surroundings<'_>, rule: &Rule) -> Result<Observation
         Rule::Tcp(rule) => ask::tcp(around, rule),
         Rule::TlsExpiry(rule) => ask::tls_expiry(around, rule),
         Rule::Lag(rule) => program::lag(around, rule),
+        Rule::Claims(rule) => border::claims(around, rule),
+        Rule::SupplyChain(rule) => border::supply_chain(around, rule),
+        Rule::Term(_) => Ok(Looked::new(Facts::Term(clock(around.now_us(), None)))),
+        Rule::Policy(rule) => rules::policy(around, rule),
+        Rule::Authority(rule) => rules::authority(around, rule),
         Rule::SchemaVersion(_)
         | Rule::Dimensions(_)
         | Rule::Contract(_)
@@ -95,6 +104,11 @@ pub(super) fn look(around: &Surroundings<'_>, rule: &Rule) -> Result<Observation
     };
     let Looked { facts, controls } = looked?;
     Ok(Observation { controls, ..Observation::new(around.now_us(), facts) })
+}
+
+/// What the clock shows, beside the time of the last event of the log.
+pub(super) fn clock(now_us: i64, last_event_s: Option<i64>) -> term::Facts {
+    term::Facts { now_s: Some(now_us.div_euclid(1_000_000)), last_event_s }
 }
 
 /// The control of judging something that is damaged: refused unless it passes.

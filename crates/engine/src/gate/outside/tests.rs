@@ -11,6 +11,7 @@ use carnet_connect::{
 };
 use carnet_ledger::{Digest, EventTime};
 use carnet_model::gate::{Definition, Evaluation, Verdict, read_rule};
+use carnet_model::policy::{PolicyAnswer, PolicyQuestion};
 use carnet_model::{Code, Secret};
 use serde_json::{Value, json};
 
@@ -75,6 +76,9 @@ impl Outside for World {
     }
     fn objects(&self, _: &str) -> Result<Box<dyn Objects>, StoreError> {
         Ok(Box::new(Bucket(self.object)))
+    }
+    fn policy(&self, question: &PolicyQuestion<'_>) -> Result<PolicyAnswer, StoreError> {
+        NoOutside.policy(question)
     }
     fn secret(&self, name: &str) -> Option<Secret> {
         self.secrets.get(name).map(|value| Secret::new(*value))

@@ -5,6 +5,7 @@ mod damaged_chain;
 mod damaged_files;
 mod foreign;
 mod maker;
+mod replayed;
 
 use super::*;
 use maker::{Files, Log, Memory, key};
@@ -37,11 +38,12 @@ fn odd(report: &Report) -> Vec<(&'static str, &'static str, Option<&'static str>
     rows.map(|row| (row.id.name(), row.verdict.name(), row.reason_word.map(Reason::name))).collect()
 }
 
-const OPEN: [(&str, &str, Option<&str>); 6] = [
+const OPEN: [(&str, &str, Option<&str>); 7] = [
     ("manifest.others", "not_applicable", None),
     ("checkpoint.witnesses", "not_applicable", None),
     ("key.succession", "not_applicable", None),
     ("ncp.artifacts", "not_applicable", None),
+    ("policy.replay", "not_applicable", None),
     ("history.since", "not_applicable", None),
     ("freshness", "not_checked", Some("not_given")),
 ];

@@ -2,6 +2,8 @@
 
 mod knowledge;
 mod outside;
+mod portability;
+mod rules;
 
 use super::definition::{Facts, Gate, Rule};
 
@@ -50,6 +52,11 @@ pub fn samples(gate: Gate) -> Vec<Sample> {
         Gate::Tcp => outside::connections(),
         Gate::TlsExpiry => outside::certificates(),
         Gate::Lag => outside::lags(),
+        Gate::Claims => portability::claims(),
+        Gate::SupplyChain => portability::supply_chains(),
+        Gate::Term => portability::terms(),
         Gate::Approval => outside::approvals(),
+        Gate::Policy => rules::policies(),
+        Gate::Authority => rules::authorities(),
     }
 }

@@ -33,12 +33,12 @@ fn sha256(bytes: &[u8]) -> Digest {
 }
 
 /// A sample of a rule as a plan says it; none if the rule is refused, which the score shows.
-fn sample(kind: &str, with: &Value, facts: Facts) -> Vec<Sample> {
+pub(super) fn sample(kind: &str, with: &Value, facts: Facts) -> Vec<Sample> {
     read_rule(kind, with).map(|rule| Sample::new(rule, facts)).into_iter().collect()
 }
 
 /// The sample with another observation of nothing.
-fn or_empty(samples: Vec<Sample>, facts: &Facts) -> Vec<Sample> {
+pub(super) fn or_empty(samples: Vec<Sample>, facts: &Facts) -> Vec<Sample> {
     samples.into_iter().map(|sample| sample.or_empty(facts.clone())).collect()
 }
 

@@ -9,7 +9,8 @@ use crate::plan::diagnostic::{Diagnostic, Span};
 use crate::plan::document::{Document, Work};
 use crate::plan::knowledge_v1::PhaseName;
 use crate::plan::nearest::nearest;
-use crate::plan::phases::{WrittenKind, WrittenUndo, placed};
+use crate::plan::phases::{Phases, WrittenKind, WrittenUndo, placed};
+use crate::plan::portability;
 use crate::plan::tree::Tree;
 use crate::plan::written::NodeName;
 use crate::plan::yaml::FINDINGS_MAX;
@@ -71,13 +72,13 @@ impl Check<'_> {
         }
         for name in self.document.approvals.keys().map(NodeName::as_str) {
             let at = self.tree.key_at(&["approvals", name]);
-            let phases = PhaseName::ALL.map(PhaseName::name);
+            let phases = waiting_phases(&self.document.work);
             match self.document.work {
                 // A changed plan asks for it, not a node of this one.
                 _ if asked.contains(name) || name == AMENDMENT => {}
-                Work::Knowledge(_) if phases.contains(&name) => {}
-                Work::Knowledge(_) => {
-                    let remedy = match nearest(name, phases) {
+                Work::Knowledge(_) | Work::Crossing(_) if phases.contains(&name) => {}
+                Work::Knowledge(_) | Work::Crossing(_) => {
+                    let remedy = match nearest(name, phases.iter().copied()) {
                         Some(meant) => format!("did you mean {meant}?"),
                         None => format!("name it after a phase: {}", phases.join(", ")),
                     };
@@ -137,6 +138,15 @@ impl Check<'_> {
     }
 }
 
+/// The phases of a built-in process: each waits for an approval of its name.
+fn waiting_phases(work: &Work) -> Vec<&'static str> {
+    match work {
+        Work::Knowledge(_) => PhaseName::ALL.map(PhaseName::name).to_vec(),
+        Work::Crossing(_) => portability::approval_names().to_vec(),
+        Work::Phases(_) => Vec::new(),
+    }
+}
+
 /// Where which approval is asked for.
 fn questions(document: &Document) -> Vec<(&str, Vec<String>)> {
     let mut found = Vec::new();
@@ -179,15 +189,20 @@ fn gates(document: &Document) -> BTreeSet<String> {
                 found.extend(phase.gates().map(|(node, _)| node.name.clone()));
             }
         }
-        Work::Phases(phases) => {
-            for (_, phase) in phases.all() {
-                for (_, _, node) in phase.nodes() {
-                    if matches!(node.kind, WrittenKind::Gate(_)) {
-                        found.insert(format!("{}/{}", phase.name, node.name));
-                    }
-                }
+        Work::Crossing(crossing) => {
+            written_gates(&portability::phases(document, &crossing.portability), &mut found);
+        }
+        Work::Phases(phases) => written_gates(phases, &mut found),
+    }
+    found
+}
+
+fn written_gates(phases: &Phases, found: &mut BTreeSet<String>) {
+    for (_, phase) in phases.all() {
+        for (_, _, node) in phase.nodes() {
+            if matches!(node.kind, WrittenKind::Gate(_)) {
+                found.insert(format!("{}/{}", phase.name, node.name));
             }
         }
     }
-    found
 }

@@ -8,6 +8,7 @@ mod phases;
 
 use super::diagnostic::{Diagnostic, Span};
 use super::document::{Document, Work};
+use super::portability;
 use super::tree::Tree;
 use crate::code::Code;
 
@@ -19,6 +20,7 @@ pub(super) fn check(document: &Document, tree: &Tree, now_s: Option<i64>) -> Vec
     let mut findings = check.findings;
     match &document.work {
         Work::Knowledge(it) => findings.extend(knowledge::check(document, it, tree)),
+        Work::Crossing(it) => findings.extend(portability::check(document, it, tree)),
         Work::Phases(_) => findings.extend(phases::check(document, tree)),
     }
     findings.extend(approvals::check(document, tree, now_s));

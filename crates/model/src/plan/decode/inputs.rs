@@ -16,7 +16,7 @@ pub(super) struct Inputs<'a> {
     at: Span,
 }
 
-/// Reads the inputs under `with`; none are `{}`. `at` is what to point at if nothing is written.
+/// Reads the inputs under a key; none are `{}`. `at` is what to point at if nothing is written.
 /// `None` if a value of them was refused.
 pub(super) fn inputs<'a>(
     reader: &mut Reader,
@@ -26,7 +26,7 @@ pub(super) fn inputs<'a>(
     let Some(with) = with else {
         return Some(Inputs { json: Json::Object(Map::new()), node: None, at });
     };
-    reader.entries(&with.node, "`with`", with.key_span)?;
+    reader.entries(&with.node, &format!("`{}`", with.key), with.key_span)?;
     let json = to_json(reader, &with.node)?;
     Some(Inputs { json, node: Some(&with.node), at: with.key_span })
 }

@@ -54,7 +54,7 @@ pub(super) fn knowledge(reader: &mut Reader, fields: &Fields<'_>) -> Option<Know
     })
 }
 
-fn process(reader: &mut Reader, at: &Entry) -> Option<Process> {
+pub(super) fn process(reader: &mut Reader, at: &Entry) -> Option<Process> {
     let later = match &at.node.value {
         Value::Text(text) if text.to_lowercase().ends_with(".bpmn") => {
             Some("a process from a BPMN file")
@@ -69,13 +69,15 @@ fn process(reader: &mut Reader, at: &Entry) -> Option<Process> {
         | Value::Refused => None,
     };
     let Some(later) = later else {
-        return reader.word(at, &[("knowledge/v1", Process::KnowledgeV1)]);
+        let words =
+            [("knowledge/v1", Process::KnowledgeV1), ("portability/v1", Process::PortabilityV1)];
+        return reader.word(at, &words);
     };
     reader.push(Diagnostic::error(
         Code::PLAN_UNSUPPORTED,
         at.node.span,
         format!("{later} cannot be run by this build"),
-        "write knowledge/v1, or write the phases out under `phases`",
+        "write knowledge/v1 or portability/v1, or write the phases out under `phases`",
     ));
     None
 }

@@ -4,12 +4,14 @@ mod approvals;
 mod inputs;
 mod knowledge;
 mod phases;
+mod portability;
+mod sections;
 
 use carnet_ledger::{Family, families_missing};
 
 use super::diagnostic::{Diagnostic, Span};
 use super::document::{Document, Evidence, EvidenceProfile, Format, Governance, HashProfile, Work};
-use super::keys;
+use super::keys::{self, Key};
 use super::knowledge::Process;
 use super::reader::{Fields, Reader};
 use super::written::{Label, Written};
@@ -19,7 +21,8 @@ use crate::code::Code;
 /// Reads the document. Absent, or made of defaults where a value was refused, if the reader has
 /// findings: a caller uses it only without.
 pub(super) fn document(reader: &mut Reader, root: &Node, first: Span) -> Option<Document> {
-    let table = if writes_phases(root) { keys::PHASES } else { keys::KNOWLEDGE };
+    let kind = Kind::of(root);
+    let table = kind.keys();
     let fields = reader.fields(root, "the plan", first, table)?;
     let carnet = fields.get("carnet").and_then(|at| reader.word(at, &[("v1", Format::V1)]));
     let migration = fields.get("migration").and_then(|at| reader.written(at));
@@ -27,13 +30,19 @@ pub(super) fn document(reader: &mut Reader, root: &Node, first: Span) -> Option<
     let governance = fields.get("governance").and_then(|at| governance(reader, at));
     let evidence = evidence(reader, fields.get("evidence"), owner.as_ref());
     let trust = fields.get("trust").and_then(|at| reader.written(at));
+    let dependencies = fields.get("dependencies").and_then(|at| sections::dependencies(reader, at));
+    let terms = fields.get("terms").and_then(|at| sections::terms(reader, at));
     let amends = fields.get("amends").and_then(|at| reader.written(at));
     let approvals = fields.get("approvals").map(|at| approvals::approvals(reader, at));
     let exceptions = fields.get("exceptions").map(|at| approvals::exceptions(reader, at));
-    let work = if writes_phases(root) {
-        phases::phases(reader, &fields).map(Work::Phases)
-    } else {
-        knowledge::knowledge(reader, &fields).map(|it| Work::Knowledge(Box::new(it)))
+    let work = match kind {
+        Kind::Phases => phases::phases(reader, &fields).map(Work::Phases),
+        Kind::Crossing => {
+            portability::crossing(reader, &fields).map(|it| Work::Crossing(Box::new(it)))
+        }
+        Kind::Knowledge => {
+            knowledge::knowledge(reader, &fields).map(|it| Work::Knowledge(Box::new(it)))
+        }
     };
     Some(Document {
         carnet: carnet?,
@@ -42,6 +51,8 @@ pub(super) fn document(reader: &mut Reader, root: &Node, first: Span) -> Option<
         governance,
         evidence: evidence?,
         trust,
+        dependencies,
+        terms,
         amends,
         approvals: approvals.unwrap_or_default(),
         exceptions: exceptions.unwrap_or_default(),
@@ -49,17 +60,46 @@ pub(super) fn document(reader: &mut Reader, root: &Node, first: Span) -> Option<
     })
 }
 
-/// Whether the plan writes its phases out itself, instead of naming a process.
-fn writes_phases(root: &Node) -> bool {
-    matches!(&root.value, Value::Map(entries) if entries.iter().any(|entry| entry.key == "phases"))
+/// What a plan does, seen by the keys that it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It writes its phases out itself, instead of naming a process.
+    Phases,
+    /// Something crosses in a bundle.
+    Crossing,
+    /// A knowledge base moves.
+    Knowledge,
 }
 
-fn mapping<'a>(
-    reader: &mut Reader,
-    at: &'a Entry,
-    what: &str,
-    keys: &[keys::Key],
-) -> Option<Fields<'a>> {
+impl Kind {
+    fn of(root: &Node) -> Self {
+        let Value::Map(entries) = &root.value else { return Self::Knowledge };
+        let names = |process: &str| {
+            entries.iter().any(|entry| {
+                entry.key == "process"
+                    && matches!(&entry.node.value, Value::Text(text) if text == process)
+            })
+        };
+        let has = |key: &str| entries.iter().any(|entry| entry.key == key);
+        if has("phases") {
+            Self::Phases
+        } else if names("portability/v1") || has("portability") {
+            Self::Crossing
+        } else {
+            Self::Knowledge
+        }
+    }
+
+    const fn keys(self) -> &'static [Key] {
+        match self {
+            Self::Phases => keys::PHASES,
+            Self::Crossing => keys::CROSSING,
+            Self::Knowledge => keys::KNOWLEDGE,
+        }
+    }
+}
+
+fn mapping<'a>(reader: &mut Reader, at: &'a Entry, what: &str, keys: &[Key]) -> Option<Fields<'a>> {
     reader.fields(&at.node, what, at.key_span, keys)
 }
 
@@ -68,7 +108,7 @@ fn required<T: Written>(
     reader: &mut Reader,
     at: &Entry,
     what: &str,
-    keys: &[keys::Key],
+    keys: &[Key],
     key: &str,
 ) -> Option<T> {
     let fields = mapping(reader, at, what, keys)?;
