@@ -10,9 +10,9 @@ use carnet_journal::{JournalError, io_code};
 use carnet_model::{Code, Exit};
 
 use crate::evidence::EvidenceError;
-use crate::process::{Ending, FactError, Illegal, Refused, Stop};
-use crate::refusal::refusal_class;
 use crate::run::recorder::Note;
+use carnet_process::refusal_class;
+use carnet_process::{Ending, FactError, Illegal, Refused, Stop};
 
 /// A failure that the run could not record, or a command that is refused.
 #[derive(Debug, thiserror::Error)]

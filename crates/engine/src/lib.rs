@@ -1,4 +1,4 @@
-//! Runs a plan. Reading order: the pure core (`process`), steps and gates, the run.
+//! Runs a plan. Reading order: the pure core (the crate `process`), steps and gates, the run.
 
 #![forbid(unsafe_code)]
 
@@ -9,8 +9,6 @@ mod evidence;
 mod fault;
 mod gate;
 mod parallel;
-mod process;
-mod refusal;
 mod run;
 mod step;
 mod succession;
@@ -21,6 +19,14 @@ pub use carnet_journal::{
     Clock, IdSource, Journal, JournalError, LogEnd, LogMade, LogPlace, LogProfile, LogReader,
     TreeDamage,
 };
+pub use carnet_process::{
+    AMENDMENT, After, Approval, ByHand, Closed, Command, Direction, Due, Ending, Fact, FactError,
+    GateState, GateStatus, GateVerdict, Illegal, Next, Node, NodeKind, NodeState, NotAProcess,
+    OnFailure, Part, PartState, PartStatus, Phase, PhaseState, PhaseStatus, Place, Process,
+    Refused, Repeat, RunState, Start, State, Status, StepResult, StepState, StepStatus, Stop,
+    TimerState, Undo, Written, apply, check, decide, next, read_fact, ready, refusal_class,
+    write_fact,
+};
 
 pub use approval::{Authority, Consent, GateRow, SKIP, Signature, Statement};
 pub use capability::{CapabilityReceipt, ReceiptMode};
@@ -28,14 +34,6 @@ pub use error::{EngineError, StepError};
 pub use evidence::{EvidenceError, EvidenceRequest, ExportedEvidence, Receipt};
 pub use fault::Faults;
 pub use gate::{Surroundings, evaluate_outside, supply_chain_of};
-pub use process::{
-    AMENDMENT, After, Approval, ByHand, Closed, Command, Direction, Due, Ending, Fact, FactError,
-    GateState, GateStatus, GateVerdict, Illegal, Next, Node, NodeKind, NodeState, NotAProcess,
-    OnFailure, Part, PartState, PartStatus, Phase, PhaseState, PhaseStatus, Place, Process,
-    Refused, Repeat, RunState, Start, State, Status, StepResult, StepState, StepStatus, Stop,
-    TimerState, Undo, Written, apply, check, decide, next, read_fact, ready, write_fact,
-};
-pub use refusal::refusal_class;
 pub use run::{
     ApprovalReport, Asked, BackReport, CollectionReport, CopyJob, CopyReport, DamagedCopy, Engine,
     GateReport, PeopleRequest, PhaseReport, Report, RunRequest, StopReport, SwitchReport,

@@ -123,11 +123,26 @@ pub(crate) struct Server {
     client: RefCell<Client>,
     /// The server's number of the connection.
     session: i32,
+    /// Whether the lock was taken on this connection.
+    holds: bool,
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.log.fmt(f)
+    }
+}
+
+impl Drop for Server {
+    /// The server takes a moment to notice a closed connection, and gives the lock free only then:
+    /// who ends well says so. Only the session that holds the lock can give it free.
+    fn drop(&mut self) {
+        if self.holds {
+            let _ = self
+                .client
+                .borrow_mut()
+                .execute("select pg_advisory_unlock($1)", &[&self.log.lock_number()]);
+        }
     }
 }
 
@@ -137,16 +152,17 @@ impl Server {
         let mut client = log.connect()?;
         let row = client.query_one("select pg_backend_pid()", &[]);
         let session = row.map_err(|source| log.failed("open", source))?.get(0);
-        Ok(Self { log: log.clone(), client: RefCell::new(client), session })
+        Ok(Self { log: log.clone(), client: RefCell::new(client), session, holds: false })
     }
 
     /// Connects for writing, or says who has the log.
     pub(crate) fn hold(log: &PostgresLog) -> Result<Self, JournalError> {
-        let server = Self::open(log)?;
+        let mut server = Self::open(log)?;
         let taken: bool = server
             .one("take", "select pg_try_advisory_lock($1)", &[&log.lock_number()])?
             .is_some_and(|row| row.get(0));
         if taken {
+            server.holds = true;
             return Ok(server);
         }
         let place = log.shown.clone();

@@ -2,29 +2,22 @@
 
 #![forbid(unsafe_code)]
 
-mod canonical;
 pub mod capability;
-mod code;
 mod contract;
 mod decimal;
 pub mod gate;
-mod input;
 mod layout;
 mod loss;
 mod metadata;
 mod name;
 pub mod plan;
-pub mod policy;
-pub mod portability;
 mod store_url;
 mod text;
-pub mod workload;
 
-pub use canonical::canonical_json;
-pub use code::{Code, Exit};
+pub use carnet_border::{policy, portability, workload};
+pub use carnet_document::{Code, Exit, InputError, canonical_json, input_errors};
 pub use contract::{CollectionContract, EmbeddingModel, IndexSpec, Metric, Normalisation};
 pub use decimal::{Decimal, NotADecimal};
-pub use input::{InputError, input_errors};
 pub use layout::{ColumnMap, TableLayout};
 pub use loss::LossName;
 pub use metadata::{

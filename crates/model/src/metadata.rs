@@ -12,9 +12,8 @@ mod number;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use carnet_document::Code;
 use carnet_ledger::{RawText, ScanError, Scanner};
-
-use crate::code::Code;
 
 /// The most bytes of metadata that one record may have, as it stands and in canonical form.
 pub const MAX_METADATA_BYTES: usize = 16 << 20;

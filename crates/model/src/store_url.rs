@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::code::Code;
+use carnet_document::Code;
+
 use crate::name::CollectionName;
 
 /// A parsed store URL.

@@ -13,7 +13,7 @@ use carnet_model::plan::{ApprovalRule, Assurance, Plan};
 use super::refused;
 use super::table::Get;
 use crate::error::{EngineError, StepError};
-use crate::process::{AMENDMENT, RunState};
+use carnet_process::{AMENDMENT, RunState};
 
 /// What stands before the name of a step in the subject of an approval that lets its undo be skipped.
 pub const SKIP: &str = "skip:";

@@ -15,7 +15,7 @@ pub use statement::{Signature, Statement};
 pub use table::GateRow;
 pub(crate) use table::{Get, excepted_table, gate_table, table_digest};
 
-use crate::process::{AMENDMENT, Approval, Refused, RunState};
+use carnet_process::{AMENDMENT, Approval, Refused, RunState};
 use statement::Stored;
 
 /// What a person gives who approves.

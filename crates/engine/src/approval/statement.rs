@@ -9,7 +9,7 @@ use carnet_ledger::trust::TrustFile;
 use carnet_ledger::{Digest, EventTime};
 use serde::{Deserialize, Serialize};
 
-use crate::process::Approval;
+use carnet_process::Approval;
 
 /// The first line of a statement: no other text that Carnet signs begins like it.
 const HEADER: &str = "carnet approval v1";

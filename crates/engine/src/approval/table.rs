@@ -7,7 +7,7 @@ use carnet_model::gate::Gate;
 use carnet_model::plan::Plan;
 use serde::Serialize;
 
-use crate::process::{Place, RunState};
+use carnet_process::{Place, RunState};
 
 /// Reads objects of the evidence; `None` where one is missing.
 pub(crate) type Get<'g> = dyn Fn(Digest) -> Option<Vec<u8>> + 'g;

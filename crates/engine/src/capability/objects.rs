@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Act, Capability, Probed, unknown};
 use crate::error::StepError;
-use crate::process::{PartState, PartStatus, RunState};
 use crate::step::{Done, digest_of, number, text_of};
+use carnet_process::{PartState, PartStatus, RunState};
 
 pub(super) struct Copy;
 

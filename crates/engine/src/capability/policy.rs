@@ -15,9 +15,9 @@ use serde_json::json;
 use super::{Act, Capability, Probed};
 use crate::error::StepError;
 use crate::gate::outside::rules::{authority_snapshot, id_of, manifest, trust};
-use crate::refusal::refusal_class;
 use crate::run::recorder::Note;
 use crate::step::{Done, digest_of, files, flag_of, making, number, remove_made, text_of};
+use carnet_process::refusal_class;
 
 pub(super) struct Snapshot;
 pub(super) struct Enforce;
@@ -89,7 +89,7 @@ fn refusal(error: &StepError, subject: &str) -> Refusal {
         class: refusal_class(error.code),
         code: error.code.name().to_owned(),
         subject: subject.to_owned(),
-        reason: Some(crate::process::cut(&error.told())),
+        reason: Some(carnet_process::cut(&error.told())),
     }
 }
 

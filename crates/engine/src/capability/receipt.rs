@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StepError;
-use crate::process::StepResult;
 use crate::run::recorder::Recorder;
+use carnet_process::StepResult;
 
 /// One use of a capability.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -7,9 +7,9 @@ use carnet_model::plan::PlannedUndo;
 
 use super::{Act, Capability, Probed};
 use crate::error::StepError;
-use crate::process::{StepState, StepStatus};
 use crate::run::take_back;
 use crate::step::Done;
+use carnet_process::{StepState, StepStatus};
 
 pub(super) struct TakeBack;
 

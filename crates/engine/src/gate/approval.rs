@@ -9,8 +9,8 @@ use crate::approval::{
     Initiator, excepted_table, gate_table, is_signed, opens_gates, table_digest, trust_of,
 };
 use crate::error::StepError;
-use crate::process::{self, GateStatus, RunState};
 use crate::step::Context;
+use carnet_process::{self, GateStatus, RunState};
 
 /// What an approval gate sees: what is asked for now, and all that was given.
 pub(super) fn given(
@@ -59,7 +59,7 @@ pub(super) fn given(
     Ok(gate::Facts::Approval(facts))
 }
 
-fn seen(approval: &process::Approval, signed: bool) -> Approval {
+fn seen(approval: &carnet_process::Approval, signed: bool) -> Approval {
     Approval {
         gate: approval.subject.clone(),
         approver: approval.approver.clone(),

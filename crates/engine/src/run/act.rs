@@ -10,8 +10,8 @@ use super::judge::{approval, closed};
 use super::recorder::Note;
 use crate::capability::{Act, Capability, Probed, Used, find, receipt};
 use crate::error::{EngineError, StepError};
-use crate::process::{Command, Ending, RunState, StepResult, StepState, StepStatus, Stop};
 use crate::step::{Context, Done};
+use carnet_process::{Command, Ending, RunState, StepResult, StepState, StepStatus, Stop};
 
 /// A step of the plan with what does it.
 struct Work<'a> {

@@ -9,8 +9,8 @@ use super::RunRequest;
 use super::recorder::Recorder;
 use crate::approval::{Authority, Initiator, is_signed, refused};
 use crate::error::EngineError;
-use crate::process::{AMENDMENT, Approval, RunState};
 use carnet_journal::Clock;
+use carnet_process::{AMENDMENT, Approval, RunState};
 
 /// Refuses an amended plan that nobody approved. Says nothing of a plan that amends no run that is
 /// on its way.

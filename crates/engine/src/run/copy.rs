@@ -21,13 +21,13 @@ use super::recorder::{Envelope, Note, Recorder, put_json};
 use super::report::{self, CollectionReport, Report};
 use super::{Engine, has_failed, notes, unfinished, waits_on_the_way_back};
 use crate::error::{EngineError, StepError};
-use crate::process::{
-    Closed, Command, GateVerdict, Next, Node, NodeKind, OnFailure, Part, Phase, Process, Repeat,
-    RunState, Start, StepResult, StepStatus, Undo, next,
-};
 use crate::step::import::{Parts, intent, take_back};
 use crate::step::{digest_of, making, number, remove_made};
 use carnet_journal::LogProfile;
+use carnet_process::{
+    Closed, Command, GateVerdict, Next, Node, NodeKind, OnFailure, Part, Phase, Process, Repeat,
+    RunState, Start, StepResult, StepStatus, Undo, next,
+};
 
 const PHASE: &str = "copy";
 const LOAD: &str = "copy/load_records";

@@ -5,8 +5,8 @@ use super::judge::{choose, judge};
 use super::notes;
 use super::recorder::Note;
 use crate::error::EngineError;
-use crate::process::{Command, Next, ready};
 use crate::step::Context;
+use carnet_process::{Command, Next, ready};
 
 /// Goes on until nothing is left to do, or a person must act.
 pub(super) fn drive(cx: &Context<'_>) -> Result<(), EngineError> {

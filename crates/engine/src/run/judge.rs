@@ -9,9 +9,9 @@ use super::drive::tell;
 use super::{notes, rules};
 use crate::error::{EngineError, StepError};
 use crate::gate;
-use crate::process::{Command, GateVerdict, Stop};
-use crate::refusal::gate_class;
 use crate::step::Context;
+use carnet_process::gate_class;
+use carnet_process::{Command, GateVerdict, Stop};
 
 /// The first branch whose gate passes; the other ones are not asked any more.
 pub(super) fn choose(cx: &Context<'_>, node: String) -> Result<(), EngineError> {

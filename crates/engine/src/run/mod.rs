@@ -37,10 +37,10 @@ pub use why::{DamagedCopy, Why, why};
 use crate::approval::trust_text;
 use crate::error::EngineError;
 use crate::fault::Faults;
-use crate::process::{Command, Direction, Ending, Refused, Start, State, Status};
 use crate::step::{Context, Parts, StoreOpener};
 use carnet_journal::{Clock, IdSource};
 use carnet_journal::{Journal, LogPlace, LogProfile, LogReader, journal_objects};
+use carnet_process::{Command, Direction, Ending, Refused, Start, State, Status};
 use recorder::{Envelope, Note, Recorder, put_json};
 
 /// Runs plans in one state directory.

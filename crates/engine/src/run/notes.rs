@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use super::declared::{self, START_RULE};
 use super::recorder::{Note, Recorder};
 use crate::error::StepError;
-use crate::process::{GateStatus, GateVerdict, Refused, RunState, Stop, cut};
-use crate::refusal::refusal_class;
 use crate::step::{Context, ExportSeen, digest_of, integer_of, number};
+use carnet_process::refusal_class;
+use carnet_process::{GateStatus, GateVerdict, Refused, RunState, Stop, cut};
 
 /// What a snapshot is among artifacts, in the words of the portability contract.
 const DATA_SNAPSHOT: &str = "data_snapshot";

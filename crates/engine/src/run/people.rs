@@ -14,8 +14,8 @@ use crate::approval::{
     table_digest, trust_of,
 };
 use crate::error::EngineError;
-use crate::process::{AMENDMENT, Approval, ByHand, Command, Refused, RunState, State};
 use carnet_journal::LogReader;
+use carnet_process::{AMENDMENT, Approval, ByHand, Command, Refused, RunState, State};
 
 /// A run that a person decides about.
 pub struct PeopleRequest<'a> {

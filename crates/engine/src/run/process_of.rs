@@ -5,7 +5,7 @@ use carnet_model::capability::{self, descriptor};
 use carnet_model::plan::{self, Plan, PlannedStep, PlannedUndo, StepName, Work};
 
 use crate::error::StepError;
-use crate::process::{
+use carnet_process::{
     After, Closed, Due, Node, NodeKind, OnFailure, Part, Phase, Process, Repeat, Undo,
 };
 

@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{EngineError, StepError};
-use crate::process::{
+use carnet_journal::Clock;
+use carnet_journal::{Journal, JournalError};
+use carnet_process::{
     AMENDMENT, Approval, Command, Fact, PartStatus, RunState, State, apply, check_part, decide,
     read_fact, write_fact,
 };
-use carnet_journal::Clock;
-use carnet_journal::{Journal, JournalError};
 
 /// What all events of a run have in common.
 #[derive(Debug, Clone)]

@@ -9,13 +9,13 @@ use serde::de::DeserializeOwned;
 
 use super::ending;
 use crate::capability::CapabilityReceipt;
-use crate::process::{
-    Approval, Direction, Ending, Fact, NodeKind, NodeState, Part, PhaseStatus, Place, RunState,
-    State, Status, StepState, StepStatus, Stop, TimerState, apply,
-};
 use crate::step::look::SourceSeen;
 use crate::step::read_back::BackSeen;
 use crate::step::{ExportSeen, digest_of, integer_of, text_of};
+use carnet_process::{
+    Approval, Direction, Ending, Fact, NodeKind, NodeState, Part, PhaseStatus, Place, RunState,
+    State, Status, StepState, StepStatus, Stop, TimerState, apply,
+};
 
 /// A run, as it stands.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
@@ -389,7 +389,7 @@ fn gates(run: &RunState) -> Vec<GateReport> {
         GateReport {
             phase: phase.to_owned(),
             gate: gate.to_owned(),
-            open: state.status == crate::process::GateStatus::Open,
+            open: state.status == carnet_process::GateStatus::Open,
             verdict: last.as_ref().map_or("not_run", |last| last.verdict.as_str()).to_owned(),
             reason: last.as_ref().map(|last| last.reason.clone()).unwrap_or_default(),
             remedy: last.as_ref().map(|last| last.remedy.clone()).unwrap_or_default(),

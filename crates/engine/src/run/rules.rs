@@ -10,8 +10,8 @@ use serde_json::json;
 use super::judge::reason;
 use super::recorder::Note;
 use crate::error::StepError;
-use crate::process::{Stop, cut};
 use crate::step::{Context, number};
+use carnet_process::{Stop, cut};
 
 /// The stop of a gate that rules have closed: on their ground, not on that of gates. `None` if
 /// something else is why it is closed.

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::recorder::fold;
 use crate::error::EngineError;
-use crate::process::{Fact, GateVerdict, State, read_fact};
 use carnet_journal::{LogPlace, LogReader};
+use carnet_process::{Fact, GateVerdict, State, read_fact};
 
 /// What is known of a gate.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -118,7 +118,7 @@ pub fn why(
     let Some(run) = folded.run else { return Ok(Some(why)) };
     if run.plan != plan.digest() {
         let refused =
-            crate::process::Refused::PlanChanged { started: run.plan, now: plan.digest() };
+            carnet_process::Refused::PlanChanged { started: run.plan, now: plan.digest() };
         return Err(refused.into());
     }
     why.run = Some(run.id.clone());

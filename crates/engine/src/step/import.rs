@@ -14,9 +14,9 @@ use super::context::{Context, Done, digest_of, making, number, text_of};
 use super::export::ExportSeen;
 use crate::error::{EngineError, StepError};
 use crate::fault::Faults;
-use crate::process::{PartState, PartStatus};
 use crate::run::notes;
 use crate::run::recorder::{Note, Recorder};
+use carnet_process::{PartState, PartStatus};
 
 pub(crate) const NODE: &str = "import/load_records";
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
-use crate::input::InputError;
 use crate::plan::Machine;
 use crate::portability::{BundleGovernance, ContentType, Scenario};
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
-use crate::input::InputError;
 use crate::text::Text;
 
 pub(super) const NAME: &str = "command.run";

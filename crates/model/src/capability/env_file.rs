@@ -1,10 +1,10 @@
 //! `env.set`: the switch that points clients to one side.
 
+use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
-use crate::input::InputError;
 
 pub(super) const NAME: &str = "env.set";
 

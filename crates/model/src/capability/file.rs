@@ -1,10 +1,10 @@
 //! `file.copy`.
 
+use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
-use crate::input::InputError;
 
 pub(super) const NAME: &str = "file.copy";
 

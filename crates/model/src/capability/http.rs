@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use carnet_document::{InputError, pointer_token};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
-use crate::input::{InputError, pointer_token};
 use crate::text::Text;
 
 pub(super) const NAME: &str = "http.request";

@@ -22,6 +22,7 @@ mod workload;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use carnet_document::{InputError, NoNull, compiled, input_errors};
 use jsonschema::Validator;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -48,9 +49,6 @@ pub use sql::{SqlChange, SqlText};
 pub use take_back::TakeBack;
 pub use vm::{ForwardedPort, MachinePrograms, VmBoot, VmPlace, VmRemove, VmStop};
 pub use workload::{RuntimePlace, WorkloadPlace, WorkloadRemove, WorkloadStart, WorkloadStop};
-
-use crate::input::{InputError, compiled, input_errors};
-use crate::plan::NoNull;
 
 /// What a capability is and promises.
 #[derive(Debug)]

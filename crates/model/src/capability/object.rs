@@ -1,11 +1,11 @@
 //! `s3.copy`.
 
+use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::password::no_password;
 use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
-use crate::input::InputError;
 
 pub(super) const NAME: &str = "s3.copy";
 

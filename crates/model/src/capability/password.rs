@@ -1,6 +1,6 @@
 //! Passwords do not belong into a plan.
 
-use crate::input::InputError;
+use carnet_document::InputError;
 
 /// Refuses a URL with a password in it. Gives whether it was refused.
 pub(super) fn no_password(pointer: &str, url: &str, errors: &mut Vec<InputError>) -> bool {

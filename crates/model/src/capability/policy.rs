@@ -1,10 +1,10 @@
 //! `policy.snapshot`, `policy.enforce`.
 
+use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
-use crate::input::InputError;
 
 /// A policy that is written as a snapshot: its document, its modules, its data, its self-tests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,11 +1,11 @@
 //! `snapshot.export`, `snapshot.verify`, `snapshot.import`.
 
+use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::password::{no_password, password_in};
 use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
-use crate::input::InputError;
 use crate::plan::ImportMode;
 use crate::store_url::StoreUrl;
 

@@ -1,12 +1,12 @@
 //! `sql.change`.
 
+use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::password::{no_password, password_in};
 use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
-use crate::input::InputError;
 use crate::store_url::StoreUrl;
 
 pub(super) const NAME: &str = "sql.change";

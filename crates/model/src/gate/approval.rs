@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use carnet_document::InputError;
 use carnet_ledger::Digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::damaged::{Copies, flipped, spots};
 use super::finding::{Judgement, counted};
 use super::limits::{check_range, check_text, once, yes};
-use crate::input::InputError;
 
 /// Who must approve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,5 +1,6 @@
 //! Everybody whom an authority snapshot names is known here, by the same keys.
 
+use carnet_document::InputError;
 use carnet_ledger::Digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,6 @@ use super::content::sha256_schema;
 use super::damaged::{Copies, flipped, spots};
 use super::finding::{Judgement, counted, short};
 use super::limits::check_text;
-use crate::input::InputError;
 use crate::policy::{KeyStanding, NamedKey};
 
 /// Whose authority is compared with what.

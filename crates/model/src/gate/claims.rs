@@ -1,12 +1,12 @@
 //! An environment claims all that a bundle needs.
 
+use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::damaged::Copies;
 use super::finding::{Judgement, counted};
 use super::limits::check_text;
-use crate::input::InputError;
 use crate::portability::claims::{Claims, Needs, StatefulAsset, StatefulPart, compare};
 
 /// Which bundle, and whose claims.

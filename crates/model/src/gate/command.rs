@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,7 +11,6 @@ use super::content::{CONTENT_BYTES_MAX, Content, Demand, check_schema, schema_sc
 use super::damaged::Copies;
 use super::finding::{Judgement, Verdict};
 use super::limits::{check_range, check_text, limit_s};
-use crate::input::InputError;
 use crate::text::Text;
 
 /// The command and what is demanded of it.

@@ -1,5 +1,6 @@
 //! Bytes that were read, and JSON in them.
 
+use carnet_document::{InputError, compiled};
 use carnet_ledger::Digest;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,6 @@ use serde_json::Value;
 use super::damaged::flipped;
 use super::finding::Verdict;
 use super::violation::violations;
-use crate::input::{InputError, compiled};
 
 /// How much of what was read is kept and judged as JSON, in bytes.
 pub const CONTENT_BYTES_MAX: usize = 64 * 1024;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use carnet_document::digest_of;
 use carnet_ledger::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,6 @@ use super::{
     count, digest, dimensions, file, http, lag, losses, object, policy, query_parity, rows,
     schema_version, sql, supply_chain, tcp, term, tls_expiry,
 };
-use crate::canonical::digest_of;
 
 /// How old an observation may be when it is judged, in seconds: a quarter of an hour, so that what
 /// was seen before an interruption is looked at again.

@@ -1,5 +1,6 @@
 //! A file or a folder has the content that it must have.
 
+use carnet_document::InputError;
 use carnet_ledger::Digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,6 @@ use super::content::sha256_schema;
 use super::damaged::{Copies, flipped, spots};
 use super::finding::{Judgement, counted, short};
 use super::limits::check_text;
-use crate::input::InputError;
 
 /// How many files a folder may have.
 pub const FILES_MAX: usize = 100_000;

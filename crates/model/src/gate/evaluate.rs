@@ -1,12 +1,12 @@
 //! Judging an observation and its damaged copies.
 
+use carnet_document::Code;
 use carnet_ledger::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::control::{after_controls, damage_controls};
 use super::definition::{Definition, Facts, Gate, Observation, Rule, damage_facts, judge_facts};
 use super::finding::{Judgement, Verdict};
-use crate::code::Code;
 
 /// How facts are judged by a rule: [`judge`] passes the built-in one.
 pub type Judge = fn(&Rule, &Facts) -> Option<Judgement>;

@@ -1,10 +1,10 @@
 //! What a single value must be.
 
+use carnet_document::InputError;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::decimal::Decimal;
-use crate::input::InputError;
 
 /// A single value of a database row or of a JSON document. Fractions are text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

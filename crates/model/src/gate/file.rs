@@ -1,5 +1,6 @@
 //! A file is there, and is what it must be.
 
+use carnet_document::InputError;
 use carnet_ledger::Digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,6 @@ use super::content::{Content, Demand, check_schema, schema_schema, sha256_schema
 use super::damaged::Copies;
 use super::finding::{Judgement, Verdict};
 use super::limits::check_text;
-use crate::input::InputError;
 
 /// The file and what is demanded of it. Without any demand it must be there and not be empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use carnet_document::{InputError, pointer_token};
 use carnet_ledger::Digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,6 @@ use super::damaged::Copies;
 use super::expected::{Expected, Scalar};
 use super::finding::{Judgement, Verdict, counted};
 use super::limits::{check_http_url, check_range, limit_s};
-use crate::input::{InputError, pointer_token};
 use crate::text::Text;
 
 /// The request and what is demanded of the answer.

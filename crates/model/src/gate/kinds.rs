@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use carnet_document::{InputError, compiled, input_errors};
 use jsonschema::Validator;
 use schemars::{JsonSchema, schema_for};
 use serde::de::DeserializeOwned;
@@ -12,7 +13,6 @@ use super::{
     approval, authority, claims, command, digest, file, http, lag, object, policy, rows, sql,
     supply_chain, tcp, term, tls_expiry,
 };
-use crate::input::{InputError, compiled, input_errors};
 
 /// A kind of gate that a plan can name. (The gates of a knowledge move come with its process.)
 #[derive(Debug, Clone, Copy)]

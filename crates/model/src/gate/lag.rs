@@ -1,5 +1,6 @@
 //! How far something is behind stays below a maximum.
 
+use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,6 @@ use super::expected::Scalar;
 use super::finding::{Judgement, counted};
 use super::limits::{check_database, check_http_url, check_range, check_text, limit_s, once};
 use crate::decimal::Decimal;
-use crate::input::InputError;
 use crate::text::Text;
 
 /// Where the number comes from, one of `sql`, `http` and `command`, and the most that it may be.

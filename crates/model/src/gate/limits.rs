@@ -1,6 +1,6 @@
 //! Checks of keys that several rules have.
 
-use crate::input::InputError;
+use carnet_document::InputError;
 
 /// Seconds that a look may take when nothing is said.
 pub(super) const fn limit_s() -> u64 {

@@ -1,5 +1,6 @@
 //! An object in S3 is there, and is what it must be.
 
+use carnet_document::InputError;
 use carnet_ledger::Digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,6 @@ use super::damaged::{Copies, flipped};
 use super::file::check_sizes;
 use super::finding::{Judgement, Verdict};
 use super::limits::{check_objects_url, check_range, check_text};
-use crate::input::InputError;
 
 /// The object and what is demanded of it. Its content is read and hashed, whatever the service
 /// says of it.

@@ -1,5 +1,6 @@
 //! A policy allows it: the very rules that are declared, with at least one of them evaluated.
 
+use carnet_document::InputError;
 use carnet_ledger::Digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,6 @@ use super::content::sha256_schema;
 use super::damaged::{Copies, flipped};
 use super::finding::{Judgement, Verdict, counted, short};
 use super::limits::check_text;
-use crate::input::InputError;
 use crate::policy::{AdmissionTarget, PolicyAnswer, PolicyDecision, PolicyReason, PolicyVerdict};
 
 /// Which policy is asked about what.

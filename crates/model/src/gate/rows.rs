@@ -1,5 +1,6 @@
 //! Two databases count the same.
 
+use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,6 @@ use super::damaged::Copies;
 use super::expected::Scalar;
 use super::finding::Judgement;
 use super::limits::{check_database, check_range, check_text, limit_s};
-use crate::input::InputError;
 
 /// Two queries, each of which gives one number. The numbers must be equal, and more than 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,5 +1,6 @@
 //! A query on a database gives what it must.
 
+use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,6 @@ use super::damaged::{Copies, spots};
 use super::expected::{Expected, Scalar};
 use super::finding::{Judgement, counted};
 use super::limits::{check_database, check_range, check_text, limit_s};
-use crate::input::InputError;
 
 /// How many rows of an answer are kept.
 pub const ROWS_MAX: usize = 1_000;

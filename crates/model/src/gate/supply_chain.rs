@@ -1,13 +1,13 @@
 //! Images and disks come with a list of their parts and a statement on their making, and both are
 //! about this very content.
 
+use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::damaged::{Copies, flipped};
 use super::finding::{Judgement, counted};
 use super::limits::check_text;
-use crate::input::InputError;
 use crate::portability::Standing;
 use crate::portability::supply::{Signed, SupplyChain, SupplyDemand};
 

@@ -1,12 +1,12 @@
 //! A server takes connections.
 
+use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::damaged::{Copies, spots};
 use super::finding::{Judgement, counted};
 use super::limits::{check_range, check_text, limit_s, once};
-use crate::input::InputError;
 
 /// Whom to ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,12 +1,12 @@
 //! A term of a switch: something is done before a moment, or not before it.
 
+use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::damaged::Copies;
 use super::finding::Judgement;
 use super::limits::check_text;
-use crate::input::InputError;
 use crate::portability::TermMoment;
 
 /// Which moment, and on which side of it the run must be.

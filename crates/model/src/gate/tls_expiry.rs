@@ -1,5 +1,6 @@
 //! The certificate of a server is good, for its name, and for long enough.
 
+use carnet_document::InputError;
 use carnet_ledger::Digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,6 @@ use super::content::sha256_schema;
 use super::damaged::{Copies, flipped};
 use super::finding::{Judgement, short};
 use super::limits::{check_range, check_text, limit_s, yes};
-use crate::input::InputError;
 
 const DAY_S: i64 = 86_400;
 

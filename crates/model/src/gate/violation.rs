@@ -4,11 +4,11 @@
 //! forgets a keyword, or a judge that does not ask it, is caught. Only keywords that stand beside
 //! each other, and so all hold, are used; what stands under `anyOf` and its like is left out.
 
+use carnet_document::{compiled, pointer_token};
 use serde_json::{Value, json};
 
 use super::content::probes;
 use super::damaged::spots;
-use crate::input::{compiled, pointer_token};
 
 /// How many copies at most.
 const COPIES_MAX: usize = 48;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use carnet_document::{Diagnostic, canonical_value, digest_of};
 use carnet_ledger::{Digest, HashProfile};
 use serde_json::json;
 
 use super::approvals::Exception;
 use super::around::Around;
 use super::compiled::{ApprovalRule, Node, Phase};
-use super::diagnostic::Diagnostic;
 use super::document::{Document, Work};
 use super::inline;
 use super::knowledge::Knowledge;
@@ -16,7 +16,6 @@ use super::knowledge_v1;
 use super::open::{self, Opened, Rejected};
 use super::portability::{self, Portability};
 use super::written::PlanDigest;
-use crate::canonical::{canonical_value, digest_of};
 use crate::gate::Definition;
 
 /// A plan that was read and checked without an error. What is approved, and what runs.

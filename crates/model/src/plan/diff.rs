@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use carnet_document::canonical_value;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::compile::Plan;
 use super::compiled::{Node, NodeKind, Phase};
-use crate::canonical::canonical_value;
 
 /// What one plan changes of another: nothing if both lists are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]

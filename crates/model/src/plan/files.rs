@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use carnet_document::{Code, Diagnostic};
 use carnet_ledger::Digest;
 use serde_json::Value;
 
 use super::around::Around;
-use super::diagnostic::Diagnostic;
 use super::document::Document;
 use super::phases::{WrittenKind, WrittenUndo, placed};
 use super::tree::Tree;
 use crate::capability;
-use crate::code::Code;
 
 /// The files with their digests, and what is wrong with those that have none.
 pub(super) fn files(

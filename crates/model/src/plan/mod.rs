@@ -5,7 +5,6 @@ mod around;
 mod check;
 mod compile;
 mod compiled;
-mod diagnostic;
 mod diff;
 mod document;
 mod files;
@@ -20,7 +19,6 @@ mod written;
 
 mod decode;
 mod keys;
-mod mask;
 mod nearest;
 mod one_step;
 mod open;
@@ -28,16 +26,16 @@ mod place;
 mod reader;
 mod schema;
 mod tree;
-pub(crate) mod yaml;
 
 pub use approvals::{AMENDMENT, Approval, Exception, NotBy};
 pub use around::Around;
+pub use carnet_document::yaml::BYTES_MAX;
+pub use carnet_document::{Diagnostic, Masked, Severity, Span, mask};
 pub use compile::Plan;
 pub use compiled::{
     After, ApprovalRule, Assurance, Branch, Closed, Node, NodeKind, OnFailure, Part, Phase,
     PlannedGate, PlannedStep, PlannedUndo, Timer,
 };
-pub use diagnostic::{Diagnostic, Severity, Span};
 pub use diff::{Change, Changes, NodeChange, PhaseChange, RuleChange};
 pub use document::{Document, Evidence, EvidenceProfile, Format, Governance, HashProfile, Work};
 pub use knowledge::{
@@ -45,7 +43,6 @@ pub use knowledge::{
     SourceKnowledge, Stated, Switch, Target, TargetKnowledge, Transfer, Validate,
 };
 pub use knowledge_v1::{PhaseName, SCHEMA_VERSIONS, StepName};
-pub use mask::{Masked, mask};
 pub use open::Rejected;
 pub use phases::{
     NODES_MAX, Phases, WayBack, WrittenBranch, WrittenKind, WrittenNode, WrittenPhase, WrittenStep,
@@ -56,10 +53,8 @@ pub use portability::{
     EvidencePart, Health, Machine, MachineHost, Origin, PolicyFolder, Portability, Program, Side,
     SupplyChain, SwitchOver, Variable,
 };
-pub(crate) use schema::NoNull;
 pub use schema::{schema, schema_text};
 pub use written::{
     ColumnName, Duration, Label, MigrationName, Moment, NodeName, NotWritten, Period, PlanDigest,
     VariableName, WrittenPath, WrittenStore,
 };
-pub use yaml::BYTES_MAX;

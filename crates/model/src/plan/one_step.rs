@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use carnet_document::InputError;
 use serde_json::Value;
 
 use super::compile::Plan;
@@ -9,7 +10,6 @@ use super::document::{Document, Evidence, EvidenceProfile, Format, HashProfile, 
 use super::phases::{Phases, WrittenKind, WrittenNode, WrittenPhase, WrittenStep};
 use super::written::{Label, MigrationName, NodeName, Written};
 use crate::capability::{Descriptor, check_inputs};
-use crate::input::InputError;
 
 /// The phase of such a plan.
 const PHASE: &str = "use";

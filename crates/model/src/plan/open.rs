@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 
 use carnet_ledger::Digest;
 
+use carnet_document::{Code, Diagnostic, Severity, yaml};
+
 use super::around::Around;
 use super::check;
 use super::decode;
-use super::diagnostic::{Diagnostic, Severity};
 use super::document::Document;
 use super::files;
 use super::reader::Reader;
 use super::tree::Tree;
-use super::yaml;
-use crate::code::Code;
 
 /// A plan file that cannot be used, with all that was found in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

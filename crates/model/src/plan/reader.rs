@@ -2,12 +2,12 @@
 
 use std::ops::RangeInclusive;
 
-use super::diagnostic::{Diagnostic, Span, shortened};
+use carnet_document::yaml::{Entry, FINDINGS_MAX, Node, Value};
+use carnet_document::{Code, Diagnostic, Span, shortened};
+
 use super::keys::{Elsewhere, Key, Need};
 use super::nearest::nearest;
 use super::written::Written;
-use super::yaml::{Entry, FINDINGS_MAX, Node, Value};
-use crate::code::Code;
 
 /// Collects the findings while values are taken.
 pub(super) struct Reader {

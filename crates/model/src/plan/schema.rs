@@ -1,7 +1,8 @@
 //! The JSON Schema of plans, for editors. What it cannot say only the reader says.
 
-use schemars::transform::{Transform, transform_subschemas};
-use schemars::{JsonSchema, Schema, generate::SchemaSettings};
+use carnet_document::NoNull;
+use schemars::transform::Transform;
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -133,47 +134,14 @@ impl Serialize for Ordered<'_> {
     }
 }
 
-/// An optional key is one that may be left out; `key: null` is refused by the reader. The
-/// generator writes the second, which this takes out again.
-pub(crate) struct NoNull;
-
-impl Transform for NoNull {
-    fn transform(&mut self, schema: &mut Schema) {
-        if let Some(object) = schema.as_object_mut() {
-            if let Some(Value::Array(kinds)) = object.get_mut("type") {
-                kinds.retain(|kind| kind != "null");
-                if let [kind] = kinds.as_slice() {
-                    let kind = kind.clone();
-                    object.insert("type".to_owned(), kind);
-                }
-            }
-            if let Some(Value::Array(options)) = object.get_mut("enum") {
-                options.retain(|option| !option.is_null());
-            }
-            if let Some(Value::Array(options)) = object.get_mut("anyOf") {
-                options.retain(|option| option.get("type").is_none_or(|kind| kind != "null"));
-                if let [Value::Object(only)] = options.as_slice() {
-                    let only = only.clone();
-                    object.remove("anyOf");
-                    for (key, value) in only {
-                        // What is said where the key stands is nearer to the reader.
-                        object.entry(key).or_insert(value);
-                    }
-                }
-            }
-        }
-        transform_subschemas(self, schema);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::super::keys::{Key, Need};
     use super::super::open::read;
-    use super::super::yaml::{self, Node};
     use super::*;
+    use carnet_document::yaml::{self, Node};
 
     /// The part of JSON Schema that ours uses, but for `pattern` and `propertyNames`.
     fn fits(root: &Value, schema: &Value, value: &Value) -> bool {

@@ -1,7 +1,7 @@
 //! Where each key of a document stands in its text.
 
-use super::diagnostic::Span;
-use super::yaml::{Node, Value};
+use carnet_document::Span;
+use carnet_document::yaml::{Node, Value};
 
 /// The places of a document that was read without an error.
 #[derive(Debug, Clone)]

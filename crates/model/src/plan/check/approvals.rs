@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::code::Code;
+use carnet_document::yaml::FINDINGS_MAX;
+use carnet_document::{Code, Diagnostic, Span};
+
 use crate::gate::approval::Assurance;
 use crate::plan::approvals::AMENDMENT;
-use crate::plan::diagnostic::{Diagnostic, Span};
 use crate::plan::document::{Document, Work};
 use crate::plan::knowledge_v1::PhaseName;
 use crate::plan::nearest::nearest;
@@ -13,7 +14,6 @@ use crate::plan::phases::{Phases, WrittenKind, WrittenUndo, placed};
 use crate::plan::portability;
 use crate::plan::tree::Tree;
 use crate::plan::written::NodeName;
-use crate::plan::yaml::FINDINGS_MAX;
 
 pub(super) fn check(document: &Document, tree: &Tree, now_s: Option<i64>) -> Vec<Diagnostic> {
     let mut check = Check { document, tree, findings: Vec::new() };

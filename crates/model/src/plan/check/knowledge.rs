@@ -1,12 +1,11 @@
 //! What a plan that moves a knowledge base gets wrong about it.
 
-use crate::code::Code;
+use carnet_document::{Code, Diagnostic, Masked, Span};
+
 use crate::contract::IndexSpec;
 use crate::loss::LossName;
-use crate::plan::diagnostic::{Diagnostic, Span};
 use crate::plan::document::Document;
 use crate::plan::knowledge::{ImportMode, Knowledge, Layout};
-use crate::plan::mask::Masked;
 use crate::plan::nearest::nearest;
 use crate::plan::place::Place;
 use crate::plan::tree::Tree;

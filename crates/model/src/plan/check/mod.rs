@@ -6,11 +6,11 @@ mod approvals;
 mod knowledge;
 mod phases;
 
-use super::diagnostic::{Diagnostic, Span};
+use carnet_document::{Code, Diagnostic, Span};
+
 use super::document::{Document, Work};
 use super::portability;
 use super::tree::Tree;
-use crate::code::Code;
 
 /// All findings, errors and warnings.
 pub(super) fn check(document: &Document, tree: &Tree, now_s: Option<i64>) -> Vec<Diagnostic> {

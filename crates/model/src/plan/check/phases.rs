@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use carnet_document::yaml::FINDINGS_MAX;
+use carnet_document::{Code, Diagnostic, Span};
+
 use crate::capability::{self, ApprovalMode, Safety, UndoKind};
-use crate::code::Code;
-use crate::plan::diagnostic::{Diagnostic, Span};
 use crate::plan::document::Document;
 use crate::plan::flow::{Astray, Flow, FlowNode, flow};
 use crate::plan::nearest::nearest;
 use crate::plan::phases::{WrittenKind, WrittenPhase, WrittenStep, WrittenUndo, placed};
 use crate::plan::tree::Tree;
-use crate::plan::yaml::FINDINGS_MAX;
 use crate::plan::{OnFailure, Part};
 
 pub(super) fn check(document: &Document, tree: &Tree) -> Vec<Diagnostic> {

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use carnet_document::yaml::{Entry, Node};
+use carnet_document::{Code, Diagnostic};
+
 use super::mapping;
-use crate::code::Code;
 use crate::gate::approval::Assurance;
 use crate::plan::approvals::{Approval, EXPIRES, Exception, NotBy, once};
-use crate::plan::diagnostic::Diagnostic;
 use crate::plan::keys;
 use crate::plan::reader::Reader;
 use crate::plan::written::{Label, NodeName, Written};
-use crate::plan::yaml::{Entry, Node};
 
 /// The most people that an approval names.
 const PEOPLE_MAX: u32 = 100;
@@ -60,7 +60,7 @@ fn approval(reader: &mut Reader, at: &Entry) -> Option<Approval> {
 fn people(reader: &mut Reader, at: &Entry) -> Vec<Label> {
     let mut found: Vec<Label> = Vec::new();
     let people = reader.list(at).unwrap_or_default();
-    if people.is_empty() && matches!(at.node.value, crate::plan::yaml::Value::List(_)) {
+    if people.is_empty() && matches!(at.node.value, carnet_document::yaml::Value::List(_)) {
         let message = "`any_of` names nobody";
         let remedy = "name who may approve, as the trust file does";
         reader.push(Diagnostic::error(Code::PLAN_VALUE, at.key_span, message, remedy));

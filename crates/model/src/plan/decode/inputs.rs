@@ -1,13 +1,11 @@
 //! Inputs of capabilities and gates: JSON that they check themselves. What they say of it is told
 //! where it stands in the plan.
 
+use carnet_document::yaml::{Entry, Node, Value};
+use carnet_document::{Code, Diagnostic, InputError, Span};
 use serde_json::{Map, Number, Value as Json};
 
-use crate::code::Code;
-use crate::input::InputError;
-use crate::plan::diagnostic::{Diagnostic, Span};
 use crate::plan::reader::Reader;
-use crate::plan::yaml::{Entry, Node, Value};
 
 /// Inputs as they stand in the plan.
 pub(super) struct Inputs<'a> {

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use carnet_document::yaml::{Entry, Node, Value};
+use carnet_document::{Code, Diagnostic};
+
 use super::{mapping, required};
-use crate::code::Code;
 use crate::contract::{EmbeddingModel, IndexSpec, Metric, Normalisation};
 use crate::decimal::Decimal;
 use crate::layout::ColumnMap;
 use crate::loss::LossName;
 use crate::name::CollectionName;
-use crate::plan::diagnostic::Diagnostic;
 use crate::plan::keys;
 use crate::plan::knowledge::{
     Cutover, Decommission, Import, ImportMode, Knowledge, Layout, Process, Quiesce, Source,
@@ -17,7 +18,6 @@ use crate::plan::knowledge::{
 };
 use crate::plan::reader::{Fields, Reader};
 use crate::plan::written::{ColumnName, Label, NotWritten, Written, WrittenStore};
-use crate::plan::yaml::{Entry, Node, Value};
 
 pub(super) fn knowledge(reader: &mut Reader, fields: &Fields<'_>) -> Option<Knowledge> {
     let source = fields.get("source").and_then(|at| source(reader, at));

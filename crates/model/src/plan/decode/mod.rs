@@ -7,16 +7,15 @@ mod phases;
 mod portability;
 mod sections;
 
+use carnet_document::yaml::{Entry, Node, Value};
+use carnet_document::{Code, Diagnostic, Span};
 use carnet_ledger::{Family, families_missing};
 
-use super::diagnostic::{Diagnostic, Span};
 use super::document::{Document, Evidence, EvidenceProfile, Format, Governance, HashProfile, Work};
 use super::keys::{self, Key};
 use super::knowledge::Process;
 use super::reader::{Fields, Reader};
 use super::written::{Label, Written};
-use super::yaml::{Entry, Node, Value};
-use crate::code::Code;
 
 /// Reads the document. Absent, or made of defaults where a value was refused, if the reader has
 /// findings: a caller uses it only without.

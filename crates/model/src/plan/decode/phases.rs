@@ -1,13 +1,14 @@
 //! From the tree to the phases that a plan writes out itself.
 
+use carnet_document::yaml::{Entry, Node, Value};
+use carnet_document::{Code, Diagnostic, Span, shortened};
+
 use super::approvals::at_most_many;
 use super::inputs::inputs;
 use super::mapping;
 use crate::capability::{self, Descriptor};
-use crate::code::Code;
 use crate::gate::{self, AGE_S_MAX, Definition, Gate, GateKind};
 use crate::plan::compiled::OnFailure;
-use crate::plan::diagnostic::{Diagnostic, Span, shortened};
 use crate::plan::keys::{self, Key};
 use crate::plan::nearest::nearest;
 use crate::plan::phases::{
@@ -16,7 +17,6 @@ use crate::plan::phases::{
 };
 use crate::plan::reader::{Fields, Reader};
 use crate::plan::written::{Duration, Label, NodeName, Written};
-use crate::plan::yaml::{Entry, Node, Value};
 
 /// The largest number of things that a gate may ask to have compared.
 const SAMPLE_MAX: u32 = 1_000_000_000;

@@ -1,9 +1,9 @@
 //! From the tree to the part of a plan in which something crosses in a bundle.
 
+use carnet_document::{Code, Diagnostic};
+
 use super::knowledge::process;
 use super::sections;
-use crate::code::Code;
-use crate::plan::diagnostic::Diagnostic;
 use crate::plan::knowledge::Process;
 use crate::plan::portability::Crossing;
 use crate::plan::reader::{Fields, Reader};

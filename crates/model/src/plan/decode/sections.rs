@@ -1,13 +1,13 @@
 //! Sections that have a form of their own: what they say is read as JSON, and what is wrong with it is
 //! told where it stands in the plan.
 
+use carnet_document::InputError;
+use carnet_document::yaml::Entry;
 use serde_json::Value;
 
 use super::inputs::inputs;
-use crate::input::InputError;
 use crate::plan::portability::Portability;
 use crate::plan::reader::Reader;
-use crate::plan::yaml::Entry;
 use crate::portability::{DependencyManifest, Terms};
 
 pub(super) fn dependencies(reader: &mut Reader, at: &Entry) -> Option<DependencyManifest> {

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use carnet_document::{Code, Diagnostic, InputError, Span};
+
 use super::phases::{CROSSING_PHASES, phases};
 use super::section::{Crossing, Data, Portability};
 use crate::capability;
-use crate::code::Code;
 use crate::gate::{self, GateKind};
-use crate::input::InputError;
-use crate::plan::diagnostic::{Diagnostic, Span};
 use crate::plan::document::Document;
 use crate::plan::phases::WrittenKind;
 use crate::plan::place::Place;

@@ -2,11 +2,11 @@
 //!
 //! The section is read by its own JSON Schema: these types carry it.
 
+use carnet_document::{InputError, input_errors};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::input::{InputError, input_errors};
 use crate::plan::knowledge::{ImportMode, Process};
 use crate::plan::schema;
 use crate::portability::Scenario;
