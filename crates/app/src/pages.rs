@@ -115,6 +115,7 @@ pages![
     "vm.failed",
     "gate.closed",
     "gate.broken",
+    "gate.waits",
     "run.locked",
     "run.fenced",
     "run.not_found",

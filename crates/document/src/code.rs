@@ -296,6 +296,8 @@ codes! {
     GATE_CLOSED = "gate.closed", Refused;
     /// A gate let damaged copies pass, so that its verdict means nothing.
     GATE_BROKEN = "gate.broken", Refused;
+    /// A gate did not pass, and the run waits at it.
+    GATE_WAITS = "gate.waits", Waits;
     /// Another process holds this run.
     RUN_LOCKED = "run.locked", Refused;
     /// A newer writer has taken over: a resource refuses this one.
