@@ -73,7 +73,7 @@ def gate(case, name=GATE):
 def closed(case, because):
     """The run waits at the gate, and says so; nothing was done."""
     done = carnet(case, "run", exit=5, as_json=False)
-    kit.want(f"waits at {GATE}" in done.stderr, f"{because}: it does not wait at the gate: {done.stderr}")
+    kit.want(f"waits at the gate {GATE}" in done.stderr, f"{because}: it does not wait at the gate: {done.stderr}")
     seen = gate(case)
     kit.want(seen["open"] is False and seen["verdict"] == "fail", f"{because}: {seen}")
     kit.want("exception" not in seen, f"{because}: a closed gate names an exception: {seen}")
