@@ -80,6 +80,9 @@ pub trait Machines: Send + Sync {
     /// not closed in order, or whose chain is too deep or leads in a circle.
     fn disk(&self, file: &Path) -> Result<DiskFacts, StoreError>;
 
+    /// Whether an emulator has a disk open: what it holds may change at any moment.
+    fn in_use(&self, file: &Path, format: DiskFormat) -> Result<bool, StoreError>;
+
     /// Writes a disk with all that is behind it into one new file.
     fn flatten(&self, from: &Path, to: &Path, format: DiskFormat) -> Result<(), StoreError>;
 

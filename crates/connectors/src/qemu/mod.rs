@@ -38,6 +38,13 @@ fn failed(what: impl Into<String>) -> StoreError {
     StoreError::new(Code::VM_FAILED, what).remedy("see what it says, and run the plan again")
 }
 
+/// A path that means the same wherever a program runs.
+fn absolute(path: &Path) -> Result<String, StoreError> {
+    let whole = std::path::absolute(path)
+        .map_err(|error| StoreError::io(format!("cannot find {}", path.display()), error))?;
+    Ok(whole.display().to_string())
+}
+
 fn run(
     name: &str,
     folder: Option<&Path>,
@@ -58,6 +65,25 @@ impl Machines for Qemu {
         disk::look(file)
     }
 
+    fn in_use(&self, file: &Path, format: DiskFormat) -> Result<bool, StoreError> {
+        let file = absolute(file)?;
+        let args = ["info", "-f", format.name(), "--", &file];
+        let program = Program {
+            name: &self.place.images,
+            env: &[],
+            folder: None,
+            limit: CALL,
+            code: Code::VM_FAILED,
+        };
+        let ran = program.run(&args)?;
+        // An emulator locks its disk; this is what the program says of a lock that it does not get.
+        match ran.status {
+            0 => Ok(false),
+            _ if String::from_utf8_lossy(&ran.stderr).contains(" lock\n") => Ok(true),
+            _ => Err(failed(format!("{} cannot read {file}: {}", program.name, ran.last_line()))),
+        }
+    }
+
     fn flatten(&self, from: &Path, to: &Path, format: DiskFormat) -> Result<(), StoreError> {
         // What is behind it was looked at before the program follows it.
         let seen = disk::look(from)?;
@@ -67,7 +93,7 @@ impl Machines for Qemu {
         }
         let words = ["convert", "-f", seen.format.name(), "-O", format.name()];
         let mut args: Vec<String> = words.map(str::to_owned).into();
-        args.extend([from, to].map(|path| path.display().to_string()));
+        args.extend([absolute(from)?, absolute(to)?]);
         run(&self.place.images, None, CONVERT, &args).map(drop)
     }
 

@@ -122,6 +122,28 @@ fn a_workload_runs_on_trial_and_is_started_for_good_after_the_commit() {
 }
 
 #[test]
+fn a_machine_is_off_before_its_disk_is_read_and_started_again_on_every_way_back() {
+    let text = CONTAINER
+        .replace("scenario: container", "scenario: vm")
+        .replace(
+            "container: { image: \"oci:lab/image\", definition: lab/compose.yaml }",
+            "machine: { disk: d, memory_mib: 64 }",
+        )
+        .replace("container: { into: prod/web }", "machine: { into: prod/vm, console: [up] }");
+    let plan = open(&text).unwrap();
+    let forward = nodes(&plan, Part::Forward);
+    let place = |name: &str| forward.iter().position(|node| *node == name).expect(name);
+    let order = ["export/policy", "export/stop_source", "export/bundle", "cutover/commit"];
+    assert!(order.map(place).is_sorted(), "{forward:?}");
+    assert!(!forward.contains(&"cutover/stop_source"), "{forward:?}");
+    assert!(nodes(&plan, Part::Rollback).contains(&"resume/export_stop_source"));
+    let export = Side::Export { bundle: "elsewhere".to_owned() };
+    let export = plan.of_side(export, 1).unwrap();
+    assert!(nodes(&export, Part::Forward).contains(&"export/stop_source"));
+    assert!(nodes(&export, Part::Rollback).contains(&"resume/export_stop_source"));
+}
+
+#[test]
 fn each_side_has_its_part_alone() {
     let plan = open(DATA).unwrap();
     let of = |side: Side| plan.of_side(side, 1).unwrap();

@@ -145,6 +145,11 @@ fn disk(
 ) -> Result<(PathBuf, DiskFormat, u64), StepError> {
     let file = act.cx.folder.join(named);
     let facts = machines.disk(&file)?;
+    if machines.in_use(&file, facts.format)? {
+        let what = format!("the machine with the disk {} runs", file.display());
+        return Err(StepError::new(Code::VM_RUNNING, what)
+            .remedy("turn it off first; see what `source.stop` of the plan does"));
+    }
     if facts.chain.is_empty() {
         return Ok((file, facts.format, facts.virtual_size));
     }

@@ -49,7 +49,7 @@ const WAY_BACK: [(&str, &str, &[&str]); 3] = [
     (
         "resume",
         "start the source again and point clients to it",
-        &["cutover/stop_source", "cutover/switch"],
+        &["cutover/stop_source", "export/stop_source", "cutover/switch"],
     ),
     (
         "clear",
@@ -198,6 +198,10 @@ impl Build<'_> {
         let with = json!({ "policy": section.policy.folder, "into": places.policy });
         let does = "write the policy as a snapshot, after its self-tests came out as they say";
         let mut nodes = vec![step("policy", does, "policy.snapshot", &with)];
+        // The disk of a machine that runs changes while it is read.
+        if section.scenario == Scenario::Vm {
+            nodes.extend(self.stop_source());
+        }
         if let Some(data) = &section.source.data
             && let Some(store) = &data.store
         {
@@ -458,13 +462,19 @@ impl Build<'_> {
         })
     }
 
+    /// The source is stopped: started again on every way back.
+    fn stop_source(&self) -> Option<WrittenNode> {
+        let source = &self.section.source;
+        let (stop, start) = source.stop.as_ref().zip(source.start.as_ref())?;
+        let undo = WrittenUndo::By { capability: COMMAND.to_owned(), with: command(start) };
+        let does = "stop the workload at the source";
+        Some(undone("stop_source", does, COMMAND, &command(stop), Some(undo)))
+    }
+
     fn cutover(&self) -> Vec<WrittenNode> {
         let mut nodes = self.terms("cutover");
-        let source = &self.section.source;
-        if let (Some(stop), Some(start)) = (&source.stop, &source.start) {
-            let undo = WrittenUndo::By { capability: COMMAND.to_owned(), with: command(start) };
-            let does = "stop the workload at the source";
-            nodes.push(undone("stop_source", does, COMMAND, &command(stop), Some(undo)));
+        if self.section.scenario != Scenario::Vm {
+            nodes.extend(self.stop_source());
         }
         if let Some(cutover) = &self.section.cutover {
             let (env_file, key) = (cutover.switch.env_file.clone(), cutover.switch.key.clone());
