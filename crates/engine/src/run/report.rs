@@ -403,11 +403,14 @@ fn gates(run: &RunState) -> Vec<GateReport> {
 
 fn switch(run: &RunState) -> Option<SwitchReport> {
     let step = run.step("cutover/switch")?;
+    // A prescribed way back leaves the step as it was done, and is a step of its own.
+    let back = run.step("resume/cutover_switch").map(|back| back.status);
+    let back = back == Some(StepStatus::Applied);
     Some(SwitchReport {
         path: text_of(&step.inputs, "path")?,
         key: text_of(&step.inputs, "key")?,
         value: text_of(&step.inputs, "value")?,
-        switched: step.status == StepStatus::Applied,
+        switched: step.status == StepStatus::Applied && !back,
     })
 }
 
