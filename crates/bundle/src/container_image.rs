@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::error::BundleError;
 use crate::files::{HashedFile, hash_file, read_small, write_file};
+use crate::oci::{RegistryPlace, pull_image};
 
 /// The folder of an image in a bundle.
 pub const IMAGE_FOLDER: &str = "image";
@@ -22,16 +23,19 @@ pub const IMAGE_FOLDER: &str = "image";
 /// The longest index, manifest or config in bytes.
 const DOCUMENT_BYTES_MAX: u64 = 4 << 20;
 /// How many blobs an image has at most.
-const BLOBS_MAX: usize = 10_000;
+pub(crate) const BLOBS_MAX: usize = 10_000;
 /// How deep an index may name another one.
-const DEPTH_MAX: usize = 2;
+pub(crate) const DEPTH_MAX: usize = 2;
 
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// What an image may be described by, in a layout and in a registry.
+#[cfg(feature = "registry")]
+pub(crate) const IMAGE_TYPES: [&str; 4] = [MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX];
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// What an image may be at most.
@@ -72,18 +76,18 @@ pub struct ImageFile {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Descriptor {
+pub(crate) struct Descriptor {
     #[serde(rename = "mediaType", default)]
     media_type: String,
-    digest: String,
-    size: u64,
+    pub(crate) digest: String,
+    pub(crate) size: u64,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     annotations: BTreeMap<String, String>,
 }
 
 impl Descriptor {
     /// The digest without the name of its algorithm, as a blob is called.
-    fn hex(&self) -> &str {
+    pub(crate) fn hex(&self) -> &str {
         self.digest.trim_start_matches("sha256:")
     }
 }
@@ -108,7 +112,7 @@ fn refused(place: &Path, what: impl Into<String>) -> BundleError {
 
 /// Reads the image that a reference names. `scratch` is an empty folder of the caller for what has to
 /// be written anew; it must last as long as the files are used. An image in a registry is first
-/// pulled into a layout, by who can reach it.
+/// pulled into a layout.
 pub fn read_image(
     reference: &ImageReference,
     scratch: &Path,
@@ -123,11 +127,12 @@ pub fn read_image(
             unpack_docker(file, &layout, limits)?;
             read_layout(&layout, None, scratch, limits)
         }
-        ImageReference::Registry { .. } => {
-            let what = format!("{reference} is in a registry, and was not pulled");
-            Err(StoreError::new(Code::FEATURE_MISSING, what)
-                .remedy("use a build with the feature `registry`, or copy it into a layout of OCI")
-                .into())
+        ImageReference::Registry { host, repository, digest } => {
+            let place = RegistryPlace::of_image(host, repository)
+                .map_err(|what| BundleError::Request { what: format!("{reference}: {what}") })?;
+            let layout = scratch.join("pulled");
+            pull_image(&place, *digest, &layout, limits)?;
+            read_layout(&layout, None, scratch, limits)
         }
     }
 }

@@ -8,7 +8,7 @@ const STARS: &str = "******";
 /// The text with each password in a URL replaced by stars.
 ///
 /// What cannot be told apart is hidden too: in each line all between the first colon after `://` and
-/// the last `@`, and whatever follows `password=`.
+/// the last `@` that no digest follows, and whatever follows `password=`.
 pub fn mask(text: &str) -> String {
     Masked::of(text).text
 }
@@ -63,10 +63,18 @@ impl Masked {
     }
 }
 
+/// Whether a text begins with a digest: what stands before its `@` names a thing, and is no login.
+fn is_digest(text: &str) -> bool {
+    let hex = text.strip_prefix("sha256:").and_then(|text| text.get(..64));
+    hex.is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 /// The passwords in one line, in order, none overlapping another, none empty.
 fn passwords(line: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    if let (Some(scheme), Some(at)) = (line.find("://"), line.rfind('@')) {
+    let mut ats = line.rmatch_indices('@').map(|(at, _)| at);
+    let at = ats.find(|at| !line.get(at + 1..).is_some_and(is_digest));
+    if let (Some(scheme), Some(at)) = (line.find("://"), at) {
         let login = scheme + 3;
         let colon = line.get(login..at).and_then(|text| text.find(':'));
         found.extend(colon.map(|colon| login + colon + 1..at));
@@ -98,6 +106,8 @@ mod tests {
     fn passwords_go_with_their_lengths() {
         for (text, shown) in [
             ("store: postgres://me:s3@cr/t@db/kb", "store: postgres://me:******@db/kb"),
+            ("docker://h:5000/n@sha256:DIGEST", "docker://h:5000/n@sha256:DIGEST"),
+            ("docker://u:s3cr3t@h/n@sha256:DIGEST", "docker://u:******@h/n@sha256:DIGEST"),
             ("postgres://me:a@db/kb", "postgres://me:******@db/kb"),
             ("postgres://db/kb?password=s3cr3tlong&x=1", "postgres://db/kb?password=******&x=1"),
             ("a: \"postgres://u:pä@h/d\"\nb: x", "a: \"postgres://u:******@h/d\"\nb: x"),
@@ -108,8 +118,9 @@ mod tests {
             ("owner: ops@example.org", "owner: ops@example.org"),
             ("nothing to hide: here", "nothing to hide: here"),
         ] {
-            assert_eq!(mask(text), shown);
-            assert_eq!(Masked::of(text).hides(), text != shown, "{text}");
+            let [text, shown] = [text, shown].map(|it| it.replace("DIGEST", &"0f".repeat(32)));
+            assert_eq!(mask(&text), shown);
+            assert_eq!(Masked::of(&text).hides(), text != shown, "{text}");
         }
         // Stars are a password like any other.
         assert!(Masked::of("postgres://me:******@db").hides());

@@ -30,6 +30,7 @@ pub use self::item::{BundleItem, ItemSource};
 pub use self::limits::BundleLimits;
 pub use self::pack::pack_bundle;
 pub use self::read::Bundle;
+pub(crate) use self::registry::pull_image;
 pub use self::registry::{RegistryPlace, pull_bundle, push_bundle};
 pub use self::rows::{BundleCheckId, BundleReport, BundleRow};
 pub use self::seal::{BundleMembers, Sealed, seal};

@@ -3,12 +3,18 @@
 
 #[cfg(feature = "registry")]
 mod client;
+#[cfg(feature = "registry")]
+mod image;
 #[cfg(not(feature = "registry"))]
 mod left_out;
 mod place;
 #[cfg(feature = "registry")]
 mod travel;
 
+#[cfg(feature = "registry")]
+pub(crate) use self::image::pull_image;
+#[cfg(not(feature = "registry"))]
+pub(crate) use self::left_out::pull_image;
 #[cfg(not(feature = "registry"))]
 pub use self::left_out::{pull_bundle, push_bundle};
 pub use self::place::RegistryPlace;

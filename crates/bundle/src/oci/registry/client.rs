@@ -8,6 +8,7 @@ use ureq::http::{Request, Response, StatusCode};
 use ureq::{Agent, Body, SendBody};
 
 use super::RegistryPlace;
+use crate::container_image::IMAGE_TYPES;
 use crate::error::BundleError;
 use crate::oci::image::DOCUMENT_BYTES_MAX;
 
@@ -105,10 +106,19 @@ impl<'p> Client<'p> {
     }
 
     pub(super) fn get_manifest(&self, digest: &Digest) -> Result<Vec<u8>, BundleError> {
+        self.get_manifest_of(digest, MANIFEST_TYPE)
+    }
+
+    /// The manifest or the index of an image, of any of the known types.
+    pub(super) fn get_image_manifest(&self, digest: &Digest) -> Result<Vec<u8>, BundleError> {
+        self.get_manifest_of(digest, &IMAGE_TYPES.join(", "))
+    }
+
+    fn get_manifest_of(&self, digest: &Digest, types: &str) -> Result<Vec<u8>, BundleError> {
         let request = Request::builder()
             .method("GET")
             .uri(self.manifest(digest))
-            .header("accept", MANIFEST_TYPE)
+            .header("accept", types)
             .body(SendBody::none())
             .map_err(|error| self.failed(error))?;
         let mut answer = self.send(request)?;

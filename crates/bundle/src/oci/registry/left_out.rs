@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use carnet_ledger::Digest;
+
 use super::RegistryPlace;
+use crate::container_image::ImageLimits;
 use crate::error::BundleError;
 use crate::oci::fault::left_out;
 use crate::oci::limits::BundleLimits;
@@ -26,5 +29,15 @@ pub fn pull_bundle(
     _limits: &BundleLimits,
     _work: &Work<'_>,
 ) -> Result<Transferred, BundleError> {
+    Err(left_out("registry"))
+}
+
+/// Always an error: this build leaves registries out.
+pub(crate) fn pull_image(
+    _from: &RegistryPlace,
+    _digest: Digest,
+    _to: &Path,
+    _limits: ImageLimits,
+) -> Result<(), BundleError> {
     Err(left_out("registry"))
 }

@@ -19,6 +19,12 @@ pub struct RegistryPlace {
 const NAME_BYTES_MAX: usize = 255;
 
 impl RegistryPlace {
+    /// The repository of an image: `https`, and plain `http` to this machine alone.
+    pub(crate) fn of_image(host: &str, repository: &str) -> Result<Self, String> {
+        let scheme = if is_loopback(host) { "http" } else { "https" };
+        format!("{scheme}://{host}/{repository}").parse()
+    }
+
     /// The place of a bundle in the same repository.
     #[must_use]
     pub fn with(&self, digest: Digest) -> Self {

@@ -73,7 +73,7 @@ pub fn pull_bundle(
         if blob == digest {
             return store.take_exactly((blob, size), &mut text.as_slice(), |bytes| job.add(bytes));
         }
-        let mut source = Later { client: &client, blob, open: None };
+        let mut source = Later::new(&client, blob);
         store.take_exactly((blob, size), &mut source, |bytes| job.add(bytes))
     })?;
     let mut tally = Tally::default();
@@ -121,10 +121,16 @@ fn blobs_of(
 }
 
 /// A blob that is asked for only when it is read: not if it is there already.
-struct Later<'a> {
+pub(super) struct Later<'a> {
     client: &'a Client<'a>,
     blob: Digest,
     open: Option<Box<dyn Read>>,
+}
+
+impl<'a> Later<'a> {
+    pub(super) const fn new(client: &'a Client<'a>, blob: Digest) -> Self {
+        Self { client, blob, open: None }
+    }
 }
 
 impl Read for Later<'_> {
