@@ -14,6 +14,12 @@ import pathlib
 import tarfile
 
 BUSYBOX = pathlib.Path("/bin/busybox")
+# The first process of a container gets no signal that it does not ask for.
+SERVE = b"""#!/bin/sh
+trap 'exit 0' TERM
+httpd -f "$@" &
+wait
+"""
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -32,6 +38,7 @@ def rootfs():
         add("bin/busybox", tarfile.REGTYPE, data=BUSYBOX.read_bytes())
         for name in ["cat", "false", "httpd", "sh", "sleep", "test", "true", "wget"]:
             add(f"bin/{name}", tarfile.SYMTYPE, link="busybox")
+        add("bin/serve", tarfile.REGTYPE, data=SERVE)
         add("etc/passwd", tarfile.REGTYPE, 0o644, b"root:x:0:0::/:/bin/sh\n")
         add("www/index.html", tarfile.REGTYPE, 0o644, b"from the image\n")
     return out.getvalue()

@@ -8,9 +8,8 @@ pid() { [ -e vm.pid ] && kill -0 "$(cat vm.pid)" 2>/dev/null; }
 case "$1" in
 start)
   if pid; then exit 0; fi
-  accel=tcg && [ -w /dev/kvm ] && accel=kvm
   swtpm socket --daemon --tpm2 --tpmstate "dir=$PWD/machine/tpm" --ctrl type=unixio,path=tpm.sock --terminate
-  qemu-system-x86_64 -daemonize -pidfile vm.pid -machine "q35,accel=$accel" -m 256 -display none -nodefaults \
+  qemu-system-x86_64 -daemonize -pidfile "$PWD/vm.pid" -machine q35 -accel tcg -m 256 -display none -nodefaults \
     -drive if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd \
     -drive if=pflash,format=raw,file=machine/firmware-vars.fd \
     -drive if=virtio,format=qcow2,file=machine/disk.qcow2 \

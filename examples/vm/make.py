@@ -31,7 +31,7 @@ STUB = pathlib.Path("/usr/lib/systemd/boot/efi/linuxx64.efi.stub")
 VARIABLES = pathlib.Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 BUSYBOX = pathlib.Path("/bin/busybox")
 MODULES = """virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk failover
-net_failover virtio_net efivarfs""".split()
+net_failover virtio_net efivarfs button evdev""".split()
 MIB = 1 << 20
 ESP_MIB = 32
 DISK_MIB = 36
@@ -67,6 +67,10 @@ echo "vm: firmware mark $(tail -c +5 $variable)"
 ip addr add 10.0.2.15/24 dev eth0 2>/dev/null && ip link set eth0 up
 mkdir -p /www; echo "vm: answers" >/www/index.html; httpd -p 80 -h /www
 echo "vm: ready"
+# Its power button turns it off.
+for input in /dev/input/event*; do
+  { dd if=$input of=/dev/null bs=24 count=1 2>/dev/null && poweroff -f; } &
+done
 while :; do sleep 3600; done
 """
 
