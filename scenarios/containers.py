@@ -220,4 +220,5 @@ def scenario(folder):
             side.end()
 
 
-kit.main(scenario)
+if __name__ == "__main__":
+    kit.main(scenario)

@@ -61,7 +61,6 @@ def emulators(folder):
     return found
 
 
-
 def boot(machine, **more):
     return {"machine": machine, "console": [f"vm: tpm holds {VALUE}", "vm: ready"], "within_s": 500, **more}
 
@@ -196,4 +195,5 @@ def scenario(folder):
                 os.kill(pid, 9)
 
 
-kit.main(scenario)
+if __name__ == "__main__":
+    kit.main(scenario)

@@ -205,6 +205,15 @@ fn data_and_evidence_cross_a_border_and_come_back() {
 }
 
 #[test]
+fn a_container_and_a_machine_cross_a_border_and_come_back() {
+    if cfg!(all(feature = "faults", feature = "rego", feature = "age", feature = "registry")) {
+        play("crossing");
+    } else {
+        panic!("kills, policies, age and a registry need their features: run ./test");
+    }
+}
+
+#[test]
 fn what_no_bundle_moves_is_refused_and_crosses_otherwise() {
     if cfg!(feature = "rego") {
         play("limits");
