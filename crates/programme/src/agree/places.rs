@@ -1,0 +1,128 @@
+//! Ids, digests and offsets that several files say.
+
+use super::Evidence;
+use crate::form::Form;
+use crate::own::{Row, rows};
+use crate::wrong::Wrong;
+
+fn bare(digest: &str) -> &str {
+    digest.strip_prefix("sha256:").unwrap_or(digest)
+}
+
+/// What the run is pinned to, in all that was published of it.
+pub(super) fn pins(evidence: &Evidence<'_>) -> Result<u64, Wrong> {
+    let run = evidence.needed(Form::Run)?;
+    let mut compared = 0;
+    for form in [Form::RunStarted, Form::ReadyPublishReceipt, Form::ReadySignal] {
+        let Some(says) = evidence.given(form) else { continue };
+        for key in ["/platform_run_id", "/scenario_run_id"] {
+            compared += 1;
+            if says.text(key) != run.text(key) {
+                let (here, there) = (says.text(key), run.text(key));
+                return says.differs(format!("has {key} {here}, and run.json {there}"));
+            }
+        }
+        for key in ["/config_digest", "/run_config_digest"] {
+            if says.at(key).is_some() && bare(says.text(key)) != bare(run.text("/config_digest")) {
+                return says.differs("has another configuration than run.json is pinned to");
+            }
+        }
+    }
+    Ok(compared)
+}
+
+fn of<'r, 'a>(rows: &'r [Row<'a>], topic: &str, partition: i64) -> Vec<&'r Row<'a>> {
+    rows.iter().filter(|row| row.topic == topic && row.partition == partition).collect()
+}
+
+/// Admitted events lie in the range of the run, and consumers have taken that range.
+pub(super) fn offsets(evidence: &Evidence<'_>) -> Result<u64, Wrong> {
+    let snapshot = evidence.needed(Form::KafkaOffsetsSnapshot)?;
+    let ranges = rows(snapshot);
+    let admit = evidence.needed(Form::ReceiptSummary)?.number("/by_outcome/ADMIT")?;
+    let places = ranges.iter().fold(0_i64, |sum, row| sum.saturating_add(row.end - row.start));
+    if places < admit {
+        return snapshot
+            .differs(format!("has room for {places} events, and {admit} were admitted"));
+    }
+    let mut compared = 1 + admitted(evidence, &ranges)?;
+    for form in [Form::CaughtUp, Form::OffsetsSnapshot] {
+        let Some(says) = evidence.given(form) else { continue };
+        let mut met = 0;
+        for row in rows(says) {
+            for range in of(&ranges, row.topic, row.partition) {
+                met += 1;
+                // An end before that of the run: this is a look at another, or an empty, epoch.
+                if row.end < range.end {
+                    let (name, end, must) = (row.name(), row.end, range.end);
+                    return says.differs(format!("ends at {end} in {name}, and the run at {must}"));
+                }
+                if form == Form::OffsetsSnapshot && row.start > range.start {
+                    let (name, start, must) = (row.name(), row.start, range.start);
+                    return says.differs(format!("starts at {start} in {name}, the run at {must}"));
+                }
+            }
+        }
+        if met == 0 {
+            return says.empty("is about none of the partitions that the run wrote to");
+        }
+        compared += met;
+    }
+    Ok(compared)
+}
+
+/// Where the receipts say that admitted events lie.
+fn admitted(evidence: &Evidence<'_>, ranges: &[Row<'_>]) -> Result<u64, Wrong> {
+    let Some(tally) = evidence.lines(Form::IngestionReceipt) else { return Ok(0) };
+    for place in &tally.ranges {
+        let partition = i64::try_from(place.partition).unwrap_or(i64::MAX);
+        let name = format!("{}/{}", place.topic, place.partition);
+        let found = of(ranges, &place.topic, partition);
+        let Some(range) = found.first() else {
+            let what = format!("receipts have events in {name}, and the snapshot does not");
+            return Err(Wrong::differs(what));
+        };
+        if place.first < range.start || place.last >= range.end {
+            let (first, last, start, end) = (place.first, place.last, range.start, range.end);
+            return Err(Wrong::differs(format!(
+                "receipts have events from {first} to {last} in {name}, and the range of the run \
+                 is from {start} up to {end}"
+            )));
+        }
+    }
+    Ok(u64::try_from(tally.ranges.len()).unwrap_or(u64::MAX))
+}
+
+/// Each anchor lies in a range, and each range that holds something has an anchor.
+pub(super) fn anchors(evidence: &Evidence<'_>) -> Result<u64, Wrong> {
+    let anchors = evidence.needed(Form::ReplayAnchors)?;
+    let sides = [("ingest", Form::KafkaOffsetsSnapshot), ("rtdl_core", Form::OffsetsSnapshot)];
+    let mut compared = 0;
+    for (side, form) in sides {
+        let ranges = rows(evidence.needed(form)?);
+        let mut found = Vec::new();
+        for anchor in anchors.list(&format!("/anchors/{side}")) {
+            let number = |key: &str| anchor.get(key).and_then(serde_json::Value::as_i64);
+            let topic = anchor.get("topic").and_then(serde_json::Value::as_str).unwrap_or_default();
+            let partition = number("partition").unwrap_or(-1);
+            let offset = number("offset").unwrap_or(-1);
+            let holds = |row: &&Row<'_>| {
+                let inside = row.start <= offset && offset < row.end;
+                inside || (row.start == row.end && offset == row.start)
+            };
+            if !of(&ranges, topic, partition).iter().any(|row| holds(row)) {
+                return anchors.differs(format!(
+                    "has an anchor of {side} at {topic}/{partition}/{offset}, outside of {form}"
+                ));
+            }
+            found.push((topic, partition));
+            compared += 1;
+        }
+        let lost = ranges.iter().filter(|row| row.start < row.end);
+        let mut lost = lost.filter(|row| !found.contains(&(row.topic, row.partition)));
+        if let Some(row) = lost.next() {
+            return anchors.differs(format!("has no anchor of {side} for {}", row.name()));
+        }
+    }
+    Ok(compared)
+}

@@ -1,0 +1,298 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::example::{SCENARIO, document, governance, path, receipts, tally, value};
+use crate::own::CAUGHT_UP_LAG_MAX;
+use crate::wrong::WrongKind;
+
+/// The files of a run, that a test changes.
+struct Files {
+    documents: Vec<(String, Value, Form)>,
+    receipts: String,
+    governance: Vec<&'static str>,
+}
+
+impl Files {
+    fn new() -> Self {
+        let drill = |form: &&Form| **form != Form::DrillReport;
+        let forms = Form::ALL.iter().filter(|form| !form.is_lines()).filter(drill);
+        let documents = forms.map(|form| {
+            let mut value = value(*form);
+            if *form == Form::RunCompleted {
+                value["written_at_utc"] = json!("2026-03-01T12:31:00Z");
+            }
+            (path(*form) + if form.path().is_none() { form.name() } else { "" }, value, *form)
+        });
+        let governance = vec!["RUN_STARTED", "RUN_ENDED"];
+        Self { documents: documents.collect(), receipts: receipts(20, 3, 2), governance }
+    }
+
+    fn of(&mut self, form: Form) -> &mut Value {
+        &mut self.documents.iter_mut().find(|file| file.2 == form).unwrap().1
+    }
+
+    fn set(mut self, form: Form, pointer: &str, value: Value) -> Self {
+        *self.of(form).pointer_mut(pointer).unwrap_or_else(|| panic!("{form} {pointer}")) = value;
+        self
+    }
+
+    fn without(mut self, form: Form) -> Self {
+        self.documents.retain(|file| file.2 != form);
+        self
+    }
+
+    fn judged(&self, checks: &[Check]) -> Result<Agreed, Wrong> {
+        let documents: Vec<_> = self
+            .documents
+            .iter()
+            .map(|(path, value, form)| (path, sha(value), document(*form, value)))
+            .collect();
+        let receipts = tally(Form::IngestionReceipt, &self.receipts);
+        let events = tally(Form::GovernanceEvent, &governance(&self.governance));
+        let mut evidence = Evidence::default();
+        for (path, sha256, document) in &documents {
+            evidence.add(path, *sha256, document);
+        }
+        let paths = [path(Form::IngestionReceipt), path(Form::GovernanceEvent)];
+        if !self.receipts.is_empty() {
+            let sha256 = Digest::of(self.receipts.as_bytes());
+            evidence.add_lines(&paths[0], sha256, Form::IngestionReceipt, &receipts);
+        }
+        if !self.governance.is_empty() {
+            evidence.add_lines(&paths[1], Digest::of(b""), Form::GovernanceEvent, &events);
+        }
+        agree(checks, &evidence, CAUGHT_UP_LAG_MAX)
+    }
+
+    fn wrong(&self, check: Check) -> (WrongKind, String) {
+        let wrong = self.judged(&[check]).expect_err(check.name());
+        (wrong.kind, wrong.what)
+    }
+
+    fn differs(&self, check: Check, reason: &str) {
+        let (kind, what) = self.wrong(check);
+        assert_eq!(kind, WrongKind::Differs, "{what}");
+        assert!(what.contains(reason), "{what}");
+    }
+
+    fn empty(&self, check: Check, reason: &str) {
+        let (kind, what) = self.wrong(check);
+        assert_eq!(kind, WrongKind::Empty, "{what}");
+        assert!(what.contains(reason), "{what}");
+    }
+}
+
+fn sha(value: &Value) -> Digest {
+    Digest::of(value.to_string().as_bytes())
+}
+
+#[test]
+fn a_run_that_adds_up_agrees_by_every_check() {
+    let all = Files::new().judged(Check::ALL).unwrap();
+    assert!(all.compared > 100, "{all:?}");
+    for check in Check::ALL {
+        Files::new().judged(&[*check]).unwrap();
+        assert_eq!(serde_json::to_value(check).unwrap(), check.name());
+    }
+}
+
+#[test]
+fn a_check_without_one_of_its_files_is_no_data() {
+    for check in Check::ALL {
+        for form in check.needs() {
+            let mut files = Files::new().without(*form);
+            match form {
+                Form::IngestionReceipt => files.receipts.clear(),
+                Form::GovernanceEvent => files.governance.clear(),
+                _ => {}
+            }
+            files.empty(*check, &format!("there is no {form} to compare with"));
+        }
+    }
+    assert_eq!(Files::new().judged(&[]).unwrap_err().kind, WrongKind::Empty);
+    let nothing = agree(Check::ALL, &Evidence::default(), 0).unwrap_err();
+    assert_eq!(nothing.kind, WrongKind::Empty);
+}
+
+#[test]
+fn a_summary_must_say_what_its_receipts_say() {
+    let check = Check::Receipts;
+    let with = |receipts| Files { receipts, ..Files::new() };
+    with(receipts(19, 3, 2)).differs(check, "total is 25, and it is 24");
+    with(receipts(19, 4, 2)).differs(check, "ADMIT is 20, and it is 19");
+    let other = receipts(20, 3, 2).replacen("traffic_fraud", "context", 1);
+    with(other).differs(check, "is 25, and it is 24");
+    let reason = receipts(20, 3, 2).replacen("SCHEMA_FAIL", "UNAUTHORIZED", 1);
+    with(reason).differs(check, "SCHEMA_FAIL is 2, and it is 1");
+    with(receipts(20, 3, 2) + "{\n").differs(check, "line 26 of ingestion_receipt is cut off");
+    Files::new().without(Form::QuarantineSummary).empty(check, "nothing says why");
+    let more = Files::new().set(Form::QuarantineSummary, "/by_reason_code/SCHEMA_FAIL", json!(3));
+    more.set(Form::QuarantineSummary, "/total", json!(3)).differs(check, "3 at /total");
+}
+
+/// In practice: distinct receipts collapsed into one, and the count was believed.
+#[test]
+fn collapsed_receipts_are_told() {
+    let text = receipts(20, 3, 2);
+    let collapsed = text.replace(&format!("{:032x}", 7), &format!("{:032x}", 6));
+    let files = Files { receipts: collapsed, ..Files::new() };
+    files.differs(Check::Receipts, "for two different events");
+}
+
+#[test]
+fn nothing_ambiguous_and_nothing_in_flight_may_stand() {
+    let check = Check::Unresolved;
+    let set = |form, pointer: &str| Files::new().set(form, pointer, json!(1));
+    let summary = Form::ReceiptSummary;
+    set(summary, "/admission_states/PUBLISH_IN_FLIGHT").differs(check, "1 in PUBLISH_IN_FLIGHT");
+    set(summary, "/admission_states/PUBLISH_AMBIGUOUS").differs(check, "1 in PUBLISH_AMBIGUOUS");
+    set(summary, "/by_reason_code/PUBLISH_AMBIGUOUS").differs(check, "1 in PUBLISH_AMBIGUOUS");
+    set(Form::RunReport, "/ingress/publish_ambiguous").differs(check, "run_report has 1");
+    let reasons = json!({"SCHEMA_FAIL": 1, "PUBLISH_AMBIGUOUS": 1});
+    let put_aside = Files::new().set(Form::QuarantineSummary, "/by_reason_code", reasons);
+    put_aside.differs(check, "quarantine_summary has 1");
+    let receipts = receipts(20, 3, 2).replacen("SCHEMA_FAIL", "PUBLISH_AMBIGUOUS", 1);
+    Files { receipts, ..Files::new() }.differs(check, "ingestion_receipt has 1");
+    let mut silent = Files::new();
+    silent.of(summary).as_object_mut().unwrap().remove("admission_states");
+    silent.empty(check, "does not say /admission_states/PUBLISH_IN_FLIGHT");
+}
+
+#[test]
+fn each_place_says_what_the_next_one_does() {
+    let check = Check::Flow;
+    let mut more = Files::new().set(Form::WspSummary, "/sent", json!(26));
+    more.of(Form::WspSummary)["output_counts"]["arrival_events_5B"] = json!(6);
+    more.differs(check, "wsp_summary says 26 at /sent, run_report 25");
+    let mut less = Files::new();
+    for (pointer, number) in [("/ingress/received", 24), ("/ingress/admit", 19)] {
+        *less.of(Form::RunReport).pointer_mut(pointer).unwrap() = json!(number);
+    }
+    less.differs(check, "it is 25");
+    let moved = Files::new().set(Form::RunReport, "/ingress/duplicate", json!(2));
+    moved.set(Form::RunReport, "/ingress/quarantine", json!(3)).differs(check, "DUPLICATE");
+    let archive = Files::new().set(Form::RunReport, "/archive/archived", json!(19));
+    archive.differs(check, "/archive/archived");
+    // A receipt that could not be written is told, and then counted.
+    let mut lost = Files::new();
+    for (pointer, number) in
+        [("/ingress/received", 26), ("/ingress/sent", 26), ("/ingress/receipt_write_failed", 1)]
+    {
+        *lost.of(Form::RunReport).pointer_mut(pointer).unwrap() = json!(number);
+    }
+    lost.differs(check, "25 at /sent");
+}
+
+/// In practice: the basis was overwritten in place by an empty epoch after the run.
+#[test]
+fn a_lag_over_another_epoch_is_refused() {
+    let check = Check::Offsets;
+    let mut other = Files::new();
+    for row in other.of(Form::CaughtUp)["partitions"].as_array_mut().unwrap() {
+        row["committed_offset"] = json!(50);
+        row["end_offset"] = json!(50);
+        row["lag"] = json!(0);
+    }
+    *other.of(Form::CaughtUp).pointer_mut("/lag_max").unwrap() = json!(0);
+    other.differs(check, "ends at 50");
+    let elsewhere = Files::new().set(Form::CaughtUp, "/partitions/0/topic", json!("other"));
+    let elsewhere = elsewhere.set(Form::CaughtUp, "/partitions/1/topic", json!("other"));
+    elsewhere.empty(check, "none of the partitions");
+    let late = Files::new().set(Form::OffsetsSnapshot, "/partitions/0/start_offset", json!(101));
+    late.differs(check, "starts at 101");
+    let small =
+        Files::new().set(Form::KafkaOffsetsSnapshot, "/partitions/0/end_offset", json!(109));
+    small.differs(check, "room for 19 events, and 20 were admitted");
+    let moved =
+        Files::new().set(Form::KafkaOffsetsSnapshot, "/partitions/0/start_offset", json!(101));
+    let moved = moved.set(Form::KafkaOffsetsSnapshot, "/partitions/0/end_offset", json!(111));
+    moved.differs(check, "events from 100 to 109");
+}
+
+#[test]
+fn the_decision_lane_is_that_of_the_report() {
+    let check = Check::Decisions;
+    let set = |form, key: &str, number: u32| {
+        Files::new().set(form, &format!("/counts/{key}"), json!(number))
+    };
+    set(Form::ActionSummary, "outcome", 18).differs(check, "action_summary says 18");
+    set(Form::AuditSummary, "audit_append", 38).differs(check, "audit_summary says 38");
+    set(Form::CaseSummary, "case", 3).differs(check, "case_summary says 3");
+    set(Form::LabelSummary, "label", 0).differs(check, "label_summary says 0");
+    let silent = set(Form::AuditSummary, "audit_append", 19);
+    let silent = silent.set(Form::RunReport, "/rtdl/audit_append", json!(19));
+    silent.differs(check, "audit entries 19 and decisions 20");
+}
+
+#[test]
+fn anchors_lie_in_the_ranges_and_each_range_has_one() {
+    let check = Check::Anchors;
+    let ingest = |offset: u32| {
+        Files::new().set(Form::ReplayAnchors, "/anchors/ingest/0/offset", json!(offset))
+    };
+    ingest(109).judged(&[check]).unwrap();
+    ingest(110).differs(check, "fp.bus.traffic.fraud.v1/0/110, outside of kafka_offsets_snapshot");
+    ingest(99).differs(check, "outside of kafka_offsets_snapshot");
+    let other = Files::new().set(Form::ReplayAnchors, "/anchors/rtdl_core/1/topic", json!("t"));
+    other.differs(check, "outside of offsets_snapshot");
+    let twice = Files::new().set(Form::ReplayAnchors, "/anchors/ingest/1/partition", json!(0));
+    twice.differs(check, "no anchor of ingest for fp.bus.traffic.fraud.v1/1");
+}
+
+#[test]
+fn a_marker_without_all_that_it_refers_to_closes_nothing() {
+    let check = Check::Closure;
+    let reference = |key: &str, value: Value| {
+        Files::new().set(Form::RunCompleted, &format!("/closure_refs/{key}"), value)
+    };
+    // In practice: the pinned path is empty, and a file of a similar name lies elsewhere.
+    let elsewhere = json!("obs/platform_run_report.json");
+    reference("run_report_ref", elsewhere).empty(check, "there is no such evidence");
+    let other = json!(path(Form::Reconciliation));
+    reference("run_report_ref", other).differs(check, "is a reconciliation, no run_report");
+    let degraded = Files::new().set(Form::EnvironmentConformance, "/status", json!("DEGRADED"));
+    degraded.differs(check, "DEGRADED, which is no PASS");
+    let warned = Files::new().set(Form::Reconciliation, "/status", json!("WARN"));
+    warned.differs(check, "the status WARN");
+    let early =
+        Files::new().set(Form::RunCompleted, "/written_at_utc", json!("2026-03-01T12:29:00Z"));
+    early.differs(check, "is older than run_report");
+    let with = |governance| Files { governance, ..Files::new() };
+    with(vec!["RUN_STARTED"]).empty(check, "no governance event says RUN_ENDED");
+    with(vec!["RUN_STARTED", "RUN_CANCELLED", "RUN_ENDED"]).differs(check, "RUN_CANCELLED");
+}
+
+/// In practice: evidence was overwritten in place.
+#[test]
+fn what_was_overwritten_after_it_was_referred_to_is_told() {
+    let at = path(Form::Reconciliation);
+    let mut files = Files::new();
+    let sha256 = sha(files.of(Form::Reconciliation)).to_string();
+    let reference = json!({"ref": at, "sha256": sha256});
+    let files = files.set(Form::RunCompleted, "/closure_refs/reconciliation_ref", reference);
+    files.judged(&[Check::Closure]).unwrap();
+    let over =
+        files.set(Form::Reconciliation, "/basis/component_reconciliation_refs/0", json!("other"));
+    over.differs(
+        Check::Closure,
+        "reconciliation.json was overwritten after run_completed referred to it",
+    );
+}
+
+#[test]
+fn what_was_published_is_what_the_run_is_pinned_to() {
+    let other =
+        Files::new().set(Form::ReadyPublishReceipt, "/scenario_run_id", json!("0".repeat(32)));
+    other.differs(Check::Pins, "ready_publish_receipt has /scenario_run_id");
+    let config = Files::new().set(Form::ReadySignal, "/run_config_digest", json!("0".repeat(64)));
+    config.differs(Check::Pins, "another configuration than run.json");
+    assert_ne!(SCENARIO, "0".repeat(32));
+}
+
+#[test]
+fn one_form_stands_once() {
+    let mut files = Files::new();
+    let (_, value, form) = files.documents[0].clone();
+    files.documents.push(("copy.json".to_owned(), value, form));
+    files.differs(Check::Pins, "run is there twice");
+}
