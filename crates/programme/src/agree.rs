@@ -207,7 +207,7 @@ pub fn agree(checks: &[Check], evidence: &Evidence<'_>, lag_max: i64) -> Result<
             Check::Receipts => counts::receipts(evidence),
             Check::Unresolved => counts::unresolved(evidence),
             Check::Flow => counts::flow(evidence),
-            Check::Offsets => places::offsets(evidence),
+            Check::Offsets => places::offsets(evidence, lag_max),
             Check::Decisions => counts::decisions(evidence),
             Check::Anchors => places::anchors(evidence),
             Check::Closure => closure::closed(evidence),

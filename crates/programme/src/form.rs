@@ -18,6 +18,9 @@ pub const LINE_BYTES_MAX: usize = 64 * 1024;
 /// What many forms have in common.
 const COMMON: &str = include_str!("forms/common.json");
 
+/// One file of each form.
+const EXAMPLES: &str = include_str!("forms/examples.json");
+
 /// Lists the forms once: the variant, its name (and its file in `forms/`), where it lies.
 macro_rules! forms {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $path:expr;)*) => {
@@ -194,6 +197,13 @@ impl Form {
             schema.insert("$defs".into(), names.clone());
         }
         schema
+    }
+
+    /// A file of this form, as it may be: of a run of 20 admitted events, 3 duplicates and 2 in
+    /// quarantine, which adds up. Of a file of lines, one line.
+    pub fn example(self) -> Value {
+        let mut all: Value = serde_json::from_str(EXAMPLES).unwrap_or_default();
+        all.get_mut(self.name()).map(Value::take).unwrap_or_default()
     }
 
     /// The schema made ready, once. `None` only if a file in `forms/` is no schema, which a test

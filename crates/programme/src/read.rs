@@ -55,7 +55,7 @@ fn text_of(bytes: &[u8], max: usize) -> Result<&str, Fault> {
     }
     if let Some(spot) = bytes.iter().position(|byte| *byte == b'\r') {
         let before = bytes.get(..spot).unwrap_or_default();
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = before.split(|byte| *byte == b'\n').count();
         return Err(Fault::CarriageReturn { line });
     }
     let text = std::str::from_utf8(bytes).map_err(|error| match error.error_len() {
@@ -93,12 +93,8 @@ fn first_wrong(form: Form, value: &Value) -> Option<Fault> {
     }
     let mut faults: Vec<Fault> =
         validator.iter_errors(value).map(|error| fault(value, &error)).collect();
-    faults.sort_by_key(|fault| match fault {
-        Fault::RenamedField { .. } => 0,
-        Fault::MissingField { .. } => 1,
-        Fault::UnknownField { .. } => 2,
-        _ => 3,
-    });
+    let first = ["renamed_field", "missing_field", "unknown_field"];
+    faults.sort_by_key(|fault| first.iter().position(|name| *name == fault.name()).unwrap_or(3));
     faults.into_iter().next()
 }
 

@@ -82,11 +82,12 @@ impl Counter {
         if self.tally.lines >= u64::try_from(LINES_MAX).unwrap_or(u64::MAX) {
             return Err(Fault::TooMany { what: "lines", max: LINES_MAX });
         }
-        match form {
-            Form::IngestionReceipt => self.receipt(value)?,
-            Form::GovernanceEvent => add(&mut self.tally.families, text(value, "family"))?,
-            Form::QuarantineRecord => self.reasons(value)?,
-            _ => {}
+        if form == Form::IngestionReceipt {
+            self.receipt(value)?;
+        } else if form == Form::GovernanceEvent {
+            add(&mut self.tally.families, text(value, "family"))?;
+        } else {
+            self.reasons(value)?;
         }
         self.tally.lines += 1;
         Ok(())

@@ -46,10 +46,11 @@ pub(super) fn closed(evidence: &Evidence<'_>) -> Result<u64, Wrong> {
 fn parts(reference: &Value) -> (&str, Option<&str>) {
     match reference {
         Value::String(path) => (path, None),
-        other => {
-            let text = |key: &str| other.get(key).and_then(Value::as_str);
+        Value::Object(members) => {
+            let text = |key: &str| members.get(key).and_then(Value::as_str);
             (text("ref").unwrap_or_default(), text("sha256"))
         }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => ("", None),
     }
 }
 

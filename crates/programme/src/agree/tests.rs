@@ -101,10 +101,10 @@ fn a_check_without_one_of_its_files_is_no_data() {
     for check in Check::ALL {
         for form in check.needs() {
             let mut files = Files::new().without(*form);
-            match form {
-                Form::IngestionReceipt => files.receipts.clear(),
-                Form::GovernanceEvent => files.governance.clear(),
-                _ => {}
+            if *form == Form::IngestionReceipt {
+                files.receipts.clear();
+            } else if *form == Form::GovernanceEvent {
+                files.governance.clear();
             }
             files.empty(*check, &format!("there is no {form} to compare with"));
         }

@@ -46,6 +46,10 @@ pub(super) fn daemons(says: Says<'_>) -> Result<u64, Wrong> {
         if !services.insert(service) {
             return says.differs(format!("has the service {service} twice"));
         }
+        let status = row.get("status").and_then(Value::as_str).unwrap_or_default();
+        if !matches!(status, "ACTIVE" | "RUNNING") {
+            return says.differs(format!("has {service} with the status {status}"));
+        }
         for (key, must) in [("desired_count", 1), ("running_count", 1), ("pending_count", 0)] {
             let found = row.get(key).and_then(Value::as_i64).unwrap_or(-1);
             if found != must {

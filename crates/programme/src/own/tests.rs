@@ -10,11 +10,12 @@ fn judged(form: Form, value: &Value) -> Result<u64, Wrong> {
 
 /// What is said to a file with changes.
 fn said(form: Form, changes: &[(&str, Value)]) -> (WrongKind, String) {
-    let mut changed = value(form);
+    let mut document = value(form);
     for (pointer, value) in changes {
-        *changed.pointer_mut(pointer).unwrap_or_else(|| panic!("{form} {pointer}")) = value.clone();
+        *document.pointer_mut(pointer).unwrap_or_else(|| panic!("{form} {pointer}")) =
+            value.clone();
     }
-    let wrong = judged(form, &changed).expect_err(&changed.to_string());
+    let wrong = judged(form, &document).expect_err(&document.to_string());
     assert!(!wrong.remedy.is_empty());
     (wrong.kind, wrong.what)
 }
@@ -284,6 +285,7 @@ fn services_run_once_for_this_run() {
     differs(form, &[("/services/0/running_count", json!(0))], "running_count 0, not 1");
     differs(form, &[("/services/0/desired_count", json!(2))], "desired_count 2, not 1");
     differs(form, &[("/services/0/pending_count", json!(1))], "pending_count 1, not 0");
+    differs(form, &[("/services/0/status", json!("FAILED"))], "ig with the status FAILED");
     differs(form, &[("/services/0/task_arns", json!(["task/case-mgmt"]))], "one task of its own");
     differs(
         form,
