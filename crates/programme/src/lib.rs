@@ -8,6 +8,7 @@
 //! - [`Lines`]: files of many lines, read as they come and never held.
 //! - [`own_sums`]: what a file must say to agree with itself.
 //! - [`agree`]: what several files must say to agree with each other.
+//! - [`spoiled`]: copies that must be refused, with which judges are tried.
 
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ mod moment;
 mod own;
 mod read;
 mod run;
+mod spoil;
 mod tally;
 mod template;
 mod wrong;
@@ -34,6 +36,7 @@ pub use lines::{LineFault, Lines};
 pub use own::{CAUGHT_UP_LAG_MAX, own_sums};
 pub use read::{Document, read};
 pub use run::{CLOCK_SKEW_S, Run, When};
+pub use spoil::spoiled;
 pub use tally::{Range, Tally};
 pub use template::{Template, TemplateError};
 pub use wrong::{Wrong, WrongKind};

@@ -7,6 +7,7 @@ use carnet_model::portability::claims::{Claims, Environment as About};
 use carnet_model::portability::conformance::Conformance;
 use carnet_model::portability::{DependencyManifest, Terms};
 use carnet_model::{Code, Exit};
+use carnet_programme::Form;
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
 
@@ -23,6 +24,8 @@ pub(crate) struct Schema {
     /// What to describe.
     #[arg(value_enum, default_value_t = What::Plan)]
     what: What,
+    /// Of `evidence`: the form. `docs/programme-evidence.md` lists them.
+    form: Option<String>,
 }
 
 /// What has a schema.
@@ -72,11 +75,18 @@ enum What {
     Dependencies,
     /// `terms` of a plan.
     Terms,
+    /// An evidence file of a programme, by the name of its form.
+    Evidence,
 }
 
 impl Schema {
     pub(super) fn run(&self, _setting: &Setting<'_>) -> Result<Exit, Failure> {
+        if self.form.is_some() && !matches!(self.what, What::Evidence) {
+            let what = "only `carnet schema evidence` takes the name of a form";
+            return Err(Failure::new(Code::USAGE, what).remedy("leave the second name out"));
+        }
         let text = match self.what {
+            What::Evidence => serde_json::to_string_pretty(&self.form()?.schema()),
             What::Plan => carnet_model::plan::schema_text(),
             What::Portability => {
                 serde_json::to_string_pretty(&carnet_model::plan::Portability::schema())
@@ -105,6 +115,18 @@ impl Schema {
         let text = text.map_err(|error| Failure::from_error(&error, Code::BUG))?;
         Screen::data(&format!("{text}\n"))?;
         Ok(Exit::Done)
+    }
+}
+
+impl Schema {
+    /// The form that is asked for.
+    fn form(&self) -> Result<Form, Failure> {
+        let name = self.form.as_deref().unwrap_or_default();
+        Form::named(name).ok_or_else(|| {
+            let names: Vec<&str> = Form::ALL.iter().map(|form| form.name()).collect();
+            Failure::new(Code::USAGE, format!("there is no evidence of the form {name:?}"))
+                .remedy(format!("name one of {}", names.join(", ")))
+        })
     }
 }
 

@@ -129,6 +129,8 @@ const fn is_steady(gate: Gate) -> bool {
         | Gate::Lag
         | Gate::Term
         | Gate::Policy
+        | Gate::RunEvidence
+        | Gate::RunAgreement
         | Gate::Approval => false,
     }
 }

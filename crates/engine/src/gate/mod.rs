@@ -113,7 +113,9 @@ fn observe(cx: &Context<'_>, definition: &Definition) -> Result<Seen, StepError>
         | Rule::Lag(_)
         | Rule::Claims(_)
         | Rule::SupplyChain(_)
-        | Rule::Authority(_) => {
+        | Rule::Authority(_)
+        | Rule::RunEvidence(_)
+        | Rule::RunAgreement(_) => {
             let observation = outside::look(&around(cx), &definition.rule)?;
             Ok(Seen { observation, reread: Vec::new() })
         }

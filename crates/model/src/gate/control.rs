@@ -65,7 +65,9 @@ impl Rule {
             | Self::Term(_)
             | Self::Approval(_)
             | Self::Policy(_)
-            | Self::Authority(_) => &[],
+            | Self::Authority(_)
+            | Self::RunEvidence(_)
+            | Self::RunAgreement(_) => &[],
         }
     }
 }

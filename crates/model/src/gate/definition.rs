@@ -10,7 +10,7 @@ use super::control::Control;
 use super::{
     approval, artifact_checksums, authority, checksums, claims, command, content_root, contract,
     count, digest, dimensions, file, http, lag, losses, object, policy, query_parity, rows,
-    schema_version, sql, supply_chain, tcp, term, tls_expiry,
+    run_agreement, run_evidence, schema_version, sql, supply_chain, tcp, term, tls_expiry,
 };
 
 /// How old an observation may be when it is judged, in seconds: a quarter of an hour, so that what
@@ -143,6 +143,10 @@ gates! {
     Policy = policy;
     /// Everybody who has authority where something comes from is known here.
     Authority = authority;
+    /// The evidence of a run is there, is of this run and of its time, and agrees with itself.
+    RunEvidence = run_evidence;
+    /// The evidence files of a run agree with each other.
+    RunAgreement = run_agreement;
 }
 
 impl fmt::Display for Gate {

@@ -48,6 +48,8 @@ impl Rule {
             Self::Approval(rule) => rule.demands(),
             Self::Policy(rule) => rule.demands(),
             Self::Authority(rule) => rule.demands(),
+            Self::RunEvidence(rule) => rule.demands(),
+            Self::RunAgreement(rule) => rule.demands(),
         }
     }
 }

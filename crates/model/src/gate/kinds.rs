@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::definition::{Gate, Rule};
 use super::{
-    approval, authority, claims, command, digest, file, http, lag, object, policy, rows, sql,
-    supply_chain, tcp, term, tls_expiry,
+    approval, authority, claims, command, digest, file, http, lag, object, policy, rows,
+    run_agreement, run_evidence, sql, supply_chain, tcp, term, tls_expiry,
 };
 
 /// A kind of gate that a plan can name. (The gates of a knowledge move come with its process.)
@@ -83,6 +83,8 @@ kinds! {
     Approval = approval, "judges who approved this plan, having seen these gates";
     Policy = policy, "asks a policy, and judges its whole answer";
     Authority = authority, "compares an authority snapshot with a trust file";
+    RunEvidence = run_evidence, "judges evidence files of a run: there, in form, of this run, adding up";
+    RunAgreement = run_agreement, "judges whether evidence files of a run agree with each other";
 }
 
 fn schema_of<T: JsonSchema>() -> Value {
@@ -131,6 +133,16 @@ mod tests {
         let side = |url: &str| json!({"database": url, "query": "q"});
         let guarded = json!({"url": "https://h/p", "headers": {"authorization": {"secret": "T"}}, "refused_without": "authorization"});
         let none = json!({"database": "sqlite:a", "query": "q", "rows": 0, "control": "c"});
+        let evidence = |form: &str, more: &Value| {
+            let mut file = json!({"form": form});
+            file.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"root": "evidence", "run": {"platform_run_id": "platform_20260301T120000Z"}, "files": [file]})
+        };
+        let agreement = |check: &str| {
+            let mut with = evidence("receipt_summary", &json!({}));
+            with["checks"] = json!([check]);
+            with
+        };
         let admission = json!({"bundle": "b", "target": {"name": "t", "jurisdiction": "DE", "classifications": ["internal"]}});
         vec![
             ("command", json!({"program": "true"}), json!({"program": "ls -l"}), "/program"),
@@ -156,6 +168,9 @@ mod tests {
             ("policy", json!({"policy": "p", "snapshot": sha256, "input": "i.json"}), json!({"policy": "p", "input": "i.json"}), ""),
             ("policy", json!({"policy": "p", "manifest": "b/manifest.json", "admission": admission}), json!({"policy": "p", "snapshot": sha256, "input": "i.json", "admission": admission}), ""),
             ("authority", json!({"authority": "a.json", "trust": "t"}), json!({"authority": "a.json", "trust": ""}), "/trust"),
+            ("run_evidence", evidence("run_report", &json!({})), evidence("drill_report", &json!({})), "/files/0/path"),
+            ("run_evidence", evidence("drill_report", &json!({"path": "drills/{platform_run_id}.json"})), evidence("run", &json!({"path": "{run_id}.json"})), "/files/0/path"),
+            ("run_agreement", agreement("unresolved"), agreement("receipts"), "/files"),
             ("approval", json!({"name": "go", "any_of": ["a"], "expires_s": 60}), json!({"name": "go", "any_of": ["a"], "count": 2, "expires_s": 60}), "/any_of"),
         ]
     }

@@ -8,6 +8,7 @@ mod ask;
 mod border;
 mod files;
 mod program;
+mod programme;
 mod rows;
 pub(crate) mod rules;
 #[cfg(test)]
@@ -88,6 +89,8 @@ pub(super) fn look(around: &Surroundings<'_>, rule: &Rule) -> Result<Observation
         Rule::Term(_) => Ok(Looked::new(Facts::Term(clock(around.now_us(), None)))),
         Rule::Policy(rule) => rules::policy(around, rule),
         Rule::Authority(rule) => rules::authority(around, rule),
+        Rule::RunEvidence(rule) => programme::evidence(around, rule),
+        Rule::RunAgreement(rule) => programme::agreement(around, rule),
         Rule::SchemaVersion(_)
         | Rule::Dimensions(_)
         | Rule::Contract(_)

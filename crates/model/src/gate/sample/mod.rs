@@ -3,6 +3,7 @@
 mod knowledge;
 mod outside;
 mod portability;
+mod programme;
 mod rules;
 
 use super::definition::{Facts, Gate, Rule};
@@ -58,5 +59,7 @@ pub fn samples(gate: Gate) -> Vec<Sample> {
         Gate::Approval => outside::approvals(),
         Gate::Policy => rules::policies(),
         Gate::Authority => rules::authorities(),
+        Gate::RunEvidence => programme::evidence(),
+        Gate::RunAgreement => programme::agreements(),
     }
 }

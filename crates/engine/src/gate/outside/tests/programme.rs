@@ -1,0 +1,183 @@
+//! Evidence of a programme, in a folder and in a bucket.
+
+use std::fmt::Write;
+
+use carnet_programme::{Check, FILE_BYTES_MAX, Form};
+
+use super::*;
+
+const RUN: &str = "platform_20260301T120000Z";
+const HOME: &str = "evidence/runs/platform_20260301T120000Z";
+
+fn run() -> Value {
+    json!({"platform_run_id": RUN, "scenario_run_id": "00112233445566778899aabbccddeeff"})
+}
+
+fn evidence(form: Form) -> Value {
+    json!({"root": ".", "run": run(), "files": [{"form": form}]})
+}
+
+fn receipts(admit: usize, duplicate: usize, quarantine: usize) -> String {
+    let kinds = [("ADMIT", admit), ("DUPLICATE", duplicate), ("QUARANTINE", quarantine)];
+    let decisions = kinds.iter().flat_map(|(name, count)| std::iter::repeat_n(*name, *count));
+    let mut text = String::new();
+    let example = Form::IngestionReceipt.example();
+    for (number, decision) in decisions.enumerate() {
+        let mut receipt = example.clone();
+        receipt["receipt_id"] = json!(format!("{number:032x}"));
+        receipt["event_id"] = json!(number.to_string());
+        receipt["decision"] = json!(decision);
+        receipt["eb_ref"]["partition"] = json!(number % 2);
+        receipt["eb_ref"]["offset"] = json!(100 + number / 2);
+        if decision == "QUARANTINE" {
+            receipt["reason_codes"] = json!(["SCHEMA_FAIL"]);
+            receipt["evidence_refs"] = json!([{"kind": "record", "ref": "ig/quarantine/1"}]);
+        }
+        writeln!(text, "{receipt}").unwrap();
+    }
+    text
+}
+
+/// The evidence of a run that adds up.
+fn whole() -> Place {
+    let place = Place::new();
+    for form in Form::ALL.iter().filter(|form| !form.is_lines()) {
+        if let Some(path) = form.path() {
+            let text = serde_json::to_string_pretty(&form.example()).unwrap();
+            place.write(&path.replace("{platform_run_id}", RUN), &text);
+        }
+    }
+    let receipts = receipts(20, 3, 2);
+    place.write(&format!("{HOME}/ingest/receipts.jsonl"), &receipts);
+    let event = |family: &str| {
+        let mut event = Form::GovernanceEvent.example();
+        event["family"] = json!(family);
+        format!("{event}\n")
+    };
+    let events = event("RUN_STARTED") + &event("RUN_ENDED");
+    place.write(&format!("{HOME}/obs/governance/events.jsonl"), &events);
+    place
+}
+
+fn agreement() -> Value {
+    let mut forms: Vec<Form> = Check::ALL.iter().flat_map(|it| it.needs()).copied().collect();
+    forms.extend([Form::QuarantineSummary, Form::CaseSummary, Form::LabelSummary]);
+    forms.sort();
+    forms.dedup();
+    let files: Vec<Value> = forms.iter().map(|form| json!({"form": form})).collect();
+    json!({"root": ".", "run": run(), "files": files, "checks": Check::ALL})
+}
+
+#[test]
+fn the_evidence_of_a_run_agrees_and_each_damage_of_a_file_is_told() {
+    let place = whole();
+    place.says("run_agreement", &agreement(), Pass, "agree by 8 checks");
+    let more = receipts(21, 3, 2);
+    place.write(&format!("{HOME}/ingest/receipts.jsonl"), &more);
+    place.says(
+        "run_agreement",
+        &agreement(),
+        Fail,
+        "receipts: receipt_summary says that total is 25",
+    );
+    place.write(&format!("{HOME}/ingest/receipts.jsonl"), "");
+    place.says("run_agreement", &agreement(), NoData, "receipts.jsonl has no lines");
+    place
+        .write(&format!("{HOME}/ingest/receipts.jsonl"), &(receipts(20, 3, 2) + "{\"receipt_id\""));
+    place.says("run_agreement", &agreement(), Fail, "line 26 of");
+    place.says("run_agreement", &agreement(), Fail, "(truncated)");
+}
+
+#[test]
+fn each_bad_file_is_refused_by_name() {
+    let place = whole();
+    let form = Form::ReceiptSummary;
+    let path = format!("{HOME}/ingest/receipt_summary.json");
+    let good = form.example();
+    place.says("run_evidence", &evidence(form), Pass, "1 file is there");
+    let pretty = serde_json::to_string_pretty(&good).unwrap();
+    let with = |key: &str, value: Value| {
+        let mut copy = good.clone();
+        copy[key] = value;
+        copy.to_string()
+    };
+    let mut fewer = good.clone();
+    fewer.as_object_mut().unwrap().remove("by_event_type");
+    let cases = [
+        (format!("\u{feff}{pretty}"), "(byte_order_mark)"),
+        (pretty.replace('\n', "\r\n"), "(carriage_return)"),
+        (pretty[..pretty.len() - 2].to_owned(), "(truncated)"),
+        (fewer.to_string(), "(missing_field)"),
+        (with("extra", json!(1)), "(unknown_field)"),
+        (with("total", json!("25")), "(wrong_type)"),
+        (pretty.replacen('{', "{\"total\": 25,", 1), "(duplicate_key)"),
+        (with("platform_run_id", json!("platform_20260301T120001Z")), "(other_run)"),
+        (with("written_at_utc", json!("2026-03-01T11:00:00Z")), "(before_run)"),
+        (with("written_at_utc", json!("2027-01-15T08:00:06Z")), "(in_future)"),
+        (format!("{pretty}{}", " ".repeat(FILE_BYTES_MAX)), "(too_large)"),
+    ];
+    for (text, name) in cases {
+        place.write(&path, &text);
+        place.says("run_evidence", &evidence(form), Fail, name);
+    }
+    // Five seconds are what clocks may differ by.
+    place.write(&path, &with("written_at_utc", json!("2027-01-15T08:00:05Z")));
+    place.says("run_evidence", &evidence(form), Pass, "add up");
+    fs::write(place.folder.path().join(&path), b"{\"\xff\": 1}").unwrap();
+    place.says("run_evidence", &evidence(form), Fail, "(not_utf8)");
+    place.write(&path, "");
+    place.says("run_evidence", &evidence(form), NoData, "is empty");
+}
+
+/// In practice: evidence was missing at its place while a file of a similar name lay elsewhere, and
+/// evidence was overwritten.
+#[test]
+fn what_lies_elsewhere_or_was_overwritten_is_no_evidence() {
+    let place = whole();
+    let report = place.folder.path().join(format!("{HOME}/obs/run_report.json"));
+    let moved = place.folder.path().join(format!("{HOME}/obs/platform_run_report.json"));
+    fs::rename(&report, &moved).unwrap();
+    let other = "obs/platform_run_report.json has a similar name, and is not that file";
+    place.says("run_evidence", &evidence(Form::RunReport), NoData, other);
+    fs::remove_file(&moved).unwrap();
+    place.says("run_evidence", &evidence(Form::RunReport), NoData, "there is nothing at");
+    let mut pinned = evidence(Form::KafkaOffsetsSnapshot);
+    let path = format!("{HOME}/ingest/kafka_offsets_snapshot.json");
+    let text = fs::read(place.folder.path().join(&path)).unwrap();
+    pinned["files"][0]["sha256"] = json!(Digest::of(&text));
+    place.says("run_evidence", &pinned, Pass, "add up");
+    let mut later = Form::KafkaOffsetsSnapshot.example();
+    later["written_at_utc"] = json!("2026-03-01T12:40:00Z");
+    place.write(&path, &later.to_string());
+    place.says("run_evidence", &pinned, Fail, "it was overwritten");
+}
+
+#[test]
+fn evidence_in_a_bucket_is_read_in_the_same_way() {
+    let mut place = Place::new();
+    let mut with = evidence(Form::CaughtUp);
+    with["root"] = json!("s3://evidence/lab?endpoint=http://127.0.0.1:9000");
+    place.says("run_evidence", &with, NoData, "there is nothing at");
+    place.world.object = Some(Form::CaughtUp.example().to_string().leak().as_bytes());
+    place.says("run_evidence", &with, Pass, "add up");
+    let behind =
+        Form::CaughtUp.example().to_string().replace("106", "90").replace("\"lag\":4", "\"lag\":0");
+    place.world.object = Some(behind.leak().as_bytes());
+    place.says("run_evidence", &with, Fail, "is 0, and it is 20");
+}
+
+/// What is kept of a file of lines does not grow with it.
+#[test]
+fn many_lines_are_counted_and_not_kept() {
+    let place = Place::new();
+    let text = receipts(50_000, 0, 0);
+    assert!(text.len() > 20_000_000, "{}", text.len());
+    place.write(&format!("{HOME}/ingest/receipts.jsonl"), &text);
+    let with = evidence(Form::IngestionReceipt);
+    let rule = read_rule("run_evidence", &with).unwrap();
+    let around = Surroundings { folder: place.folder.path(), outside: &place.world, clock: &Fixed };
+    let (evaluation, observation) = evaluate_outside(&around, &Definition::new(rule));
+    assert_eq!(evaluation.judgement.sample, 50_000);
+    let kept = serde_json::to_string(&observation.unwrap()).unwrap();
+    assert!(kept.len() < 2_000, "{}", kept.len());
+}

@@ -1,0 +1,126 @@
+//! Samples of the gates over the evidence of a programme.
+
+use std::collections::BTreeMap;
+
+use carnet_ledger::Digest;
+use carnet_programme::{Check, Form, Range, Run, Tally};
+use serde_json::{Value, json};
+
+use super::super::definition::Facts;
+use super::super::evidence_files::{Asked, Found, Said, Seen};
+use super::super::{run_agreement, run_evidence};
+use super::Sample;
+use super::outside::{or_empty, sample};
+
+/// An hour after the run of the examples began.
+const NOW_S: i64 = 1_772_366_400 + 3_600;
+
+fn run() -> Value {
+    json!({
+        "platform_run_id": "platform_20260301T120000Z",
+        "scenario_run_id": "00112233445566778899aabbccddeeff",
+    })
+}
+
+/// What of a form is asked for: those without a place of their own lie beside `run.json`.
+fn asked(form: Form) -> Value {
+    match form.path() {
+        Some(_) => json!({"form": form}),
+        None => {
+            json!({"form": form, "path": format!("evidence/runs/{{platform_run_id}}/{form}.json")})
+        }
+    }
+}
+
+fn counts(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+}
+
+/// The counts of the lines that go with the examples.
+fn tally(form: Form) -> Tally {
+    let range = |partition| Range {
+        topic: "fp.bus.traffic.fraud.v1".to_owned(),
+        partition,
+        first: 100,
+        last: 109,
+        events: 10,
+    };
+    match form {
+        Form::IngestionReceipt => Tally {
+            lines: 25,
+            decisions: counts(&[("ADMIT", 20), ("DUPLICATE", 3), ("QUARANTINE", 2)]),
+            event_classes: counts(&[("traffic_fraud", 25)]),
+            event_types: counts(&[("s3_event_stream_with_fraud_6B", 25)]),
+            reason_codes: counts(&[("SCHEMA_FAIL", 2)]),
+            ranges: vec![range(0), range(1)],
+            ..Tally::default()
+        },
+        Form::GovernanceEvent => Tally {
+            lines: 2,
+            families: counts(&[("RUN_STARTED", 1), ("RUN_ENDED", 1)]),
+            ..Tally::default()
+        },
+        _ => Tally { lines: 2, reason_codes: counts(&[("SCHEMA_FAIL", 2)]), ..Tally::default() },
+    }
+}
+
+fn seen(form: Form) -> Seen {
+    let text = form.example().to_string();
+    let said =
+        if form.is_lines() { Said::Lines(Box::new(tally(form))) } else { Said::Text(text.clone()) };
+    let bytes = u64::try_from(text.len()).unwrap_or_default();
+    let found = Some(Found { bytes, sha256: Digest::of(text.as_bytes()), said });
+    let run: Run = serde_json::from_value(run()).unwrap_or_default();
+    let asked: Option<Asked> = serde_json::from_value(asked(form)).ok();
+    let path = asked.and_then(|asked| asked.path(&run).ok()).unwrap_or_default();
+    Seen { path, form, found, elsewhere: None }
+}
+
+fn missing(form: Form) -> Seen {
+    Seen { found: None, ..seen(form) }
+}
+
+/// One sample for each file that can be asked for, and one for files that are pinned or may be
+/// missing.
+pub(super) fn evidence() -> Vec<Sample> {
+    let facts =
+        |files: Vec<Seen>| Facts::RunEvidence(run_evidence::Facts { now_s: Some(NOW_S), files });
+    let rule = |files: Value| json!({"root": "evidence", "run": run(), "files": files});
+    let mut samples: Vec<Sample> = Vec::new();
+    for form in Form::ALL {
+        let with = rule(json!([asked(*form)]));
+        let one = sample("run_evidence", &with, facts(vec![seen(*form)]));
+        samples.extend(or_empty(one, &facts(vec![missing(*form)])));
+    }
+    let pinned = seen(Form::Run).found.map(|found| found.sha256);
+    let files = json!([{"form": "run", "sha256": pinned}, {"form": "quarantine_summary", "optional": true}]);
+    let there = facts(vec![seen(Form::Run), missing(Form::QuarantineSummary)]);
+    samples.extend(sample("run_evidence", &rule(files), there));
+    samples
+}
+
+/// One sample for each check, over the files that it needs, and one for all of them.
+pub(super) fn agreements() -> Vec<Sample> {
+    let mut samples = Vec::new();
+    let all: Vec<Form> =
+        Form::ALL.iter().copied().filter(|form| *form != Form::DrillReport).collect();
+    for check in Check::ALL {
+        let mut needs = check.needs().to_vec();
+        if *check == Check::Receipts {
+            needs.push(Form::QuarantineSummary);
+        }
+        samples.extend(agreement(&[*check], &needs));
+    }
+    samples.extend(agreement(Check::ALL, &all));
+    samples
+}
+
+fn agreement(checks: &[Check], forms: &[Form]) -> Vec<Sample> {
+    let facts =
+        |files: Vec<Seen>| Facts::RunAgreement(run_agreement::Facts { now_s: Some(NOW_S), files });
+    let files: Vec<Value> = forms.iter().map(|form| asked(*form)).collect();
+    let with = json!({"root": "evidence", "run": run(), "files": files, "checks": checks});
+    let there = facts(forms.iter().map(|form| seen(*form)).collect());
+    let missing = facts(forms.iter().map(|form| missing(*form)).collect());
+    or_empty(sample("run_agreement", &with, there), &missing)
+}

@@ -1,0 +1,210 @@
+//! Copies of a good file that have its form and must be refused: what a judge is tried with.
+
+use serde_json::{Value, json};
+
+use crate::agree::Check;
+use crate::form::Form;
+
+/// A change of one place.
+type Change = (&'static str, &'static str, fn(&Value) -> Value);
+
+fn more(value: &Value) -> Value {
+    json!(value.as_i64().unwrap_or_default().saturating_add(1))
+}
+
+fn less(value: &Value) -> Value {
+    json!(value.as_i64().unwrap_or_default().saturating_sub(1))
+}
+
+fn unknown(rows: &Value) -> Value {
+    each(rows, |row| {
+        for key in ["start_offset", "end_offset", "committed_offset"] {
+            if row.get(key).is_some() {
+                row[key] = json!(-1);
+            }
+        }
+        if row.get("lag").is_some() {
+            row["lag"] = json!(0);
+        }
+    })
+}
+
+fn elsewhere(rows: &Value) -> Value {
+    each(rows, |row| row["topic"] = json!("carnet.no.such.topic"))
+}
+
+fn each(rows: &Value, change: fn(&mut Value)) -> Value {
+    let mut rows = rows.clone();
+    rows.as_array_mut().into_iter().flatten().for_each(change);
+    rows
+}
+
+/// Copies of a file that do not agree with themselves, each with the name of its damage.
+pub fn spoiled(form: Form, value: &Value) -> Vec<(&'static str, Value)> {
+    let empty = |_: &Value| json!([]);
+    let nothing: fn(&Value) -> Value = |_| json!(0);
+    let yes: fn(&Value) -> Value = |_| json!(true);
+    let changes: &[Change] = match form {
+        Form::Run => &[("config_other", "/config", |_| json!({"carnet": "other"}))],
+        Form::DaemonsReady => &[("replica_more", "/services/0/running_count", more)],
+        Form::StreamSortReceipt => &[("row_lost", "/sorted_stats/row_count", less)],
+        Form::IgReady => &[("stranger_let_in", "/auth/unauthenticated_status", |_| json!(200))],
+        Form::ReadyPublishReceipt => &[("offset_unknown", "/offset", |_| json!(-1))],
+        Form::WspSummary => &[("sent_more", "/sent", more), ("not_sent", "/failures", more)],
+        Form::ReceiptSummary => &[
+            ("total_more", "/total", more),
+            ("admitted_fewer", "/by_outcome/ADMIT", less),
+            ("nothing_received", "/total", nothing),
+        ],
+        Form::QuarantineSummary => &[("unexplained", "/total", more)],
+        Form::KafkaOffsetsSnapshot | Form::OffsetsSnapshot => {
+            &[("empty_epoch", "/partitions", unknown), ("no_partitions", "/partitions", empty)]
+        }
+        Form::CaughtUp => &[
+            ("empty_epoch", "/partitions", unknown),
+            ("lag_not_told", "/partitions/0/lag", more),
+            ("no_partitions", "/partitions", empty),
+        ],
+        Form::DecisionSummary => &[("nothing_decided", "/counts/decision", nothing)],
+        Form::ActionSummary => &[("nothing_done", "/counts/outcome", nothing)],
+        Form::AuditSummary => &[("nothing_appended", "/counts/audit_append", nothing)],
+        Form::Reconciliation => &[
+            ("warned", "/status", |_| json!("WARN")),
+            ("admitted_more", "/inputs/admit", more),
+            ("delta_other", "/deltas/received_minus_admit", more),
+        ],
+        Form::RunReport => &[("admitted_more", "/ingress/admit", more)],
+        Form::EnvironmentConformance => &[
+            ("degraded", "/status", |_| json!("DEGRADED")),
+            ("check_degraded", "/checks/0/status", |_| json!("DEGRADED")),
+            ("no_checks", "/checks", empty),
+        ],
+        Form::ReplayAnchors => &[
+            ("no_anchors", "/anchors/ingest", empty),
+            ("anchor_unknown", "/anchors/rtdl_core/0/offset", |_| json!(-1)),
+        ],
+        Form::AnomalySummary => &[("total_more", "/anomaly_total", more)],
+        Form::TeardownProof => &[
+            ("still_there", "/confirmed_absent/db", yes),
+            ("nothing_destroyed", "/destroyed", empty),
+        ],
+        Form::DrillReport => &[
+            ("nothing_injected", "/fault/injected", nothing),
+            ("did_not_take_place", "/fault/took_place", nothing),
+        ],
+        Form::CaseSummary
+        | Form::LabelSummary
+        | Form::RunStarted
+        | Form::ReadySignal
+        | Form::RunCompleted
+        | Form::IngestionReceipt
+        | Form::QuarantineRecord
+        | Form::GovernanceEvent => &[],
+    };
+    changed(value, changes)
+}
+
+impl Check {
+    /// Copies of one of the files that agree with themselves and not with the others.
+    pub fn spoiled(self, form: Form, value: &Value) -> Vec<(&'static str, Value)> {
+        let beyond: fn(&Value) -> Value = |_| json!(9_007_199_254_740_990_i64);
+        let nowhere: fn(&Value) -> Value = |_| json!("carnet/no/such/file.json");
+        let changes: &[Change] = match (self, form) {
+            (Self::Pins, Form::ReadyPublishReceipt) => {
+                &[("other_configuration", "/run_config_digest", |_| json!("0".repeat(64)))]
+            }
+            (Self::Unresolved, Form::ReceiptSummary) => &[
+                ("in_flight", "/admission_states/PUBLISH_IN_FLIGHT", more),
+                ("ambiguous", "/admission_states/PUBLISH_AMBIGUOUS", more),
+            ],
+            (Self::Flow, Form::RunReport) => &[("sent_more", "/ingress/sent", more)],
+            (Self::Flow, Form::WspSummary) => return one_more_sent(value),
+            (Self::Receipts, Form::ReceiptSummary) => return one_more_received(value),
+            (Self::Offsets, Form::CaughtUp) => &[("other_topics", "/partitions", elsewhere)],
+            (Self::Decisions, Form::ActionSummary) => &[("one_fewer", "/counts/outcome", less)],
+            (Self::Decisions, Form::AuditSummary) => &[("one_fewer", "/counts/audit_append", less)],
+            (Self::Anchors, Form::ReplayAnchors) => &[
+                ("anchor_outside", "/anchors/ingest/0/offset", beyond),
+                ("anchor_outside", "/anchors/rtdl_core/0/offset", beyond),
+            ],
+            (Self::Closure, Form::RunCompleted) => &[
+                ("reference_elsewhere", "/closure_refs/run_report_ref", nowhere),
+                ("reference_elsewhere", "/closure_refs/governance_events_ref", nowhere),
+                ("marker_first", "/written_at_utc", |_| json!("1970-01-01T00:00:00Z")),
+            ],
+            _ => &[],
+        };
+        changed(value, changes)
+    }
+}
+
+fn changed(value: &Value, changes: &[Change]) -> Vec<(&'static str, Value)> {
+    let copies = changes.iter().filter_map(|(name, pointer, change)| {
+        let mut copy = value.clone();
+        let place = copy.pointer_mut(pointer)?;
+        *place = change(place);
+        (copy != *value).then_some((*name, copy))
+    });
+    copies.collect()
+}
+
+fn one_more_sent(value: &Value) -> Vec<(&'static str, Value)> {
+    let mut copy = value.clone();
+    let counts = copy.pointer_mut("/output_counts").and_then(Value::as_object_mut);
+    let first = counts.and_then(|counts| counts.values_mut().next());
+    first.into_iter().for_each(|count| *count = more(count));
+    for pointer in ["/sent", "/attempts"] {
+        copy.pointer_mut(pointer).into_iter().for_each(|count| *count = more(count));
+    }
+    vec![("one_more_sent", copy)]
+}
+
+fn one_more_received(value: &Value) -> Vec<(&'static str, Value)> {
+    let mut copy = value.clone();
+    for pointer in ["/total", "/by_outcome/ADMIT", "/admission_states/ADMITTED"] {
+        copy.pointer_mut(pointer).into_iter().for_each(|count| *count = more(count));
+    }
+    for pointer in ["/by_event_class", "/by_event_type"] {
+        let counts = copy.pointer_mut(pointer).and_then(Value::as_object_mut);
+        let first = counts.and_then(|counts| counts.values_mut().next());
+        first.into_iter().for_each(|count| *count = more(count));
+    }
+    vec![("one_more_received", copy)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::own::{CAUGHT_UP_LAG_MAX, own_sums};
+
+    #[test]
+    fn every_spoiled_copy_has_its_form_and_is_refused() {
+        for form in Form::ALL {
+            for (name, copy) in spoiled(*form, &form.example()) {
+                let document = crate::read(*form, copy.to_string().as_bytes());
+                let document = document.unwrap_or_else(|fault| panic!("{form} {name} {fault}"));
+                assert!(own_sums(&document, CAUGHT_UP_LAG_MAX).is_err(), "{form} {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_check_has_a_copy_that_only_others_betray() {
+        for check in Check::ALL {
+            let copies: Vec<_> = check
+                .needs()
+                .iter()
+                .flat_map(|form| {
+                    check.spoiled(*form, &form.example()).into_iter().map(|it| (*form, it))
+                })
+                .collect();
+            assert!(!copies.is_empty(), "{}", check.name());
+            for (form, (name, copy)) in copies {
+                let document = crate::read(form, copy.to_string().as_bytes());
+                let document = document.unwrap_or_else(|fault| panic!("{form} {name} {fault}"));
+                own_sums(&document, CAUGHT_UP_LAG_MAX)
+                    .unwrap_or_else(|it| panic!("{form} {name} {it}"));
+            }
+        }
+    }
+}
