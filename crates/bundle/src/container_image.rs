@@ -36,6 +36,7 @@ const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+j
 /// What an image may be described by, in a layout and in a registry.
 #[cfg(feature = "registry")]
 pub(crate) const IMAGE_TYPES: [&str; 4] = [MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX];
+const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// What an image may be at most.
@@ -187,8 +188,8 @@ impl<'a> Walk<'a> {
         Self { folder, limits, bytes: 0, blobs: BTreeMap::new() }
     }
 
-    /// The image that a layout names so, or the only one.
-    fn top(&self, tag: Option<&str>) -> Result<Descriptor, BundleError> {
+    /// The images that a layout names so, or all of them.
+    fn named(&self, tag: Option<&str>) -> Result<Vec<Descriptor>, BundleError> {
         let version = read_small(&self.folder.join("oci-layout"), DOCUMENT_BYTES_MAX)?;
         let version: serde_json::Value = self.json(&version)?;
         if version.get("imageLayoutVersion").and_then(|it| it.as_str()) != Some("1.0.0") {
@@ -199,7 +200,12 @@ impl<'a> Walk<'a> {
         let tagged = |it: &Descriptor| {
             tag.is_none_or(|tag| it.annotations.get(REF_NAME).map(String::as_str) == Some(tag))
         };
-        let mut found = index.manifests.into_iter().filter(tagged);
+        Ok(index.manifests.into_iter().filter(tagged).collect())
+    }
+
+    /// The image that a layout names so, or the only one.
+    fn top(&self, tag: Option<&str>) -> Result<Descriptor, BundleError> {
+        let mut found = self.named(tag)?.into_iter();
         match (found.next(), found.next()) {
             (Some(one), None) => Ok(one),
             (None, _) => Err(refused(self.folder, "it has no such image")),
@@ -400,5 +406,8 @@ fn copy_at_most(
     Ok((copied <= most).then_some(copied))
 }
 
+mod layers;
 #[cfg(test)]
 mod tests;
+
+pub use layers::{LookLimits, canary_secret, look_into_layout, tagged_so};

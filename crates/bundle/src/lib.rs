@@ -42,7 +42,8 @@ pub use artifacts::{ARTIFACT_KINDS, beside_the_store};
 pub use carnet_model::plan::ImportMode;
 pub use collection::{CollectionDigest, digest_collection, digest_store};
 pub use container_image::{
-    ContainerImage, IMAGE_FOLDER, ImageFile, ImageLimits, read_image, verify_image,
+    ContainerImage, IMAGE_FOLDER, ImageFile, ImageLimits, LookLimits, canary_secret,
+    look_into_layout, read_image, tagged_so, verify_image,
 };
 pub use copy::{Copied, CopyRequest, copy};
 pub use declared::DeclaredView;

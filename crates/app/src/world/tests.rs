@@ -1,5 +1,8 @@
 //! Gates through the real world: Python's web server, that of openssl, a database file.
 
+mod image;
+mod platform;
+
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;

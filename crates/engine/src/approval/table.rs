@@ -119,6 +119,8 @@ const fn is_steady(gate: Gate) -> bool {
         | Gate::Digest
         | Gate::Authority
         | Gate::Rows
+        | Gate::Handles
+        | Gate::Image
         | Gate::Claims
         | Gate::SupplyChain => true,
         Gate::Command

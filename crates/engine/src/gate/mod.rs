@@ -115,7 +115,9 @@ fn observe(cx: &Context<'_>, definition: &Definition) -> Result<Seen, StepError>
         | Rule::SupplyChain(_)
         | Rule::Authority(_)
         | Rule::RunEvidence(_)
-        | Rule::RunAgreement(_) => {
+        | Rule::RunAgreement(_)
+        | Rule::Handles(_)
+        | Rule::Image(_) => {
             let observation = outside::look(&around(cx), &definition.rule)?;
             Ok(Seen { observation, reread: Vec::new() })
         }

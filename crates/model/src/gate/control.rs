@@ -45,7 +45,11 @@ impl Rule {
                 &[WITHOUT_CREDENTIAL, BOGUS_CREDENTIAL]
             }
             Self::TlsExpiry(rule) if rule.trusted => &[OTHER_NAME],
-            Self::File(_) | Self::Object(_) | Self::Digest(_) => &[CANARY],
+            Self::File(_)
+            | Self::Object(_)
+            | Self::Digest(_)
+            | Self::Handles(_)
+            | Self::Image(_) => &[CANARY],
             Self::Sql(_) | Self::Rows(_) => &[NO_ROWS],
             Self::SchemaVersion(_)
             | Self::Dimensions(_)

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::control::Control;
 use super::{
     approval, artifact_checksums, authority, checksums, claims, command, content_root, contract,
-    count, digest, dimensions, file, http, lag, losses, object, policy, query_parity, rows,
-    run_agreement, run_evidence, schema_version, sql, supply_chain, tcp, term, tls_expiry,
+    count, digest, dimensions, file, handles, http, image, lag, losses, object, policy,
+    query_parity, rows, run_agreement, run_evidence, schema_version, sql, supply_chain, tcp, term,
+    tls_expiry,
 };
 
 /// How old an observation may be when it is judged, in seconds: a quarter of an hour, so that what
@@ -147,6 +148,10 @@ gates! {
     RunEvidence = run_evidence;
     /// The evidence files of a run agree with each other.
     RunAgreement = run_agreement;
+    /// Each handle of a registry resolves to its pinned value.
+    Handles = handles;
+    /// An image of a container is the one that it must be, and holds no secret.
+    Image = image;
 }
 
 impl fmt::Display for Gate {

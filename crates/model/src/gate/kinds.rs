@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::definition::{Gate, Rule};
 use super::{
-    approval, authority, claims, command, digest, file, http, lag, object, policy, rows,
-    run_agreement, run_evidence, sql, supply_chain, tcp, term, tls_expiry,
+    approval, authority, claims, command, digest, file, handles, http, image, lag, object, policy,
+    rows, run_agreement, run_evidence, sql, supply_chain, tcp, term, tls_expiry,
 };
 
 /// A kind of gate that a plan can name. (The gates of a knowledge move come with its process.)
@@ -85,6 +85,8 @@ kinds! {
     Authority = authority, "compares an authority snapshot with a trust file";
     RunEvidence = run_evidence, "judges evidence files of a run: there, in form, of this run, adding up";
     RunAgreement = run_agreement, "judges whether evidence files of a run agree with each other";
+    Handles = handles, "compares where handles resolve with the values that a registry pins";
+    Image = image, "judges an image: tag, digest, entrypoints, no secret in a layer";
 }
 
 fn schema_of<T: JsonSchema>() -> Value {
@@ -130,6 +132,7 @@ mod tests {
     #[rustfmt::skip]
     fn cases() -> Vec<Case> {
         let sha256 = "0".repeat(64);
+        let image = format!("sha256:{sha256}");
         let side = |url: &str| json!({"database": url, "query": "q"});
         let guarded = json!({"url": "https://h/p", "headers": {"authorization": {"secret": "T"}}, "refused_without": "authorization"});
         let none = json!({"database": "sqlite:a", "query": "q", "rows": 0, "control": "c"});
@@ -171,6 +174,8 @@ mod tests {
             ("run_evidence", evidence("run_report", &json!({})), evidence("drill_report", &json!({})), "/files/0/path"),
             ("run_evidence", evidence("drill_report", &json!({"path": "drills/{platform_run_id}.json"})), evidence("run", &json!({"path": "{run_id}.json"})), "/files/0/path"),
             ("run_agreement", agreement("unresolved"), agreement("receipts"), "/files"),
+            ("handles", json!({"registry": "r", "env_file": "e"}), json!({"registry": "r", "env_file": "e", "object": {"url": "s3://b/p", "key": "k"}}), ""),
+            ("image", json!({"layout": "i", "tag": "git-0123abc", "digest": image}), json!({"layout": "i", "tag": "latest", "tag_form": "any", "digest": image}), "/tag"),
             ("approval", json!({"name": "go", "any_of": ["a"], "expires_s": 60}), json!({"name": "go", "any_of": ["a"], "count": 2, "expires_s": 60}), "/any_of"),
         ]
     }

@@ -7,6 +7,7 @@
 mod ask;
 mod border;
 mod files;
+mod platform;
 mod program;
 mod programme;
 mod rows;
@@ -91,6 +92,8 @@ pub(super) fn look(around: &Surroundings<'_>, rule: &Rule) -> Result<Observation
         Rule::Authority(rule) => rules::authority(around, rule),
         Rule::RunEvidence(rule) => programme::evidence(around, rule),
         Rule::RunAgreement(rule) => programme::agreement(around, rule),
+        Rule::Handles(rule) => platform::handles(around, rule),
+        Rule::Image(rule) => platform::image(around, rule),
         Rule::SchemaVersion(_)
         | Rule::Dimensions(_)
         | Rule::Contract(_)

@@ -2,6 +2,7 @@
 
 mod knowledge;
 mod outside;
+mod platform;
 mod portability;
 mod programme;
 mod rules;
@@ -61,5 +62,7 @@ pub fn samples(gate: Gate) -> Vec<Sample> {
         Gate::Authority => rules::authorities(),
         Gate::RunEvidence => programme::evidence(),
         Gate::RunAgreement => programme::agreements(),
+        Gate::Handles => platform::handles(),
+        Gate::Image => platform::images(),
     }
 }
