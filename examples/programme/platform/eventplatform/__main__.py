@@ -1,0 +1,73 @@
+"""python3 -m eventplatform ROLE --config FILE: one role, one process.
+
+Services stay until SIGTERM; everything else does one thing and ends: 0 done, 3 another writer holds
+the lock, 5 done but not good enough to go on (what is wrong is on stderr).
+"""
+
+import argparse
+import json
+import sys
+
+from eventplatform import conformance, oracle, replay, reporter, roles, scenario, snapshots, source, worker
+from eventplatform.config import DAEMONS, Config
+
+ONCE = {
+    "world": lambda config, _: oracle.world(config),
+    "oracle-seed": lambda config, _: oracle.seed(config),
+    "oracle-sort": lambda config, _: oracle.sort(config),
+    "oracle-check": lambda config, _: oracle.check(config),
+    "pin": lambda config, _: scenario.pin(config),
+    "ready": lambda config, _: scenario.ready(config),
+    "stream": lambda config, told: source.stream(config, told.passes),
+    "meaning": lambda config, _: replay.meaning(config),
+    "replay-bus": lambda config, _: replay.replay(config, "bus"),
+    "replay-archive": lambda config, _: replay.replay(config, "archive"),
+}
+SNAPSHOTS = {
+    "daemons-ready": lambda config, told: snapshots.daemons(config, told.config),
+    "gate-ready": lambda config, _: snapshots.gate_ready(config),
+    "ingest-committed": lambda config, _: snapshots.ingest(config),
+    "core-caught-up": lambda config, _: snapshots.core(config),
+    "decisions-committed": lambda config, _: snapshots.decisions(config),
+    "cases-committed": lambda config, _: snapshots.cases(config),
+}
+
+
+def serve(role, config, again):
+    if role == "ig":
+        worker.serve_gate(config)
+    elif role == "env-conformance":
+        worker.repeat(config, role, conformance.look)
+    else:
+        handler, topics = roles.HANDLERS[role]
+        worker.consume(config, role, topics, handler, again)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="eventplatform")
+    parser.add_argument("role", choices=sorted([*ONCE, *SNAPSHOTS, *DAEMONS, "report"]))
+    parser.add_argument("--config", required=True, metavar="FILE")
+    parser.add_argument("--passes", type=int, default=1, help="stream: how often to send each event")
+    parser.add_argument("--hold-seconds", type=float, default=0, help="report: hold the lock for longer")
+    parser.add_argument("--again", action="store_true", help="services: begin at the run's first offsets")
+    told = parser.parse_args()
+    config = Config.read(told.config)
+    if told.role in DAEMONS:
+        return serve(told.role, config, told.again)
+    code = 0
+    if told.role == "report":
+        code, said = reporter.report(config, told.hold_seconds)
+    elif told.role in SNAPSHOTS:
+        wrong = SNAPSHOTS[told.role](config, told)
+        code, said = (5 if wrong else 0), {"blockers": wrong}
+        for line in wrong:
+            print(line, file=sys.stderr)
+    else:
+        said = ONCE[told.role](config, told)
+        code = 5 if said.get("status") == "FAIL" else 0
+    print(json.dumps({"role": told.role, **said}, sort_keys=True))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

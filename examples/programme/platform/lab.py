@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""A lab for the event platform: `up`, `run N`, single phases, `drill NAME`, `down`, `purge`."""
+
+import argparse
+import json
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from supervisor import drills, resources, steps, teardown  # noqa: E402
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="lab.py", description=__doc__)
+    parser.add_argument("--dir", default=".lab", help="the folder of the lab (.lab)")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    up = verbs.add_parser("up", help="broker, topics, buckets, tables, secret")
+    up.add_argument("--s3", default=os.environ.get("CARNET_TEST_S3"), metavar="URL")
+    up.add_argument("--database", default=os.environ.get("CARNET_TEST_PG16"), metavar="URL")
+    up.add_argument("--evidence", metavar="ROOT", help="a folder, or s3://BUCKET (a bucket of the lab)")
+    for name, text in (("run", "a run from P1 to P11"), ("pin", "P1 alone: configure and pin a run")):
+        verb = verbs.add_parser(name, help=text)
+        verb.add_argument("events", type=int, nargs="?", help="how many (as in settings.json)")
+        verb.add_argument("--seed", type=int)
+        verb.add_argument("--run-id", metavar="ID", help="platform_YYYYMMDDTHHMMSSZ (now)")
+        verb.add_argument("--settings", metavar="FILE")
+        verb.add_argument("--image", metavar="DIGEST")
+        verb.add_argument("--git-sha", metavar="SHA")
+    for name, (phase, _) in steps.STEPS.items():
+        if name != "pin":
+            verbs.add_parser(name, help=f"{phase} of the current run")
+    verbs.add_parser("meaning", help="the semantic digest of the current run")
+    verbs.add_parser("replay", help="read the current run again, from bus and archive")
+    verbs.add_parser("release", help="stop the services of the current run")
+    drill = verbs.add_parser("drill", help="a run with a fault in it")
+    drill.add_argument("name", choices=sorted(drills.DRILLS))
+    drill.add_argument("--events", type=int, default=20)
+    verbs.add_parser("list", help="what is there")
+    verbs.add_parser("down", help="destroy, and prove it; evidence and archive stay")
+    verbs.add_parser("purge", help="after down: evidence and archive too")
+    return parser.parse_args()
+
+
+def pinned(lab, told):
+    run_id = steps.configure(lab, told.events, told.seed, told.run_id, told.settings, told.image, told.git_sha)
+    say(f"run {run_id}")
+    return run_id
+
+
+def do(lab, told):
+    """(what to print, exit code)."""
+    verb = told.verb
+    if verb == "up":
+        if not told.s3 or not told.database:
+            raise SystemExit("say where S3 and PostgreSQL are: --s3 URL --database URL")
+        resources.up(lab, told.s3, told.database, told.evidence)
+        return lab.handles, 0
+    if not lab.handles:
+        raise SystemExit(f"{lab.folder} is no lab: `lab.py up` first")
+    if verb == "list":
+        return resources.inventory(lab), 0
+    if verb == "down":
+        proof, left = teardown.down(lab)
+        return {**proof, "left": left}, 5 if left else 0
+    if verb == "purge":
+        resources.purge(lab)
+        return resources.inventory(lab), 0
+    if verb == "run":
+        return steps.run(lab, pinned(lab, told), say), 0
+    if verb == "pin":
+        run_id = pinned(lab, told)
+        return {"platform_run_id": run_id, **steps.step_pin(lab, run_id)}, 0
+    if verb == "drill":
+        report = drills.DRILLS[told.name](lab, told.events, say)
+        return report, 0 if report["status"] == "PASS" else 5
+    if verb == "release":
+        return {"stopped": steps.stop_daemons(lab)}, 0
+    run_id = steps.current(lab)
+    if verb == "replay":
+        return [steps.once(lab, run_id, name) for name in steps.AFTER[1:]], 0
+    step = steps.STEPS[verb][1] if verb in steps.STEPS else steps.single(verb)
+    return step(lab, run_id), 0
+
+
+def main():
+    told = arguments()
+    os.environ.setdefault("AWS_ACCESS_KEY_ID", os.environ.get("CARNET_TEST_S3_KEY", ""))
+    os.environ.setdefault("AWS_SECRET_ACCESS_KEY", os.environ.get("CARNET_TEST_S3_SECRET", ""))
+    begun = time.monotonic()
+    try:
+        result, code = do(resources.Lab(told.dir), told)
+    except steps.Blocked as blocked:
+        say(str(blocked))
+        return blocked.code
+    print(json.dumps(result, indent=1, sort_keys=True))
+    say(f"{told.verb}: {time.monotonic() - begun:.1f} s")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""The phases of a run, one function each; `run` is all of them in their order."""
+
+import hashlib
+import json
+import subprocess
+import time
+from datetime import datetime, timezone
+
+from eventplatform import database
+from eventplatform.config import DAEMONS, Config, canonical, sha256
+from supervisor.resources import HERE, environment, free_port, role
+
+
+class Blocked(Exception):
+    def __init__(self, name, code, said):
+        super().__init__(f"{name} ended with {code}\n{said}")
+        self.name, self.code, self.said = name, code, said
+
+
+def image_of_tree():
+    """A digest over the platform's own files, where no image is given."""
+    digest = hashlib.sha256()
+    for path in sorted(HERE.rglob("*.py")):
+        digest.update(f"{path.relative_to(HERE)}\0{sha256(path.read_bytes())}\n".encode())
+    return digest.hexdigest()
+
+
+def revision():
+    found = subprocess.run(["git", "-C", str(HERE), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return found.stdout.strip() or image_of_tree()[:40]
+
+
+def new_run_id(lab):
+    """The second it is now, and no id twice."""
+    while True:
+        name = datetime.now(timezone.utc).strftime("platform_%Y%m%dT%H%M%SZ")
+        if lab.read(f"runs/{name}.json") is None:
+            return name
+        time.sleep(0.2)
+
+
+def configure(lab, events, seed, run_id=None, settings=None, image=None, git_sha=None, bootstrap=None):
+    """Writes the configuration of a run into the lab's folder; from then on it is the current run."""
+    lab.must_be_up()
+    with open(settings or HERE / "settings.json", encoding="utf-8") as file:
+        wanted = json.load(file)
+    wanted["events"] = events or wanted["events"]
+    wanted["seed"] = wanted["seed"] if seed is None else seed
+    run_id, git_sha = run_id or new_run_id(lab), git_sha or revision()
+    handles = {
+        **lab.handles, "IG_BASE_URL": f"http://127.0.0.1:{free_port()}", "GIT_SHA": git_sha,
+        "IMAGE_TAG": f"git-{git_sha}", "IMAGE_DIGEST": image or f"sha256:{image_of_tree()}"}
+    handles["KAFKA_BOOTSTRAP"] = bootstrap or handles["KAFKA_BOOTSTRAP"]
+    # One world for each seed and size: another one must not overwrite it.
+    wanted["oracle_engine_run_id"] = sha256(canonical([wanted["oracle_engine_run_id"], wanted["seed"], wanted["events"]]))[:32]
+    body = {
+        "platform_run_id": run_id, "scenario_run_id": sha256(canonical([run_id, wanted]))[:32],
+        "settings": wanted, "handles": handles}
+    Config(body)
+    if lab.read(f"runs/{run_id}.json") not in (None, body):
+        raise SystemExit(f"{run_id} is configured otherwise already: a changed configuration needs a new run id")
+    lab.save(f"runs/{run_id}.json", body)
+    lab.save("current.json", {"platform_run_id": run_id})
+    return run_id
+
+
+def current(lab):
+    told = lab.read("current.json")
+    if told is None:
+        raise SystemExit("no run is configured: `lab.py pin` first")
+    return told["platform_run_id"]
+
+
+def config_path(lab, run_id):
+    return lab.path("runs", f"{run_id}.json")
+
+
+def config_of(lab, run_id):
+    return Config.read(config_path(lab, run_id))
+
+
+def once(lab, run_id, name, *more):
+    """Runs a role that ends. Its last line is what it says; another code than 0 is a Blocked."""
+    done = subprocess.run(role(name, config_path(lab, run_id), *more), env=environment(run_id),
+                          capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Blocked(name, done.returncode, done.stderr.strip() or done.stdout.strip())
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def service(lab, run_id, name, *more, config=None):
+    lab.processes.start(name, role(name, config or config_path(lab, run_id), *more), environment(run_id))
+
+
+def start_daemons(lab, run_id, configs=None):
+    """All thirteen, once each. `configs` gives single services another configuration file."""
+    stop_daemons(lab)
+    for name in DAEMONS:
+        service(lab, run_id, name, config=(configs or {}).get(name))
+    wait_ready(lab, run_id, DAEMONS)
+
+
+def wait_ready(lab, run_id, names, seconds=90):
+    connection = database.connect(config_of(lab, run_id))
+    connection.autocommit = True
+    deadline = time.monotonic() + seconds
+    while True:
+        alive = lab.processes.alive()
+        with connection.cursor() as cursor:
+            cursor.execute("select service, pid from service_status where platform_run_id = %s", (run_id,))
+            ready = dict(cursor.fetchall())
+        dead = [name for name in names if name not in alive]
+        if dead:
+            raise SystemExit(f"{dead[0]} ended:\n{lab.processes.log_of(dead[0])}")
+        if all(ready.get(name) == alive[name] for name in names):
+            connection.close()
+            return
+        if time.monotonic() > deadline:
+            raise SystemExit("not ready: " + ", ".join(n for n in names if ready.get(n) != alive[n]))
+        time.sleep(0.1)
+
+
+def stop_daemons(lab):
+    return lab.processes.stop(DAEMONS)
+
+
+def step_pin(lab, run_id):
+    return once(lab, run_id, "pin")
+
+
+def step_daemons(lab, run_id):
+    start_daemons(lab, run_id)
+    return once(lab, run_id, "daemons-ready")
+
+
+def step_oracle(lab, run_id):
+    once(lab, run_id, "world")
+    once(lab, run_id, "oracle-seed")
+    once(lab, run_id, "oracle-sort")
+    return once(lab, run_id, "oracle-check")
+
+
+def single(name):
+    return lambda lab, run_id: once(lab, run_id, name)
+
+
+STEPS = {
+    # name: (phase, function)
+    "pin": ("P1", step_pin), "daemons": ("P2", step_daemons), "oracle": ("P3", step_oracle),
+    "gate": ("P4", single("gate-ready")), "ready": ("P5", single("ready")), "stream": ("P6", single("stream")),
+    "ingest": ("P7", single("ingest-committed")), "core": ("P8", single("core-caught-up")),
+    "decisions": ("P9", single("decisions-committed")), "cases": ("P10", single("cases-committed")),
+    "report": ("P11", single("report")),
+}
+AFTER = ["meaning", "replay-bus", "replay-archive"]
+
+
+def run(lab, run_id, say, until=None):
+    """All phases; then what the run meant, read again from the bus and from the archive."""
+    for name, (phase, step) in STEPS.items():
+        begun = time.monotonic()
+        said = step(lab, run_id)
+        said.pop("role", None)
+        say(f"{phase:4} {name:10} {time.monotonic() - begun:7.2f} s  {json.dumps(said)[:150]}")
+        if name == until:
+            return None
+    found = [once(lab, run_id, name) for name in AFTER]
+    stop_daemons(lab)
+    return {"platform_run_id": run_id, "semantic_digest": found[0]["semantic_digest"],
+            "replay": [again["status"] for again in found[1:]]}

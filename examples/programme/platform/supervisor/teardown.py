@@ -1,0 +1,53 @@
+"""Down, with a proof: what was there before, what is there after, and that the evidence can still
+be read, byte for byte."""
+
+import os
+
+from eventplatform.config import now, sha256
+from eventplatform.store import Evidence
+from supervisor import resources
+from supervisor.steps import config_of
+
+
+def named(found):
+    """An inventory as one list of names."""
+    return sorted([
+        *(f"process:{name}" for name in found["processes"]), *(f"topic:{name}" for name in found["topics"]),
+        *(f"bucket:{name}" for name in found["buckets"]), *(f"table:{name}" for name in found["tables"]),
+        *(f"secret:{name}" for name in found["secrets"])])
+
+
+def digests(root):
+    return {key: sha256(root.get(key)) for key in sorted(root.keys("evidence/runs/"))}
+
+
+def down(lab):
+    runs = sorted(name[:-len(".json")] for name in os.listdir(lab.path("runs"))) if os.path.isdir(lab.path("runs")) else []
+    kept = [run for run in runs if Evidence(config_of(lab, run)).digest("run.json")]
+    roots = {run: Evidence(config_of(lab, run)) for run in kept}
+    before = resources.inventory(lab)
+    evidence_before = digests(roots[kept[0]].root) if kept else {}
+    resources.destroy(lab)
+    after = resources.inventory(lab)
+    evidence_after = digests(roots[kept[0]].root) if kept else {}
+    preserve = {f"bucket:{lab.handles[handle]}" for handle in resources.PRESERVED_BUCKETS}
+    gone = sorted(set(named(before)) - set(named(after)))
+    left = sorted(set(named(after)) - preserve)
+    lost = sorted(preserve - set(named(after)))
+    readable = evidence_before == evidence_after
+    proof = {
+        "phase_id": "P12", "destroy_status": "DESTROYED" if not left and not lost else "PARTIAL",
+        "confirmed_absent": {  # whether it is still there
+            "ecs_services": bool(after["processes"]), "db": bool(after["tables"]),
+            "nat_gateway": any("nat" in name for name in left), "load_balancer": any("balancer" in name for name in left),
+            "confluent_cluster": resources.listens(lab.handles["KAFKA_BOOTSTRAP"])},
+        "destroyed": gone, "preserved": sorted(preserve),
+        "secrets_absent": {f"secret:{name}": name in after["secrets"] for name in before["secrets"]},
+        "evidence_readable": readable}
+    lists = {"phase_id": "P12", "captured_at_utc": now(), "before": before, "after": after, "left": left,
+             "evidence_digests": evidence_after}
+    for run in kept:
+        roots[run].write("teardown/resources.json", lists)
+        roots[run].write("teardown/teardown_proof.json", {**proof, "scenario_run_id": roots[run].config.scenario_run_id})
+    lab.save("teardown.json", {**proof, **lists})
+    return proof, left + [f"lost: {name}" for name in lost] + ([] if readable else ["evidence changed"])
