@@ -41,6 +41,7 @@ def arguments():
     drill = verbs.add_parser("drill", help="a run with a fault in it")
     drill.add_argument("name", choices=sorted(drills.DRILLS))
     drill.add_argument("--events", type=int, default=20)
+    drill.add_argument("--no-fault", action="store_true", help="inject nothing: the drill must say FAIL")
     verbs.add_parser("list", help="what is there")
     verbs.add_parser("down", help="destroy, and prove it; evidence and archive stay")
     verbs.add_parser("purge", help="after down: evidence and archive too")
@@ -77,7 +78,7 @@ def do(lab, told):
         run_id = pinned(lab, told)
         return {"platform_run_id": run_id, **steps.step_pin(lab, run_id)}, 0
     if verb == "drill":
-        report = drills.DRILLS[told.name](lab, told.events, say)
+        report = drills.DRILLS[told.name](lab, told.events, say, not told.no_fault)
         return report, 0 if report["status"] == "PASS" else 5
     if verb == "release":
         return {"stopped": steps.stop_daemons(lab)}, 0

@@ -6,6 +6,7 @@ the lock, 5 done but not good enough to go on (what is wrong is on stderr).
 
 import argparse
 import json
+import resource
 import sys
 
 from eventplatform import conformance, oracle, replay, reporter, roles, scenario, snapshots, source, worker
@@ -24,12 +25,9 @@ ONCE = {
     "replay-archive": lambda config, _: replay.replay(config, "archive"),
 }
 SNAPSHOTS = {
-    "daemons-ready": lambda config, told: snapshots.daemons(config, told.config),
-    "gate-ready": lambda config, _: snapshots.gate_ready(config),
-    "ingest-committed": lambda config, _: snapshots.ingest(config),
-    "core-caught-up": lambda config, _: snapshots.core(config),
-    "decisions-committed": lambda config, _: snapshots.decisions(config),
-    "cases-committed": lambda config, _: snapshots.cases(config),
+    "daemons-ready": snapshots.daemons, "gate-ready": snapshots.gate_ready,
+    "ingest-committed": snapshots.ingest, "core-caught-up": snapshots.core,
+    "decisions-committed": snapshots.decisions, "cases-committed": snapshots.cases,
 }
 
 
@@ -58,14 +56,15 @@ def main():
     if told.role == "report":
         code, said = reporter.report(config, told.hold_seconds)
     elif told.role in SNAPSHOTS:
-        wrong = SNAPSHOTS[told.role](config, told)
+        wrong = SNAPSHOTS[told.role](config)
         code, said = (5 if wrong else 0), {"blockers": wrong}
         for line in wrong:
             print(line, file=sys.stderr)
     else:
         said = ONCE[told.role](config, told)
         code = 5 if said.get("status") == "FAIL" else 0
-    print(json.dumps({"role": told.role, **said}, sort_keys=True))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps({"role": told.role, "peak_mb": peak, **said}, sort_keys=True))
     return code
 
 

@@ -18,26 +18,28 @@ DECISION = ["decision-lane-df", "decision-lane-al", "decision-lane-dla"]
 CASES = ["case-trigger", "case-mgmt", "label-store"]
 
 
-def processes_of(config_path):
-    """{service: pids} of the services that run for this configuration, as the kernel lists them."""
-    found = {}
+def processes_of(run_id):
+    """{service: pids} of the services that may serve this run, as the kernel lists them."""
+    found, scope = {}, f"REQUIRED_PLATFORM_RUN_ID={run_id}"
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                words = file.read().decode(errors="replace").split("\0")
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+                words = file.read().split("\0")
+            with open(f"/proc/{pid}/environ", encoding="utf-8", errors="replace") as file:
+                scoped = scope in file.read().split("\0")
         except OSError:
-            continue
-        if "eventplatform" in words and config_path in words:
+            continue  # gone meanwhile, or another user's
+        if scoped and "eventplatform" in words:
             found.setdefault(words[words.index("eventplatform") + 1], []).append(int(pid))
     return found
 
 
-def daemons(config, config_path):
+def daemons(config):
     evidence, connection = Evidence(config), database.connect(config)
     with connection, connection.cursor() as cursor:
         cursor.execute("select service, pid from service_status where platform_run_id = %s", (config.platform_run_id,))
         announced = dict(cursor.fetchall())
-    running, services, wrong = processes_of(config_path), [], []
+    running, services, wrong = processes_of(config.platform_run_id), [], []
     for service in DAEMONS:
         pids = sorted(running.get(service, []))
         active = pids == [announced.get(service)]

@@ -42,6 +42,14 @@ class Processes:
             child.poll()
         return {name: row["pid"] for name, row in self.noted().items() if started_at(row["pid"]) == row["started"]}
 
+    def peaks(self):
+        """{name: the most memory it has used, in MB} of those that run."""
+        found = {}
+        for name, pid in self.alive().items():
+            with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+                found[name] = next(int(line.split()[1]) // 1024 for line in file if line.startswith("VmHWM"))
+        return found
+
     def start(self, name, argv, env=None):
         if name in self.alive():
             raise SystemExit(f"{name} runs already")

@@ -161,10 +161,16 @@ def run(lab, run_id, say, until=None):
         begun = time.monotonic()
         said = step(lab, run_id)
         said.pop("role", None)
-        say(f"{phase:4} {name:10} {time.monotonic() - begun:7.2f} s  {json.dumps(said)[:150]}")
+        peak = said.pop("peak_mb")
+        say(f"{phase:4} {name:10} {time.monotonic() - begun:7.2f} s  {peak:4} MB  {json.dumps(said)[:150]}")
         if name == until:
             return None
-    found = [once(lab, run_id, name) for name in AFTER]
+    found = []
+    for name in AFTER:
+        begun = time.monotonic()
+        found.append(once(lab, run_id, name))
+        say(f"     {name:15} {time.monotonic() - begun:.2f} s  {found[-1]['peak_mb']} MB")
+    say(f"services at most, MB: {json.dumps(lab.processes.peaks())}")
     stop_daemons(lab)
     return {"platform_run_id": run_id, "semantic_digest": found[0]["semantic_digest"],
             "replay": [again["status"] for again in found[1:]]}
