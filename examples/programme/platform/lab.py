@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""A lab for the event platform: `up`, `run N`, single phases, `drill NAME`, `down`, `purge`."""
+"""A lab for the event platform: `image`, `up`, `run N`, single phases, `drill NAME`, `down`, `purge`."""
 
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from supervisor import drills, resources, steps, teardown  # noqa: E402
+from supervisor import drills, resources, steps, teardown
 
 
 def say(text):
@@ -24,14 +25,14 @@ def arguments():
     up.add_argument("--s3", default=os.environ.get("CARNET_TEST_S3"), metavar="URL")
     up.add_argument("--database", default=os.environ.get("CARNET_TEST_PG16"), metavar="URL")
     up.add_argument("--evidence", metavar="ROOT", help="a folder, or s3://BUCKET (a bucket of the lab)")
+    for verb in (up, verbs.add_parser("image", help="P-1: build the image that the roles run from")):
+        verb.add_argument("--git-sha", metavar="SHA", help="the source revision (that of this folder)")
     for name, text in (("run", "a run from P1 to P11"), ("pin", "P1 alone: configure and pin a run")):
         verb = verbs.add_parser(name, help=text)
         verb.add_argument("events", type=int, nargs="?", help="how many (as in settings.json)")
         verb.add_argument("--seed", type=int)
         verb.add_argument("--run-id", metavar="ID", help="platform_YYYYMMDDTHHMMSSZ (now)")
         verb.add_argument("--settings", metavar="FILE")
-        verb.add_argument("--image", metavar="DIGEST")
-        verb.add_argument("--git-sha", metavar="SHA")
     for name, (phase, _) in steps.STEPS.items():
         if name != "pin":
             verbs.add_parser(name, help=f"{phase} of the current run")
@@ -49,7 +50,7 @@ def arguments():
 
 
 def pinned(lab, told):
-    run_id = steps.configure(lab, told.events, told.seed, told.run_id, told.settings, told.image, told.git_sha)
+    run_id = steps.configure(lab, told.events, told.seed, told.run_id, told.settings)
     say(f"run {run_id}")
     return run_id
 
@@ -57,10 +58,12 @@ def pinned(lab, told):
 def do(lab, told):
     """(what to print, exit code)."""
     verb = told.verb
+    if verb == "image":
+        return resources.make_image(lab, told.git_sha), 0
     if verb == "up":
         if not told.s3 or not told.database:
             raise SystemExit("say where S3 and PostgreSQL are: --s3 URL --database URL")
-        resources.up(lab, told.s3, told.database, told.evidence)
+        resources.up(lab, told.s3, told.database, told.evidence, told.git_sha)
         return lab.handles, 0
     if not lab.handles:
         raise SystemExit(f"{lab.folder} is no lab: `lab.py up` first")
@@ -93,6 +96,8 @@ def main():
     told = arguments()
     os.environ.setdefault("AWS_ACCESS_KEY_ID", os.environ.get("CARNET_TEST_S3_KEY", ""))
     os.environ.setdefault("AWS_SECRET_ACCESS_KEY", os.environ.get("CARNET_TEST_S3_SECRET", ""))
+    # A role that this process waits for ends with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     begun = time.monotonic()
     try:
         result, code = do(resources.Lab(told.dir), told)

@@ -51,15 +51,30 @@ def faults(event, config):
     return codes
 
 
+TAKE = """insert into admission (platform_run_id, event_class, event_id, state, payload_hash)
+  values (%s, %s, %s, 'PUBLISH_IN_FLIGHT', %s) on conflict do nothing"""
+RECEIPT = """insert into receipt
+  (receipt_id, platform_run_id, decision, event_class, event_type, event_id, reason_codes, body)"""
+# From PUBLISH_IN_FLIGHT only: no other state is ever left. The receipt is written with the move, in
+# one statement, or neither is.
+MOVE = f"""with moved as (
+  update admission set state = %s, topic = %s, partition = %s, "offset" = %s, changed_at = now()
+  where platform_run_id = %s and event_class = %s and event_id = %s and state = 'PUBLISH_IN_FLIGHT' returning 1)
+{RECEIPT} select %s, %s, %s, %s, %s, %s, %s, %s from moved"""
+
+
 class Admission:
-    """One connection to the database, and what is done with one event after another on it."""
+    """One connection to the database, and what is done with one event after another on it. Each
+    statement is a transaction of its own."""
 
     def __init__(self, config, publisher, publishing):
         self.config, self.publisher, self.publishing = config, publisher, publishing
         self.connection = database.connect(config)
-        self.evidence = None
+        self.connection.autocommit = True
+        self.evidence = Evidence(config)
 
-    def receipt(self, cursor, event, decision, reasons=(), place=None, evidence_refs=None):
+    def receipt(self, event, decision, reasons=(), place=None, record=None):
+        """(the receipt, its row)."""
         body = {
             "receipt_id": uuid.uuid4().hex, "decision": decision,
             "event_id": event["event_id"], "event_type": event["event_type"],
@@ -74,75 +89,68 @@ class Admission:
             body["admitted_at_utc"] = now()
         if reasons:
             body["reason_codes"] = list(reasons)
-        if evidence_refs:
-            body["evidence_refs"] = evidence_refs
-        cursor.execute(
-            "insert into receipt (receipt_id, platform_run_id, decision, event_class, event_type, "
-            "event_id, reason_codes, body) values (%s, %s, %s, %s, %s, %s, %s, %s)",
-            (body["receipt_id"], self.config.platform_run_id, decision, event["event_class"],
-             event["event_type"], event["event_id"], list(reasons), canonical(body).decode()))
-        return body
+            body["evidence_refs"] = [{"kind": "quarantine_record", "ref": record}]
+        return body, (
+            body["receipt_id"], self.config.platform_run_id, decision, event["event_class"], event["event_type"],
+            event["event_id"], list(reasons), canonical(body).decode())
 
-    def quarantine(self, cursor, event, reasons):
+    def quarantine(self, event, reasons):
         """A record of its own in the evidence first, then the receipt that refers to it."""
-        self.evidence = self.evidence or Evidence(self.config)
         quarantine_id = uuid.uuid4().hex
-        ref = f"ig/quarantine/{quarantine_id}.json"
         named = {name: str(event.get(name) or "unknown") for name in ("event_id", "event_class", "event_type")}
-        self.evidence.write(ref, {
+        record = self.evidence.write(f"ig/quarantine/{quarantine_id}.json", {
             "quarantine_id": quarantine_id, "received_at_utc": now(), "decision": "QUARANTINE",
             "reason_codes": list(reasons), "manifest_fingerprint": self.config.manifest_fingerprint,
             "policy_rev": POLICY, **named})
-        shown = {**event, **named, "ts_utc": event.get("ts_utc") or now()}
-        return self.receipt(cursor, shown, "QUARANTINE", reasons, evidence_refs=[
-            {"kind": "quarantine_record", "ref": self.evidence.ref(ref)}])
+        at = event.get("ts_utc")
+        shown = {**event, **named, "ts_utc": at if isinstance(at, str) and at else now()}
+        return self.receipt(shown, "QUARANTINE", reasons, record=record)
+
+    def keep(self, receipt):
+        body, row = receipt
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"{RECEIPT} values (%s, %s, %s, %s, %s, %s, %s, %s)", row)
+        return body
+
+    def move(self, key, state, place, receipt):
+        body, row = receipt
+        with self.connection.cursor() as cursor:
+            cursor.execute(MOVE, (state, place["topic"], place["partition"], place["offset"], *key, *row))
+            if cursor.rowcount != 1:
+                raise RuntimeError(f"ADMISSION_STATE_INVALID: {key} is not in flight")
+        return body
 
     def admit(self, event):
         reasons = faults(event, self.config)
         if reasons:
-            with self.connection, self.connection.cursor() as cursor:
-                return self.quarantine(cursor, event, reasons)
+            return self.keep(self.quarantine(event, reasons))
         key = (self.config.platform_run_id, event["event_class"], event["event_id"])
         digest = payload_hash(event)
-        with self.connection, self.connection.cursor() as cursor:
-            fresh = one(cursor, "insert into admission (platform_run_id, event_class, event_id, state, payload_hash) "
-                        "values (%s, %s, %s, 'PUBLISH_IN_FLIGHT', %s) on conflict do nothing returning 1", (*key, digest))
-            if fresh is None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(TAKE, (*key, digest))
+            if cursor.rowcount == 0:
                 return self.seen_before(cursor, event, key, digest)
         # The row is durable: whatever becomes of this process, it shows that we may have sent.
+        topic = CLASSES[event["event_class"]]
         try:
             with self.publishing:
-                sent = self.publisher.send(CLASSES[event["event_class"]], event["payload"]["flow_id"], event)
+                sent = self.publisher.send(topic, event["payload"]["flow_id"], event)
         except Exception:  # any error here leaves it unknown whether the bus has the record
-            return self.ambiguous(event, key)
+            nowhere = {"topic": topic, "partition": None, "offset": None}
+            return self.move(key, "PUBLISH_AMBIGUOUS", nowhere, self.quarantine(event, ["PUBLISH_AMBIGUOUS"]))
         place = {name: sent[name] for name in ("topic", "partition", "offset")}
-        with self.connection, self.connection.cursor() as cursor:
-            self.move(cursor, key, "ADMITTED", place)
-            return self.receipt(cursor, event, "ADMIT", place=place)
-
-    def ambiguous(self, event, key):
-        with self.connection, self.connection.cursor() as cursor:
-            self.move(cursor, key, "PUBLISH_AMBIGUOUS", {"topic": CLASSES[key[1]], "partition": None, "offset": None})
-            return self.quarantine(cursor, event, ["PUBLISH_AMBIGUOUS"])
-
-    def move(self, cursor, key, state, place):
-        """From PUBLISH_IN_FLIGHT only: no other state is ever left."""
-        cursor.execute(
-            'update admission set state = %s, topic = %s, partition = %s, "offset" = %s, changed_at = now() '
-            "where platform_run_id = %s and event_class = %s and event_id = %s and state = 'PUBLISH_IN_FLIGHT'",
-            (state, place["topic"], place["partition"], place["offset"], *key))
-        if cursor.rowcount != 1:
-            raise RuntimeError(f"ADMISSION_STATE_INVALID: {key} is not in flight")
+        return self.move(key, "ADMITTED", place, self.receipt(event, "ADMIT", place=place))
 
     def seen_before(self, cursor, event, key, digest):
         state, known, topic, partition, offset = one(
             cursor, 'select state, payload_hash, topic, partition, "offset" from admission '
             "where platform_run_id = %s and event_class = %s and event_id = %s", key)
         if known != digest:
-            return self.quarantine(cursor, event, ["PAYLOAD_HASH_MISMATCH"])
+            return self.keep(self.quarantine(event, ["PAYLOAD_HASH_MISMATCH"]))
         if state == "ADMITTED":
-            return self.receipt(cursor, event, "DUPLICATE", place={"topic": topic, "partition": partition, "offset": offset})
-        return self.quarantine(cursor, event, [f"{state}_RETRY"])
+            place = {"topic": topic, "partition": partition, "offset": offset}
+            return self.keep(self.receipt(event, "DUPLICATE", place=place))
+        return self.keep(self.quarantine(event, [f"{state}_RETRY"]))
 
 
 class Handler(BaseHTTPRequestHandler):

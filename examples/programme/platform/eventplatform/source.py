@@ -49,6 +49,10 @@ class Gate:
         self.connection = None
         self.sends = self.retries = 0
 
+    def close(self):
+        if self.connection is not None:
+            self.connection.close()
+
     def post(self, event):
         body = canonical(event)
         why = None
@@ -104,6 +108,7 @@ def stream(config, passes=1):
                 failures += 1
                 if config.settings["wsp_stop_on_nonretryable"]:
                     raise SystemExit(f"the gate refused an event for good: {status} {told}")
+    gate.close()
     sent = sum(counts.values())
     if not sent:
         raise SystemExit("nothing was streamed: the stream views are empty")

@@ -8,7 +8,6 @@ import sys
 import time
 
 import psycopg2
-
 from eventplatform import bus, database, source
 from eventplatform.config import OUTPUTS, Multiset
 from eventplatform.database import counted, one
@@ -162,6 +161,15 @@ def envelope_of(config, event_id):
     raise SystemExit(f"{event_id} is in no stream view")
 
 
+def post_once(config, event_id):
+    """What the gate answers to this event, sent once more."""
+    gate = source.Gate(config)
+    try:
+        return gate.post(envelope_of(config, event_id))[1]
+    finally:
+        gate.close()
+
+
 def start_cable(lab, at):
     """A cable between the gate and the broker, which loses the answer to the given request."""
     port, report = free_port(), lab.path("cut.json")
@@ -169,9 +177,9 @@ def start_cable(lab, at):
         os.unlink(report)
     broker = lab.handles["KAFKA_BOOTSTRAP"].rsplit(":", 1)[1]
     lab.processes.start("cable", [sys.executable, "-m", "supervisor.cut", "--port", str(port), "--broker", broker,
-                                  "--at", str(at), "--report", report], environment())
+                                  "--at", str(at), "--report", report], environment(lab))
     wait_until(lambda: listens(f"127.0.0.1:{port}"), 20)
-    return f"127.0.0.1:{port}", report
+    return f"127.0.0.1:{port}"
 
 
 def gate_config(lab, run_id, bootstrap):
@@ -187,7 +195,7 @@ def ambiguous_publish(lab, events, say, fault=True):
     run_id = configure(lab, events, None)
     config = config_of(lab, run_id)
     # The gate's first Produce request is the smoke test; the cut comes in the middle of the stream.
-    bootstrap, report = start_cable(lab, 1 + max(2, events // 2) if fault else 10**9)
+    bootstrap = start_cable(lab, 1 + max(2, events // 2) if fault else 10**9)
     try:
         prepare(lab, run_id, say, gate_config(lab, run_id, bootstrap))
         streamed = once(lab, run_id, "stream")
@@ -199,7 +207,7 @@ def ambiguous_publish(lab, events, say, fault=True):
             unclear = cursor.fetchall()
         event_id, topic = (unclear[0][1], unclear[0][2]) if unclear else ("none", "none")
         held = copies_on_bus(config, topic, event_id) if unclear else 0
-        retried = source.Gate(config).post(envelope_of(config, event_id))[1] if unclear else {}
+        retried = post_once(config, event_id) if unclear else {}
         held_after = copies_on_bus(config, topic, event_id) if unclear else 0
         committed = outcome_of(lab, run_id, "ingest-committed")
         for name in ("core-caught-up", "decisions-committed", "cases-committed"):
@@ -227,7 +235,7 @@ def ambiguous_publish(lab, events, say, fault=True):
 
 
 def reporter(lab, run_id, *more):
-    return subprocess.Popen(role("report", config_path(lab, run_id), *more), env=environment(run_id),
+    return subprocess.Popen(role("report", config_path(lab, run_id), *more), env=environment(lab, run_id),
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

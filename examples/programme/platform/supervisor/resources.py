@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from eventplatform import database, store
 from eventplatform.config import TOPICS
+from supervisor import image
 from supervisor.processes import Processes
 
 HERE = Path(__file__).resolve().parent.parent
@@ -77,15 +78,18 @@ class Lab:
             raise SystemExit(f"no lab is up in {self.folder}: `lab.py up` first")
 
 
-def up(lab, s3_endpoint, database_url, evidence_root):
+def up(lab, s3_endpoint, database_url, evidence_root, git_sha=None):
+    """An image that is in the folder already is used as it is."""
     if lab.processes.alive():
         raise SystemExit(f"a lab is up in {lab.folder} already: `lab.py down` first")
+    made = lab.read("image.json") or make_image(lab, git_sha)
     prefix = "lab" + uuid.uuid4().hex[:8]
     lab.handles = {
         "S3_ENDPOINT": s3_endpoint, "DATABASE_URL": database_url, "DATABASE_SCHEMA": prefix,
         "S3_SOURCE_BUCKET": f"{prefix}-source", "S3_OBJECT_STORE_BUCKET": f"{prefix}-object-store",
         "S3_ARCHIVE_BUCKET": f"{prefix}-archive", "S3_EVIDENCE_BUCKET": f"{prefix}-evidence",
         "ORACLE_SOURCE_URI": f"s3://{prefix}-source", "EVIDENCE_ROOT": evidence_root or f"s3://{prefix}-evidence",
+        "IMAGE_TAG": made["tag"], "IMAGE_DIGEST": made["digest"], "GIT_SHA": made["git_sha"],
         "KAFKA_BOOTSTRAP": f"127.0.0.1:{free_port()}", "IG_TOKEN_FILE": lab.path("secrets", "ig_token")}
     os.makedirs(lab.folder, exist_ok=True)
     lab.save("lab.json", lab.handles)
@@ -100,6 +104,15 @@ def up(lab, s3_endpoint, database_url, evidence_root):
     make_topics(lab)
     write_handles(lab)
     lab.save("inventory-up.json", inventory(lab))
+
+
+def make_image(lab, git_sha=None):
+    """Builds the image; services that run from an older one would no longer be what it says."""
+    if lab.processes.alive():
+        raise SystemExit("a lab is up: its services run from the image that is there")
+    made = image.build(lab.folder, git_sha)
+    lab.save("image.json", made)
+    return made
 
 
 def make_secret(path):
@@ -124,10 +137,21 @@ def make_topics(lab):
 
 
 def write_handles(lab):
-    """The registry of handles as an env file: names and values, and no secret in it."""
+    """Names and values of all handles as an env file, and beside the evidence; no secret is in it.
+    Those that are the same in every lab are in handles.registry.env, for a gate to compare."""
+    with open(HERE / "settings.json", encoding="utf-8") as file:
+        settings = json.load(file)
+    fixed = {
+        **{topic.upper().replace(".", "_"): topic for topic in TOPICS},
+        **{name.upper(): value for name, value in settings.items() if name.startswith(("rtdl_", "wsp_"))},
+        "ORACLE_REQUIRED_OUTPUT_IDS": ",".join(settings["oracle_required_output_ids"]),
+        "CONFIG_DIGEST_ALGO": "sha256", "REPORTER_LOCK_BACKEND": "db_advisory_lock",
+        "ACTIVE_RUN_ID_SOURCE": "env_required_platform_run_id"}
+    lines = "".join(f"{name}={json.dumps(value) if isinstance(value, bool) else value}\n"
+                    for name, value in sorted({**lab.handles, **fixed}.items()))
     with open(lab.path("handles.env"), "w", encoding="utf-8") as file:
-        for name, value in sorted(lab.handles.items()):
-            file.write(f"{name}={value}\n")
+        file.write(lines)
+    lab.s3().put_object(Bucket=lab.handles["S3_EVIDENCE_BUCKET"], Key="handles/handles.env", Body=lines.encode())
 
 
 def inventory(lab):
@@ -187,9 +211,9 @@ def purge(lab):
             empty_bucket(lab, lab.handles[handle])
 
 
-def environment(run_id=None):
-    """What a role is started with: the code, the credentials of S3, and the run it may serve."""
-    env = {**os.environ, "PYTHONPATH": str(HERE), "PYTHONUNBUFFERED": "1"}
+def environment(lab, run_id=None):
+    """What a role is started with: the code of the image, and the run it may serve."""
+    env = {**os.environ, "PYTHONPATH": lab.path("rootfs", image.ROOT), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     if run_id:
         env["REQUIRED_PLATFORM_RUN_ID"] = run_id
     return env

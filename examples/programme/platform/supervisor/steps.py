@@ -1,6 +1,5 @@
 """The phases of a run, one function each; `run` is all of them in their order."""
 
-import hashlib
 import json
 import subprocess
 import time
@@ -17,19 +16,6 @@ class Blocked(Exception):
         self.name, self.code, self.said = name, code, said
 
 
-def image_of_tree():
-    """A digest over the platform's own files, where no image is given."""
-    digest = hashlib.sha256()
-    for path in sorted(HERE.rglob("*.py")):
-        digest.update(f"{path.relative_to(HERE)}\0{sha256(path.read_bytes())}\n".encode())
-    return digest.hexdigest()
-
-
-def revision():
-    found = subprocess.run(["git", "-C", str(HERE), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or image_of_tree()[:40]
-
-
 def new_run_id(lab):
     """The second it is now, and no id twice."""
     while True:
@@ -39,27 +25,26 @@ def new_run_id(lab):
         time.sleep(0.2)
 
 
-def configure(lab, events, seed, run_id=None, settings=None, image=None, git_sha=None, bootstrap=None):
+def configure(lab, events, seed, run_id=None, settings=None):
     """Writes the configuration of a run into the lab's folder; from then on it is the current run."""
     lab.must_be_up()
     with open(settings or HERE / "settings.json", encoding="utf-8") as file:
         wanted = json.load(file)
     wanted["events"] = events or wanted["events"]
     wanted["seed"] = wanted["seed"] if seed is None else seed
-    run_id, git_sha = run_id or new_run_id(lab), git_sha or revision()
-    handles = {
-        **lab.handles, "IG_BASE_URL": f"http://127.0.0.1:{free_port()}", "GIT_SHA": git_sha,
-        "IMAGE_TAG": f"git-{git_sha}", "IMAGE_DIGEST": image or f"sha256:{image_of_tree()}"}
-    handles["KAFKA_BOOTSTRAP"] = bootstrap or handles["KAFKA_BOOTSTRAP"]
+    run_id = run_id or new_run_id(lab)
+    handles = {**lab.handles, "IG_BASE_URL": f"http://127.0.0.1:{free_port()}"}
     # One world for each seed and size: another one must not overwrite it.
     wanted["oracle_engine_run_id"] = sha256(canonical([wanted["oracle_engine_run_id"], wanted["seed"], wanted["events"]]))[:32]
     body = {
         "platform_run_id": run_id, "scenario_run_id": sha256(canonical([run_id, wanted]))[:32],
         "settings": wanted, "handles": handles}
     Config(body)
-    if lab.read(f"runs/{run_id}.json") not in (None, body):
+    there = lab.read(f"runs/{run_id}.json")
+    if there is not None and there["settings"] != wanted:
         raise SystemExit(f"{run_id} is configured otherwise already: a changed configuration needs a new run id")
-    lab.save(f"runs/{run_id}.json", body)
+    if there is None:
+        lab.save(f"runs/{run_id}.json", body)
     lab.save("current.json", {"platform_run_id": run_id})
     return run_id
 
@@ -81,7 +66,7 @@ def config_of(lab, run_id):
 
 def once(lab, run_id, name, *more):
     """Runs a role that ends. Its last line is what it says; another code than 0 is a Blocked."""
-    done = subprocess.run(role(name, config_path(lab, run_id), *more), env=environment(run_id),
+    done = subprocess.run(role(name, config_path(lab, run_id), *more), env=environment(lab, run_id),
                           capture_output=True, text=True, check=False)
     if done.returncode:
         raise Blocked(name, done.returncode, done.stderr.strip() or done.stdout.strip())
@@ -89,7 +74,7 @@ def once(lab, run_id, name, *more):
 
 
 def service(lab, run_id, name, *more, config=None):
-    lab.processes.start(name, role(name, config or config_path(lab, run_id), *more), environment(run_id))
+    lab.processes.start(name, role(name, config or config_path(lab, run_id), *more), environment(lab, run_id))
 
 
 def start_daemons(lab, run_id, configs=None):

@@ -1,0 +1,234 @@
+"""What the platform must refuse, on real servers. Each test makes the fault and sees the refusal.
+
+    CARNET_TEST_S3=… CARNET_TEST_PG16=… python3 -m unittest discover -s tests
+"""
+
+import http.client
+import json
+import os
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from urllib.parse import urlsplit
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ.setdefault("AWS_ACCESS_KEY_ID", os.environ.get("CARNET_TEST_S3_KEY", ""))
+os.environ.setdefault("AWS_SECRET_ACCESS_KEY", os.environ.get("CARNET_TEST_S3_SECRET", ""))
+
+import psycopg2  # noqa: E402
+
+from eventplatform import database, scenario, source  # noqa: E402
+from eventplatform.config import Config, Multiset, canonical  # noqa: E402
+from eventplatform.store import Bucket, Evidence, Folder, WrittenAlready  # noqa: E402
+from supervisor import image, resources, steps, teardown  # noqa: E402
+
+
+class Pure(unittest.TestCase):
+    def test_a_multiset_ignores_order_and_sees_a_changed_a_lost_and_a_double_row(self):
+        def sums(*rows):
+            found = Multiset()
+            for row in rows:
+                found.add(row)
+            return found.sums()
+
+        self.assertEqual(sums(b"a", b"b"), sums(b"b", b"a"))
+        for other in ((b"a", b"c"), (b"a",), (b"a", b"b", b"b"), (b"ab", b"")):
+            self.assertNotEqual(sums(b"a", b"b"), sums(*other))
+
+    def test_evidence_in_a_folder_is_written_once(self):
+        with tempfile.TemporaryDirectory() as path:
+            Folder(path).put("a/b.json", b"one", once=True)
+            with self.assertRaises(WrittenAlready):
+                Folder(path).put("a/b.json", b"two", once=True)
+            self.assertEqual((Folder(path).get("a/b.json"), list(Folder(path).keys())), (b"one", ["a/b.json"]))
+
+    def test_a_process_for_another_run_does_not_start(self):
+        body = {"platform_run_id": "platform_20260101T000000Z", "scenario_run_id": "0" * 32, "settings": {}, "handles": {}}
+        os.environ["REQUIRED_PLATFORM_RUN_ID"] = "platform_20260101T000001Z"
+        try:
+            with self.assertRaisesRegex(SystemExit, "may serve platform_20260101T000001Z only"):
+                Config(body)
+        finally:
+            del os.environ["REQUIRED_PLATFORM_RUN_ID"]
+        with self.assertRaisesRegex(SystemExit, "not a platform_run_id"):
+            Config({**body, "platform_run_id": "run-1"})
+
+    def test_the_same_files_make_the_same_image(self):
+        with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+            self.assertEqual(image.build(one, "0" * 40), image.build(two, "0" * 40))
+
+
+@unittest.skipUnless(os.environ.get("CARNET_TEST_S3") and os.environ.get("CARNET_TEST_PG16"), "no servers")
+class OnServers(unittest.TestCase):
+    """One lab; the gate and nothing else runs in it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.lab = resources.Lab(cls.folder.name)
+        cls.addClassCleanup(cls.end)
+        resources.up(cls.lab, os.environ["CARNET_TEST_S3"], os.environ["CARNET_TEST_PG16"], None, "0" * 40)
+        cls.run_id = steps.configure(cls.lab, 20, None)
+        cls.config = steps.config_of(cls.lab, cls.run_id)
+        steps.once(cls.lab, cls.run_id, "pin")
+        steps.service(cls.lab, cls.run_id, "ig")
+        steps.wait_ready(cls.lab, cls.run_id, ["ig"])
+        for name in ("world", "oracle-seed", "oracle-sort"):
+            steps.once(cls.lab, cls.run_id, name)
+        cls.bucket = Bucket(cls.config.handle("S3_ENDPOINT"), cls.config.handle("S3_OBJECT_STORE_BUCKET"))
+
+    @classmethod
+    def end(cls):
+        if cls.lab.handles:
+            cls.proof, left = teardown.down(cls.lab)
+            resources.purge(cls.lab)
+            assert not left and cls.proof["destroy_status"] == "DESTROYED", (cls.proof, left)
+        cls.folder.cleanup()
+
+    def refused(self, name, why):
+        with self.assertRaises(steps.Blocked) as caught:
+            steps.once(self.lab, self.run_id, name)
+        self.assertIn(why, caught.exception.said)
+
+    def event(self, **changes):
+        output = "s3_event_stream_with_fraud_6B"
+        row = {"flow_id": changes.pop("flow", "f1"), "event_seq": 3, "ts_utc": "2026-01-01T00:00:00.000Z", "amount_minor": 1, "risk": 0.1}
+        return {**source.envelope(self.config, output, row), **changes}
+
+    def post(self, event):
+        gate = source.Gate(self.config)
+        try:
+            return gate.post(event)
+        finally:
+            gate.close()
+
+    def test_a_changed_part_of_a_stream_view_and_a_lost_one_fail_the_checker(self):
+        key = next(k for k in self.bucket.keys(self.config.view_path("arrival_events_5B")) if k.endswith("part-00000.jsonl"))
+        whole = self.bucket.get(key)
+        first, rest = whole.split(b"\n", 1)
+        for broken in (whole.replace(b"m-", b"n-"), rest, rest + first + b"\n"):
+            self.bucket.put(key, broken)
+            self.refused("oracle-check", "MANIFEST_MISMATCH")
+        self.bucket.s3.delete_object(Bucket=self.bucket.name, Key=key)
+        self.refused("oracle-check", "STREAM_VIEW_PARTIAL_EXISTS")
+        self.bucket.put(key, whole)
+
+    def test_other_inputs_under_the_same_view_are_refused(self):
+        key = next(self.bucket.keys(f"{self.config.oracle_path}/inputs/output_id=arrival_events_5B/"))
+        whole = self.bucket.get(key)
+        self.bucket.put(key, whole.replace(b"m-", b"n-"))
+        self.refused("oracle-sort", "STREAM_VIEW_ID_MISMATCH")
+        self.bucket.put(key, whole)
+
+    def test_a_source_outside_s3_is_refused(self):
+        body = json.loads(json.dumps(self.config.body))
+        body["handles"]["ORACLE_SOURCE_URI"] = "/tmp/world"
+        from eventplatform import oracle
+        with self.assertRaisesRegex(SystemExit, "must be in S3"):
+            oracle.seed(Config(body))
+
+    def test_another_configuration_under_the_same_run_id_is_refused(self):
+        body = json.loads(json.dumps(self.config.body))
+        body["settings"]["seed"] += 1
+        with self.assertRaisesRegex(SystemExit, "RUN_PIN_CONFLICT.*config_digest"):
+            scenario.pin(Config(body))
+        body = json.loads(json.dumps(self.config.body))
+        body["handles"]["IMAGE_DIGEST"] = "sha256:" + "0" * 64
+        with self.assertRaisesRegex(SystemExit, "RUN_PIN_CONFLICT.*image_digest"):
+            scenario.pin(Config(body))
+
+    def test_a_lease_that_is_held_is_busy_and_an_old_one_is_taken_with_a_new_generation(self):
+        connection = database.connect(self.config)
+        with connection, connection.cursor() as cursor:
+            self.assertEqual(scenario.take_lease(cursor, self.config, "key", "one"), 1)
+        with connection, connection.cursor() as cursor, self.assertRaisesRegex(SystemExit, "LEASE_BUSY"):
+            scenario.take_lease(cursor, self.config, "key", "two")
+        with connection, connection.cursor() as cursor:
+            cursor.execute("update scenario_lease set expires_at = now() - interval '1 second'")
+            self.assertEqual(scenario.take_lease(cursor, self.config, "key", "two"), 2)
+
+    def test_ready_needs_a_checker_that_passed(self):
+        self.refused("ready", "no READY")
+
+    def test_nothing_is_streamed_before_ready(self):
+        self.refused("stream", "no READY receipt")
+
+    def test_a_second_replica_of_a_service_ends(self):
+        self.refused("ig", "DUPLICATE_SERVICE")
+
+    def test_strangers_are_refused_whatever_they_show(self):
+        place = urlsplit(self.config.handle("IG_BASE_URL"))
+        with open(self.config.handle("IG_TOKEN_FILE"), encoding="utf-8") as file:
+            token = file.read()
+        for shown in (None, "", "Bearer", "Bearer ", "Bearer x", f"Basic {token}", f"Bearer {token[:-1]}"):
+            connection = http.client.HTTPConnection(place.hostname, place.port, timeout=10)
+            connection.request("POST", "/v1/ingest/push", canonical(self.event(flow="stranger")),
+                               {} if shown is None else {"Authorization": shown})
+            self.assertEqual(connection.getresponse().status, 401, shown)
+            connection.close()
+
+    def test_the_gate_does_not_open_without_a_token_or_with_one_that_others_can_read(self):
+        from eventplatform import gate
+        body = json.loads(json.dumps(self.config.body))
+        body["handles"]["IG_TOKEN_FILE"] = os.path.join(self.folder.name, "open")
+        for text, mode, why in (("x" * 40, 0o644, "read by others"), ("", 0o600, "missing or too short")):
+            with open(body["handles"]["IG_TOKEN_FILE"], "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(body["handles"]["IG_TOKEN_FILE"], mode)
+            with self.assertRaisesRegex(SystemExit, why):
+                gate.serve(Config(body), lambda _: None)
+
+    def test_an_event_of_another_run_is_refused(self):
+        status, told = self.post(self.event(platform_run_id="platform_20260101T000000Z"))
+        self.assertEqual((status, told), (403, {"error": "RUN_SCOPE"}))
+
+    def test_twice_is_a_duplicate_and_other_content_under_the_same_id_is_quarantined(self):
+        event = self.event(flow="twice")
+        first, again = self.post(event)[1], self.post(event)[1]
+        self.assertEqual((first["decision"], again["decision"]), ("ADMIT", "DUPLICATE"))
+        self.assertEqual(first["eb_ref"], again["eb_ref"])
+        self.assertNotEqual(first["receipt_id"], again["receipt_id"])
+        told = self.post({**event, "payload": {**event["payload"], "amount_minor": 2}})[1]
+        self.assertEqual((told["decision"], told["reason_codes"]), ("QUARANTINE", ["PAYLOAD_HASH_MISMATCH"]))
+
+    def test_an_event_in_flight_is_never_sent_again(self):
+        event = self.event(flow="in-flight")
+        connection = database.connect(self.config)
+        with connection, connection.cursor() as cursor:
+            from eventplatform.gate import TAKE, payload_hash
+            cursor.execute(TAKE, (self.run_id, event["event_class"], event["event_id"], payload_hash(event)))
+        self.assertEqual(self.post(event)[1]["reason_codes"], ["PUBLISH_IN_FLIGHT_RETRY"])
+
+    def test_an_envelope_that_is_not_in_form_is_quarantined_by_name(self):
+        for reason, changes in {
+                "ENVELOPE_INVALID": {"payload": None}, "PINS_MISSING": {"parameter_hash": ""},
+                "SCHEMA_VERSION_NOT_ALLOWED": {"schema_version": "v2"}, "SCHEMA_POLICY_MISSING": {"event_class": "other"},
+                "SCHEMA_FAIL": {"event_type": "other"}, "PARTITION_KEY_MISSING": {"payload": {}}}.items():
+            told = self.post(self.event(**changes))[1]
+            self.assertEqual((told["decision"], told["reason_codes"]), ("QUARANTINE", [reason]))
+
+    def test_base_truth_cannot_be_changed(self):
+        connection = database.connect(self.config)
+        self.post(self.event(flow="truth"))
+        for statement in ("update receipt set decision = 'ADMIT'", "delete from receipt", "truncate audit", "truncate label"):
+            with self.assertRaisesRegex(psycopg2.errors.RaiseException, "APPEND_ONLY"):
+                with connection, connection.cursor() as cursor:
+                    cursor.execute(statement)
+
+    def test_evidence_in_s3_is_written_once_and_closure_needs_all_of_it(self):
+        evidence = Evidence(self.config)
+        with self.assertRaises(WrittenAlready):
+            evidence.write("run.json", {})
+        self.refused("report", "EVIDENCE_MISSING: wsp/wsp_summary.json")
+        self.assertIsNone(evidence.read("run_completed.json"))
+
+    def test_a_lab_in_use_is_not_started_again(self):
+        with self.assertRaisesRegex(SystemExit, "is up"):
+            resources.up(self.lab, "http://127.0.0.1:1", "postgres://127.0.0.1:1/x", None)
+        with self.assertRaisesRegex(SystemExit, "its services run from the image"):
+            resources.make_image(self.lab, "1" * 40)
+
+
+if __name__ == "__main__":
+    unittest.main()
