@@ -32,7 +32,8 @@ def arguments():
         verb.add_argument("events", type=int, nargs="?", help="how many (as in settings.json)")
         verb.add_argument("--seed", type=int)
         verb.add_argument("--run-id", metavar="ID", help="platform_YYYYMMDDTHHMMSSZ (now)")
-        verb.add_argument("--settings", metavar="FILE")
+        verb.add_argument("--scenario-run-id", metavar="HEX32", help="(follows from the run id and the settings)")
+        verb.add_argument("--settings", metavar="FILE", help="what run.json pins (settings.json)")
     for name, (phase, _) in steps.STEPS.items():
         if name != "pin":
             verbs.add_parser(name, help=f"{phase} of the current run")
@@ -50,7 +51,7 @@ def arguments():
 
 
 def pinned(lab, told):
-    run_id = steps.configure(lab, told.events, told.seed, told.run_id, told.settings)
+    run_id = steps.configure(lab, told.events, told.seed, told.run_id, told.settings, told.scenario_run_id)
     say(f"run {run_id}")
     return run_id
 

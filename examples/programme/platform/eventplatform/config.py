@@ -89,8 +89,9 @@ class Config:
 
     @property
     def oracle_path(self):
-        return "oracle/{}/{}".format(
-            self.settings["oracle_source_namespace"], self.settings["oracle_engine_run_id"])
+        """One place for each world, so that another seed or size does not overwrite it."""
+        return "oracle/{}/{}/{}".format(
+            self.settings["oracle_source_namespace"], self.settings["oracle_engine_run_id"], self.manifest_fingerprint[:16])
 
     def view_path(self, output_id):
         return f"{self.oracle_path}/stream_view/output_id={output_id}"

@@ -25,7 +25,7 @@ def new_run_id(lab):
         time.sleep(0.2)
 
 
-def configure(lab, events, seed, run_id=None, settings=None):
+def configure(lab, events, seed, run_id=None, settings=None, scenario_run_id=None):
     """Writes the configuration of a run into the lab's folder; from then on it is the current run."""
     lab.must_be_up()
     with open(settings or HERE / "settings.json", encoding="utf-8") as file:
@@ -34,14 +34,12 @@ def configure(lab, events, seed, run_id=None, settings=None):
     wanted["seed"] = wanted["seed"] if seed is None else seed
     run_id = run_id or new_run_id(lab)
     handles = {**lab.handles, "IG_BASE_URL": f"http://127.0.0.1:{free_port()}"}
-    # One world for each seed and size: another one must not overwrite it.
-    wanted["oracle_engine_run_id"] = sha256(canonical([wanted["oracle_engine_run_id"], wanted["seed"], wanted["events"]]))[:32]
     body = {
-        "platform_run_id": run_id, "scenario_run_id": sha256(canonical([run_id, wanted]))[:32],
+        "platform_run_id": run_id, "scenario_run_id": scenario_run_id or sha256(canonical([run_id, wanted]))[:32],
         "settings": wanted, "handles": handles}
     Config(body)
     there = lab.read(f"runs/{run_id}.json")
-    if there is not None and there["settings"] != wanted:
+    if there is not None and (there["settings"], there["scenario_run_id"]) != (wanted, body["scenario_run_id"]):
         raise SystemExit(f"{run_id} is configured otherwise already: a changed configuration needs a new run id")
     if there is None:
         lab.save(f"runs/{run_id}.json", body)

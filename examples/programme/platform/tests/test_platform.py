@@ -59,7 +59,37 @@ class Pure(unittest.TestCase):
             self.assertEqual(image.build(one, "0" * 40), image.build(two, "0" * 40))
 
 
-@unittest.skipUnless(os.environ.get("CARNET_TEST_S3") and os.environ.get("CARNET_TEST_PG16"), "no servers")
+SERVERS = unittest.skipUnless(os.environ.get("CARNET_TEST_S3") and os.environ.get("CARNET_TEST_PG16"), "no servers")
+
+
+def make_lab(folder):
+    lab = resources.Lab(folder)
+    resources.up(lab, os.environ["CARNET_TEST_S3"], os.environ["CARNET_TEST_PG16"], None, "0" * 40)
+    return lab
+
+
+@SERVERS
+class Down(unittest.TestCase):
+    def test_what_stays_is_named_and_the_proof_says_partial(self):
+        with tempfile.TemporaryDirectory() as folder:
+            lab = make_lab(folder)
+            run_id = steps.configure(lab, 20, None)
+            steps.once(lab, run_id, "pin")
+            forgotten = lab.path("secrets", "forgotten")
+            Path(forgotten).write_text("x", encoding="utf-8")
+            proof, left = teardown.down(lab)
+            self.assertEqual((proof["destroy_status"], left), ("PARTIAL", ["secret:forgotten"]))
+            self.assertEqual(proof["secrets_absent"], {"secret:ig_token": False, "secret:forgotten": True})
+            self.assertFalse(set(proof["destroyed"]) & set(proof["preserved"]))
+            evidence = Evidence(steps.config_of(lab, run_id))
+            self.assertEqual(evidence.read("teardown/teardown_proof.json")["destroy_status"], "PARTIAL")
+            self.assertEqual(evidence.read("run.json")["platform_run_id"], run_id)
+            os.unlink(forgotten)
+            resources.purge(lab)
+            self.assertEqual(resources.inventory(lab), {"processes": {}, "topics": [], "buckets": {}, "tables": [], "secrets": []})
+
+
+@SERVERS
 class OnServers(unittest.TestCase):
     """One lab; the gate and nothing else runs in it."""
 
@@ -68,7 +98,7 @@ class OnServers(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.lab = resources.Lab(cls.folder.name)
         cls.addClassCleanup(cls.end)
-        resources.up(cls.lab, os.environ["CARNET_TEST_S3"], os.environ["CARNET_TEST_PG16"], None, "0" * 40)
+        cls.lab = make_lab(cls.folder.name)
         cls.run_id = steps.configure(cls.lab, 20, None)
         cls.config = steps.config_of(cls.lab, cls.run_id)
         steps.once(cls.lab, cls.run_id, "pin")
@@ -80,6 +110,7 @@ class OnServers(unittest.TestCase):
 
     @classmethod
     def end(cls):
+        cls.lab.handles = cls.lab.handles or cls.lab.read("lab.json")
         if cls.lab.handles:
             cls.proof, left = teardown.down(cls.lab)
             resources.purge(cls.lab)
