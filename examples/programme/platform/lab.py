@@ -31,6 +31,7 @@ def arguments():
         verb = verbs.add_parser(name, help=text)
         verb.add_argument("events", type=int, nargs="?", help="how many (as in settings.json)")
         verb.add_argument("--seed", type=int)
+        verb.add_argument("--batch", type=int, help="how many events the source posts in one request")
         verb.add_argument("--run-id", metavar="ID", help="platform_YYYYMMDDTHHMMSSZ (now)")
         verb.add_argument("--scenario-run-id", metavar="HEX32", help="(follows from the run id and the settings)")
         verb.add_argument("--settings", metavar="FILE", help="what run.json pins (settings.json)")
@@ -51,7 +52,7 @@ def arguments():
 
 
 def pinned(lab, told):
-    run_id = steps.configure(lab, told.events, told.seed, told.run_id, told.settings, told.scenario_run_id)
+    run_id = steps.configure(lab, told.events, told.seed, told.run_id, told.settings, told.scenario_run_id, told.batch)
     say(f"run {run_id}")
     return run_id
 

@@ -38,7 +38,9 @@ def serve(role, config, again):
         worker.repeat(config, role, conformance.look)
     else:
         handler, topics = roles.HANDLERS[role]
-        worker.consume(config, role, topics, handler, again)
+        # The archive waits a little longer, or it would write very many very small objects.
+        gather = 1.0 if role == "rtdl-core-archive-writer" else 0.2
+        worker.consume(config, role, topics, handler, again, gather)
 
 
 def main():

@@ -42,17 +42,28 @@ class Publisher:
         })
 
     def send(self, topic, key, value):
-        answers = []
-        self.producer.produce(
-            topic, key=key.encode(), value=canonical(value), partition=partition_of(topic, key),
-            on_delivery=lambda error, message: answers.append((error, message)))
-        while not answers:
+        place = self.send_each([(topic, key, value)])[0]
+        if isinstance(place, PublishUnknown):
+            raise place
+        return place
+
+    def send_each(self, records):
+        """For each record its place, or a PublishUnknown; all are in flight at once."""
+        answers = [None] * len(records)
+
+        def delivered(at):
+            def note(error, message):
+                answers[at] = PublishUnknown(str(error)) if error else {
+                    "topic": message.topic(), "partition": message.partition(),
+                    "offset": message.offset(), "timestamp": message.timestamp()[1]}
+            return note
+
+        for at, (topic, key, value) in enumerate(records):
+            self.producer.produce(topic, key=key.encode(), value=canonical(value),
+                                  partition=partition_of(topic, key), on_delivery=delivered(at))
+        while None in answers:
             self.producer.poll(1)
-        error, message = answers[0]
-        if error:
-            raise PublishUnknown(str(error))
-        return {"topic": topic, "partition": message.partition(), "offset": message.offset(),
-                "timestamp": message.timestamp()[1]}
+        return answers
 
     def send_all(self, records):
         """Many records in flight at once; all of them are acknowledged, or an error is raised."""
@@ -98,7 +109,7 @@ class Reader:
             begin.append(TopicPartition(part.topic, part.partition, offset))
         self.consumer.assign(begin)
 
-    def poll(self, most=500, wait=0.2):
+    def poll(self, most=1000, wait=0.2):
         messages = []
         for message in self.consumer.consume(most, wait):
             if not message.error():

@@ -16,6 +16,8 @@ import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+from psycopg2.extras import execute_values
+
 from eventplatform import bus, database
 from eventplatform.config import CONTROL, OUTPUTS, POLICY, canonical, now, sha256
 from eventplatform.database import one
@@ -51,16 +53,20 @@ def faults(event, config):
     return codes
 
 
-TAKE = """insert into admission (platform_run_id, event_class, event_id, state, payload_hash)
-  values (%s, %s, %s, 'PUBLISH_IN_FLIGHT', %s) on conflict do nothing"""
+TAKE = """insert into admission (platform_run_id, event_class, event_id, payload_hash, state) values %s
+  on conflict do nothing returning event_class, event_id"""
+IN_FLIGHT = "(%s, %s, %s, %s, 'PUBLISH_IN_FLIGHT')"
 RECEIPT = """insert into receipt
   (receipt_id, platform_run_id, decision, event_class, event_type, event_id, reason_codes, body)"""
-# From PUBLISH_IN_FLIGHT only: no other state is ever left. The receipt is written with the move, in
-# one statement, or neither is.
-MOVE = f"""with moved as (
-  update admission set state = %s, topic = %s, partition = %s, "offset" = %s, changed_at = now()
-  where platform_run_id = %s and event_class = %s and event_id = %s and state = 'PUBLISH_IN_FLIGHT' returning 1)
-{RECEIPT} select %s, %s, %s, %s, %s, %s, %s, %s from moved"""
+# From PUBLISH_IN_FLIGHT only: no other state is ever left. The receipts are written with the move,
+# in one statement, or nothing is.
+MOVE = f"""with said (state, topic, partition, "offset", receipt_id, run, decision, class, type, event, reasons, body) as (values %s),
+moved as (
+  update admission a set state = said.state, topic = said.topic, partition = said.partition, "offset" = said."offset", changed_at = now()
+  from said where a.platform_run_id = run and a.event_class = class and a.event_id = event and a.state = 'PUBLISH_IN_FLIGHT'
+  returning said.receipt_id)
+{RECEIPT} select receipt_id, run, decision, class, type, event, reasons, said.body from said join moved using (receipt_id) returning 1"""
+MOVED = "(%s, %s, %s::int, %s::bigint, %s, %s, %s, %s, %s, %s, %s::text[], %s)"
 
 
 class Admission:
@@ -112,34 +118,59 @@ class Admission:
             cursor.execute(f"{RECEIPT} values (%s, %s, %s, %s, %s, %s, %s, %s)", row)
         return body
 
-    def move(self, key, state, place, receipt):
-        body, row = receipt
-        with self.connection.cursor() as cursor:
-            cursor.execute(MOVE, (state, place["topic"], place["partition"], place["offset"], *key, *row))
-            if cursor.rowcount != 1:
-                raise RuntimeError(f"ADMISSION_STATE_INVALID: {key} is not in flight")
-        return body
+    def move(self, cursor, moves):
+        """[(state, place, receipt)]: all of these events leave their flight, or none does."""
+        rows = [(state, place["topic"], place["partition"], place["offset"], *row) for state, place, (_, row) in moves]
+        done = execute_values(cursor, MOVE, rows, template=MOVED, page_size=len(rows), fetch=True)
+        if len(done) != len(moves):
+            raise RuntimeError(f"ADMISSION_STATE_INVALID: {len(moves) - len(done)} of {len(moves)} events are not in flight")
 
-    def admit(self, event):
-        reasons = faults(event, self.config)
-        if reasons:
-            return self.keep(self.quarantine(event, reasons))
-        key = (self.config.platform_run_id, event["event_class"], event["event_id"])
-        digest = payload_hash(event)
-        with self.connection.cursor() as cursor:
-            cursor.execute(TAKE, (*key, digest))
-            if cursor.rowcount == 0:
-                return self.seen_before(cursor, event, key, digest)
-        # The row is durable: whatever becomes of this process, it shows that we may have sent.
-        topic = CLASSES[event["event_class"]]
+    def publish(self, cursor, events):
+        """Sends events whose rows are in flight, and moves each on by what the bus said of it."""
+        topics = [CLASSES[event["event_class"]] for event in events]
         try:
             with self.publishing:
-                sent = self.publisher.send(topic, event["payload"]["flow_id"], event)
-        except Exception:  # any error here leaves it unknown whether the bus has the record
-            nowhere = {"topic": topic, "partition": None, "offset": None}
-            return self.move(key, "PUBLISH_AMBIGUOUS", nowhere, self.quarantine(event, ["PUBLISH_AMBIGUOUS"]))
-        place = {name: sent[name] for name in ("topic", "partition", "offset")}
-        return self.move(key, "ADMITTED", place, self.receipt(event, "ADMIT", place=place))
+                sent = self.publisher.send_each([
+                    (topic, event["payload"]["flow_id"], event) for topic, event in zip(topics, events, strict=True)])
+        except Exception as error:  # any error here leaves it unknown what the bus has
+            sent = [error] * len(events)
+        moves = []
+        for event, topic, place in zip(events, topics, sent, strict=True):
+            if isinstance(place, Exception):
+                nowhere = {"topic": topic, "partition": None, "offset": None}
+                moves.append(("PUBLISH_AMBIGUOUS", nowhere, self.quarantine(event, ["PUBLISH_AMBIGUOUS"])))
+            else:
+                place = {name: place[name] for name in ("topic", "partition", "offset")}
+                moves.append(("ADMITTED", place, self.receipt(event, "ADMIT", place=place)))
+        self.move(cursor, moves)
+        return [body for _, _, (body, _) in moves]
+
+    def admit(self, events):
+        """A receipt for each event, in their order."""
+        receipts, rows = [None] * len(events), {}
+        for at, event in enumerate(events):
+            reasons = faults(event, self.config)
+            if reasons:
+                receipts[at] = self.keep(self.quarantine(event, reasons))
+            else:
+                rows[at] = (self.config.platform_run_id, event["event_class"], event["event_id"], payload_hash(event))
+        if not rows:
+            return receipts
+        with self.connection.cursor() as cursor:
+            taken = set(execute_values(cursor, TAKE, list(rows.values()), template=IN_FLIGHT, page_size=len(rows), fetch=True))
+            # The rows are durable: whatever becomes of this process, they show what we may have sent.
+            fresh = []
+            for at, row in rows.items():
+                if row[1:3] in taken:
+                    taken.remove(row[1:3])  # the same event further down is a duplicate of this one
+                    fresh.append(at)
+            if fresh:
+                for at, body in zip(fresh, self.publish(cursor, [events[at] for at in fresh]), strict=True):
+                    receipts[at] = body
+            for at, row in rows.items():
+                if receipts[at] is None:
+                    receipts[at] = self.seen_before(cursor, events[at], row[:3], row[3])
+        return receipts
 
     def seen_before(self, cursor, event, key, digest):
         state, known, topic, partition, offset = one(
@@ -199,15 +230,18 @@ class Handler(BaseHTTPRequestHandler):
         if path != "/v1/ingest/push":
             return self.answer(404, {"error": "NOT_FOUND"})
         try:
-            event = json.loads(body)
+            told = json.loads(body)
         except ValueError:
             return self.answer(400, {"error": "ENVELOPE_INVALID"})
-        if not isinstance(event, dict) or event.get("platform_run_id") != self.server.config.platform_run_id:
+        events = told if isinstance(told, list) else [told]
+        if not events or not all(
+                isinstance(event, dict) and event.get("platform_run_id") == self.server.config.platform_run_id for event in events):
             return self.answer(403, {"error": "RUN_SCOPE"})
         if self.admission is None:  # one for each connection, kept as long as it lives
             self.admission = Admission(self.server.config, self.server.publisher, self.server.publishing)
         try:
-            return self.answer(200, self.admission.admit(event))
+            receipts = self.admission.admit(events)
+            return self.answer(200, receipts if told is events else receipts[0])
         except Exception as error:
             self.admission = None
             return self.answer(500, {"error": "INTERNAL_ERROR", "details": str(error)})

@@ -1,11 +1,12 @@
 """The source (world streamer producer). It reads the sorted stream views and nothing else, gives
-each event an id that follows from its content, and posts it to the ingest gate, one at a time.
-It has no way to the bus but the gate."""
+each event an id that follows from its content, and posts it to the ingest gate, one request at
+a time. It has no way to the bus but the gate."""
 
 import heapq
 import http.client
 import json
 import time
+from itertools import islice
 from urllib.parse import urlsplit
 
 from eventplatform import bus, database
@@ -47,20 +48,20 @@ class Gate:
         self.attempts = config.settings["wsp_retry_max_attempts"]
         self.pause = config.settings["wsp_retry_backoff_ms"] / 1000
         self.connection = None
-        self.sends = self.retries = 0
+        self.retries = 0
 
     def close(self):
         if self.connection is not None:
             self.connection.close()
 
-    def post(self, event):
-        body = canonical(event)
+    def post(self, events):
+        """One event, or a list of them in one request: (status, receipt or receipts)."""
+        body = canonical(events)
         why = None
         for attempt in range(self.attempts):
             if attempt:
-                self.retries += 1
+                self.retries += len(events) if isinstance(events, list) else 1
                 time.sleep(self.pause * attempt)
-            self.sends += 1
             try:
                 if self.connection is None:
                     self.connection = http.client.HTTPConnection(self.place.hostname, self.place.port, timeout=30)
@@ -74,7 +75,7 @@ class Gate:
             except (OSError, http.client.HTTPException) as error:
                 self.connection = None
                 why = str(error)
-        raise SystemExit(f"the gate did not take event {event['event_id']} in {self.attempts} attempts: {why}")
+        raise SystemExit(f"the gate did not answer in {self.attempts} attempts: {why}")
 
 
 def heard_ready(config, evidence):
@@ -99,15 +100,19 @@ def stream(config, passes=1):
     gate, begun = Gate(config), now()
     counts, failures, answers = dict.fromkeys(sorted(OUTPUTS), 0), 0, {}
     for _ in range(passes):
-        for _, output, row in heapq.merge(*(rows(config, bucket, o) for o in sorted(OUTPUTS))):
-            status, told = gate.post(envelope(config, output, row))
-            counts[output] += 1
-            said = told.get("decision") or told.get("error")
-            answers[said] = answers.get(said, 0) + 1
+        merged = heapq.merge(*(rows(config, bucket, o) for o in sorted(OUTPUTS)))
+        while batch := list(islice(merged, config.settings["wsp_batch_events"])):
+            status, told = gate.post([envelope(config, output, row) for _, output, row in batch])
+            for _, output, _ in batch:
+                counts[output] += 1
             if status >= 400:
-                failures += 1
+                failures += len(batch)
+                answers[told["error"]] = answers.get(told["error"], 0) + len(batch)
                 if config.settings["wsp_stop_on_nonretryable"]:
-                    raise SystemExit(f"the gate refused an event for good: {status} {told}")
+                    raise SystemExit(f"the gate refused events for good: {status} {told}")
+                continue
+            for receipt in told:
+                answers[receipt["decision"]] = answers.get(receipt["decision"], 0) + 1
     gate.close()
     sent = sum(counts.values())
     if not sent:
@@ -116,7 +121,7 @@ def stream(config, passes=1):
         "scenario_run_id": config.scenario_run_id, "phase_id": "P6",
         "ready_receipt_ref": evidence.ref("sr/ready_publish_receipt.json"),
         "source_handles": {o: f"s3://{bucket.name}/{config.view_path(o)}" for o in sorted(OUTPUTS)},
-        "output_counts": counts, "sent": sent, "attempts": gate.sends, "retries": gate.retries,
+        "output_counts": counts, "sent": sent, "attempts": sent + gate.retries, "retries": gate.retries,
         "failures": failures, "counts": {**answers, "passes": passes},
         "started_at_utc": begun, "ended_at_utc": now()})
     with connection, connection.cursor() as cursor:

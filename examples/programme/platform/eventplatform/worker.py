@@ -72,8 +72,9 @@ def take(config, messages):
     return records, foreign
 
 
-def consume(config, service, topics, handler, again=False):
-    """Runs a service until it is told to stop. `again` starts over at the run's first offsets."""
+def consume(config, service, topics, handler, again=False, gather=0.2):
+    """Runs a service until it is told to stop. `again` starts over at the run's first offsets;
+    `gather` is how many seconds a batch may take to fill."""
     stop, keeper = Stop(), enter(config, service)
     connection = database.connect(config)
     reader = bus.Reader(config, service, topics)
@@ -81,7 +82,7 @@ def consume(config, service, topics, handler, again=False):
     reader.start(first_offsets(connection, config) if again else None)
     announce(config, keeper, service, reader.group)
     while not stop.asked.is_set():
-        messages = reader.poll()
+        messages = reader.poll(wait=gather)
         if not messages:
             continue
         records, foreign = take(config, messages)
@@ -106,7 +107,7 @@ def serve_gate(config):
     gate.serve(config, lambda group: announce(config, keeper, "ig", group))
 
 
-def repeat(config, service, work, every=2.0):
+def repeat(config, service, work, every=5.0):
     """A service that is not on the bus: does its work now and then."""
     stop, keeper = Stop(), enter(config, service)
     connection = database.connect(config)

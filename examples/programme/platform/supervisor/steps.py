@@ -25,13 +25,14 @@ def new_run_id(lab):
         time.sleep(0.2)
 
 
-def configure(lab, events, seed, run_id=None, settings=None, scenario_run_id=None):
+def configure(lab, events, seed, run_id=None, settings=None, scenario_run_id=None, batch=None):
     """Writes the configuration of a run into the lab's folder; from then on it is the current run."""
     lab.must_be_up()
     with open(settings or HERE / "settings.json", encoding="utf-8") as file:
         wanted = json.load(file)
     wanted["events"] = events or wanted["events"]
     wanted["seed"] = wanted["seed"] if seed is None else seed
+    wanted["wsp_batch_events"] = batch or wanted["wsp_batch_events"]
     run_id = run_id or new_run_id(lab)
     handles = {**lab.handles, "IG_BASE_URL": f"http://127.0.0.1:{free_port()}"}
     body = {

@@ -23,8 +23,11 @@ def digests(root):
 
 def down(lab):
     runs = sorted(name[:-len(".json")] for name in os.listdir(lab.path("runs"))) if os.path.isdir(lab.path("runs")) else []
-    kept = [run for run in runs if Evidence(config_of(lab, run)).digest("run.json")]
-    roots = {run: Evidence(config_of(lab, run)) for run in kept}
+    # The folder may hold runs of a lab that is gone already; they are none of ours.
+    configs = {run: config_of(lab, run) for run in runs}
+    roots = {run: Evidence(config) for run, config in configs.items()
+             if config.handle("DATABASE_SCHEMA") == lab.handles["DATABASE_SCHEMA"]}
+    kept = [run for run, evidence in roots.items() if evidence.digest("run.json")]
     before = resources.inventory(lab)
     evidence_before = digests(roots[kept[0]].root) if kept else {}
     resources.destroy(lab)

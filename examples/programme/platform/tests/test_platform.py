@@ -20,6 +20,7 @@ import psycopg2  # noqa: E402
 
 from eventplatform import database, scenario, source  # noqa: E402
 from eventplatform.config import Config, Multiset, canonical  # noqa: E402
+from eventplatform.gate import payload_hash  # noqa: E402
 from eventplatform.store import Bucket, Evidence, Folder, WrittenAlready  # noqa: E402
 from supervisor import image, resources, steps, teardown  # noqa: E402
 
@@ -223,12 +224,20 @@ class OnServers(unittest.TestCase):
         told = self.post({**event, "payload": {**event["payload"], "amount_minor": 2}})[1]
         self.assertEqual((told["decision"], told["reason_codes"]), ("QUARANTINE", ["PAYLOAD_HASH_MISMATCH"]))
 
+    def test_a_batch_gets_a_receipt_for_each_event_in_order(self):
+        one, two, bad = self.event(flow="b1"), self.event(flow="b2"), self.event(flow="b3", schema_version="v9")
+        status, told = self.post([one, bad, two, one])
+        self.assertEqual((status, [r["decision"] for r in told]), (200, ["ADMIT", "QUARANTINE", "ADMIT", "DUPLICATE"]))
+        self.assertEqual([r["event_id"] for r in told], [e["event_id"] for e in (one, bad, two, one)])
+        self.assertEqual(self.post([one, {**two, "platform_run_id": "platform_20260101T000000Z"}])[0], 403)
+
     def test_an_event_in_flight_is_never_sent_again(self):
         event = self.event(flow="in-flight")
         connection = database.connect(self.config)
         with connection, connection.cursor() as cursor:
-            from eventplatform.gate import TAKE, payload_hash
-            cursor.execute(TAKE, (self.run_id, event["event_class"], event["event_id"], payload_hash(event)))
+            cursor.execute("insert into admission (platform_run_id, event_class, event_id, payload_hash, state) "
+                           "values (%s, %s, %s, %s, 'PUBLISH_IN_FLIGHT')",
+                           (self.run_id, event["event_class"], event["event_id"], payload_hash(event)))
         self.assertEqual(self.post(event)[1]["reason_codes"], ["PUBLISH_IN_FLIGHT_RETRY"])
 
     def test_an_envelope_that_is_not_in_form_is_quarantined_by_name(self):
