@@ -12,6 +12,8 @@ use carnet_connect::{
     Address, Certificate, CertificateRequest, HttpRequest, HttpResponse, Objects, Outside,
     SqlSession, StoreError,
 };
+#[cfg(feature = "kafka")]
+use carnet_connect::{Broker, BrokerPlace};
 #[cfg(feature = "podman")]
 use carnet_connect::{ContainerPlace, ContainerRuntime};
 #[cfg(feature = "qemu")]
@@ -79,6 +81,11 @@ impl Outside for World {
     #[cfg(not(feature = "s3"))]
     fn objects(&self, url: &str) -> Result<Box<dyn Objects>, StoreError> {
         NoOutside.objects(url)
+    }
+
+    #[cfg(feature = "kafka")]
+    fn broker(&self, place: &BrokerPlace) -> Result<Box<dyn Broker>, StoreError> {
+        carnet_connectors::open_broker(place)
     }
 
     #[cfg(feature = "podman")]

@@ -6,6 +6,8 @@
 mod faiss;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod open;
 #[cfg(feature = "podman")]
 mod podman;
@@ -29,6 +31,8 @@ pub use faiss::{
 };
 #[cfg(feature = "http")]
 pub use http::{certificate, connect, http};
+#[cfg(feature = "kafka")]
+pub use kafka::open_broker;
 pub use open::{OpenOptions, open};
 #[cfg(feature = "podman")]
 pub use podman::open_containers;

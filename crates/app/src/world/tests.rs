@@ -1,7 +1,10 @@
 //! Gates through the real world: Python's web server, that of openssl, a database file.
 
 mod image;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod platform;
+mod terraform;
 
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};

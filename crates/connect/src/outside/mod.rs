@@ -2,6 +2,7 @@
 //! certificates, SQL, objects, containers and virtual machines. The engine names no connector; it is
 //! handed one [`Outside`].
 
+mod broker;
 mod containers;
 mod http;
 mod machines;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use carnet_model::Secret;
 use carnet_model::policy::{PolicyAnswer, PolicyQuestion};
 
+pub use broker::{Broker, BrokerPlace, BrokerTopic};
 pub use containers::{
     ContainerPlace, ContainerRuntime, Health, HeldImage, NewContainer, Unit, UnitState,
 };
@@ -46,6 +48,11 @@ pub trait Outside: Send + Sync {
     /// Opens a place for objects: `s3://BUCKET/PREFIX?endpoint=URL&region=NAME`. Credentials come
     /// from the environment.
     fn objects(&self, url: &str) -> Result<Box<dyn Objects>, StoreError>;
+
+    /// Brokers that speak Kafka's protocol.
+    fn broker(&self, _: &BrokerPlace) -> Result<Box<dyn Broker>, StoreError> {
+        none::missing("ask a broker (feature `kafka`)")
+    }
 
     /// A runtime of containers.
     fn containers(&self, _: &ContainerPlace) -> Result<Box<dyn ContainerRuntime>, StoreError> {

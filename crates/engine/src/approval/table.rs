@@ -121,6 +121,8 @@ const fn is_steady(gate: Gate) -> bool {
         | Gate::Rows
         | Gate::Handles
         | Gate::Image
+        | Gate::Terraform
+        | Gate::Topics
         | Gate::Claims
         | Gate::SupplyChain => true,
         Gate::Command
@@ -129,6 +131,7 @@ const fn is_steady(gate: Gate) -> bool {
         | Gate::Tcp
         | Gate::TlsExpiry
         | Gate::Lag
+        | Gate::ConsumerLag
         | Gate::Term
         | Gate::Policy
         | Gate::RunEvidence

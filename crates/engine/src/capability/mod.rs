@@ -9,7 +9,8 @@
 //! `policy/placed`. Of workloads: `workload/files`, `workload/loaded`, `workload/made`,
 //! `workload/started`, `vm/claimed`, `vm/placed`, `vm/started`. Of bundles: `bundle/laid`,
 //! `bundle/evidence`, `bundle/sealed`, `bundle/transfer`, `bundle/transferred`, `bundle/placing`,
-//! `bundle/placed`. Of ways back: `take_back/begun`.
+//! `bundle/placed`. Of Terraform: `terraform/started`, `terraform/applied`, `terraform/destroyed`. Of
+//! ways back: `take_back/begun`.
 
 mod bundle;
 mod command;
@@ -28,6 +29,7 @@ mod service;
 mod snapshot;
 mod sql;
 mod take_back;
+pub(crate) mod terraform;
 mod vm;
 mod workload;
 
@@ -135,6 +137,8 @@ pub(crate) fn find(name: &str) -> Option<&'static dyn Capability> {
         "bundle.import" => &bundle::Import,
         "env.set" => &env_file::Set,
         "run.take_back" => &take_back::TakeBack,
+        "terraform.apply" => &terraform::Apply,
+        "terraform.destroy" => &terraform::Destroy,
         other => knowledge::of(step_of(other)?),
     })
 }

@@ -117,7 +117,10 @@ fn observe(cx: &Context<'_>, definition: &Definition) -> Result<Seen, StepError>
         | Rule::RunEvidence(_)
         | Rule::RunAgreement(_)
         | Rule::Handles(_)
-        | Rule::Image(_) => {
+        | Rule::Image(_)
+        | Rule::Terraform(_)
+        | Rule::Topics(_)
+        | Rule::ConsumerLag(_) => {
             let observation = outside::look(&around(cx), &definition.rule)?;
             Ok(Seen { observation, reread: Vec::new() })
         }

@@ -17,5 +17,6 @@ mod policies;
 mod run;
 mod simulation;
 mod succession;
+mod terraform;
 mod world;
 mod yard;

@@ -16,6 +16,7 @@ mod service;
 mod snapshot;
 mod sql;
 mod take_back;
+mod terraform;
 mod vm;
 mod workload;
 
@@ -47,6 +48,7 @@ pub use service::{Manager, ServiceRestart};
 pub use snapshot::{SnapshotExport, SnapshotImport, SnapshotVerify};
 pub use sql::{SqlChange, SqlText};
 pub use take_back::TakeBack;
+pub use terraform::{TerraformApply, TerraformDestroy, TerraformPlace};
 pub use vm::{ForwardedPort, MachinePrograms, VmBoot, VmPlace, VmRemove, VmStop};
 pub use workload::{RuntimePlace, WorkloadPlace, WorkloadRemove, WorkloadStart, WorkloadStop};
 

@@ -2,7 +2,7 @@
 
 use super::{
     Descriptor, bundle, command, env_file, erasure, file, http, knowledge, object, policy, service,
-    snapshot, sql, take_back, vm, workload,
+    snapshot, sql, take_back, terraform, vm, workload,
 };
 
 static ALL: &[Descriptor] = &[
@@ -33,6 +33,8 @@ static ALL: &[Descriptor] = &[
     bundle::IMPORT,
     env_file::DESCRIPTOR,
     take_back::DESCRIPTOR,
+    terraform::APPLY,
+    terraform::DESTROY,
     knowledge::DESCRIBE_SOURCE,
     knowledge::DESCRIBE_TARGET,
     knowledge::RAISE_FLAG,

@@ -98,6 +98,12 @@ fn fitting() -> Vec<(&'static str, Value)> {
         ("bundle.import", json!({"bundle": "in/bundle", "place": "place", "papers": true})),
         ("env.set", json!({"env_file": "prod/.env", "key": "URL", "value": "sqlite:kb.db"})),
         ("run.take_back", json!({"step": "cutover/switch"})),
+        (
+            "terraform.apply",
+            json!({"place": {"folder": "infra", "variables": {"a": "b", "c": {"secret": "D"}},
+                "env": {"AWS_REGION": "x"}}, "before": "infra-1"}),
+        ),
+        ("terraform.destroy", json!({"place": {"folder": "infra", "time_limit_s": 9}})),
         ("knowledge.switch", json!({})),
     ]
 }
@@ -237,6 +243,11 @@ fn what_no_schema_can_say_is_refused() {
             "/settings",
         ),
         ("service.restart", json!({"manager": "systemd", "service": "-x"}), "/service"),
+        (
+            "terraform.apply",
+            json!({"place": {"folder": "a", "env": {"TF_CLI_ARGS_apply": "-x"}}}),
+            "/place/env/TF_CLI_ARGS_apply",
+        ),
         ("policy.snapshot", json!({"policy": "a", "into": "a"}), "/into"),
         (
             "policy.enforce",

@@ -29,7 +29,7 @@ pub const CLOSED_PORT: &str = "closed_port";
 pub const WITHOUT_CREDENTIAL: &str = "without_credential";
 /// The request with a credential that nobody gave out must be refused.
 pub const BOGUS_CREDENTIAL: &str = "bogus_credential";
-/// A certificate for another name must not be trusted.
+/// A certificate for another name must not be trusted; a topic of another name must not be there.
 pub const OTHER_NAME: &str = "other_name";
 /// A damaged copy on the disk must be refused.
 pub const CANARY: &str = "canary";
@@ -50,6 +50,7 @@ impl Rule {
             | Self::Digest(_)
             | Self::Handles(_)
             | Self::Image(_) => &[CANARY],
+            Self::Topics(_) => &[OTHER_NAME],
             Self::Sql(_) | Self::Rows(_) => &[NO_ROWS],
             Self::SchemaVersion(_)
             | Self::Dimensions(_)
@@ -71,7 +72,9 @@ impl Rule {
             | Self::Policy(_)
             | Self::Authority(_)
             | Self::RunEvidence(_)
-            | Self::RunAgreement(_) => &[],
+            | Self::RunAgreement(_)
+            | Self::Terraform(_)
+            | Self::ConsumerLag(_) => &[],
         }
     }
 }

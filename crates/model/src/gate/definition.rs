@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::control::Control;
 use super::{
-    approval, artifact_checksums, authority, checksums, claims, command, content_root, contract,
-    count, digest, dimensions, file, handles, http, image, lag, losses, object, policy,
-    query_parity, rows, run_agreement, run_evidence, schema_version, sql, supply_chain, tcp, term,
-    tls_expiry,
+    approval, artifact_checksums, authority, checksums, claims, command, consumer_lag,
+    content_root, contract, count, digest, dimensions, file, handles, http, image, lag, losses,
+    object, policy, query_parity, rows, run_agreement, run_evidence, schema_version, sql,
+    supply_chain, tcp, term, terraform, tls_expiry, topics,
 };
 
 /// How old an observation may be when it is judged, in seconds: a quarter of an hour, so that what
@@ -152,6 +152,12 @@ gates! {
     Handles = handles;
     /// An image of a container is the one that it must be, and holds no secret.
     Image = image;
+    /// What Terraform keeps is as it is written down, and holds nothing forbidden.
+    Terraform = terraform;
+    /// Topics are there, with their partitions and their retention.
+    Topics = topics;
+    /// A group of consumers has read all but a few records.
+    ConsumerLag = consumer_lag;
 }
 
 impl fmt::Display for Gate {

@@ -52,6 +52,9 @@ impl Rule {
             Self::RunAgreement(rule) => rule.demands(),
             Self::Handles(rule) => rule.demands(),
             Self::Image(rule) => rule.demands(),
+            Self::Terraform(rule) => rule.demands(),
+            Self::Topics(rule) => rule.demands(),
+            Self::ConsumerLag(rule) => rule.demands(),
         }
     }
 }

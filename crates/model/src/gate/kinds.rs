@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::definition::{Gate, Rule};
 use super::{
-    approval, authority, claims, command, digest, file, handles, http, image, lag, object, policy,
-    rows, run_agreement, run_evidence, sql, supply_chain, tcp, term, tls_expiry,
+    approval, authority, claims, command, consumer_lag, digest, file, handles, http, image, lag,
+    object, policy, rows, run_agreement, run_evidence, sql, supply_chain, tcp, term, terraform,
+    tls_expiry, topics,
 };
 
 /// A kind of gate that a plan can name. (The gates of a knowledge move come with its process.)
@@ -87,6 +88,9 @@ kinds! {
     RunAgreement = run_agreement, "judges whether evidence files of a run agree with each other";
     Handles = handles, "compares where handles resolve with the values that a registry pins";
     Image = image, "judges an image: tag, digest, entrypoints, no secret in a layer";
+    Terraform = terraform, "judges what Terraform keeps: an empty plan, nothing forbidden";
+    Topics = topics, "judges topics of Kafka: there, their partitions, their retention";
+    ConsumerLag = consumer_lag, "judges how far a group of consumers is behind";
 }
 
 fn schema_of<T: JsonSchema>() -> Value {
@@ -176,6 +180,9 @@ mod tests {
             ("run_agreement", agreement("unresolved"), agreement("receipts"), "/files"),
             ("handles", json!({"registry": "r", "env_file": "e"}), json!({"registry": "r", "env_file": "e", "object": {"url": "s3://b/p", "key": "k"}}), ""),
             ("image", json!({"layout": "i", "tag": "git-0123abc", "digest": image}), json!({"layout": "i", "tag": "latest", "tag_form": "any", "digest": image}), "/tag"),
+            ("terraform", json!({"place": {"folder": "infra"}, "forbidden": ["aws_lb"]}), json!({"place": {"folder": "infra"}, "forbidden": ["a b"]}), "/forbidden/0"),
+            ("topics", json!({"servers": ["h:1"], "topics": {"t": {"partitions": 3}}}), json!({"servers": ["h"], "topics": {"t": {"partitions": 3}}}), "/servers/0"),
+            ("consumer_lag", json!({"servers": ["h:1"], "group": "g", "topics": ["t"], "at_most": 10}), json!({"servers": ["h:1"], "group": "g", "topics": [], "at_most": 10}), "/topics"),
             ("approval", json!({"name": "go", "any_of": ["a"], "expires_s": 60}), json!({"name": "go", "any_of": ["a"], "count": 2, "expires_s": 60}), "/any_of"),
         ]
     }

@@ -83,3 +83,33 @@ pub(super) fn check_objects_url(pointer: &str, url: &str) -> Vec<InputError> {
     let remedy = "write s3://BUCKET/PREFIX?endpoint=URL&region=NAME, without credentials";
     vec![InputError::new(pointer, "not the URL of a place for objects", remedy)]
 }
+
+/// What is wrong with a list of brokers.
+pub(super) fn check_servers(pointer: &str, servers: &[String]) -> Vec<InputError> {
+    let remedy = "write HOST:PORT of a broker or more";
+    if servers.is_empty() {
+        return vec![InputError::new(pointer, "there is no broker here", remedy)];
+    }
+    let is_right = |server: &str| {
+        server.rsplit_once(':').is_some_and(|(host, port)| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+            !host.is_empty()
+                && host.chars().all(plain)
+                && port.parse::<u16>().is_ok_and(|it| it > 0)
+        })
+    };
+    let wrong = servers.iter().enumerate().filter(|(_, server)| !is_right(server));
+    let error =
+        |(number, _)| InputError::new(format!("{pointer}/{number}"), "is no HOST:PORT", remedy);
+    wrong.map(error).collect()
+}
+
+/// What is wrong with the name of a topic.
+pub(super) fn check_topic(pointer: &str, name: &str) -> Vec<InputError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if (1..=249).contains(&name.len()) && name.chars().all(plain) && !matches!(name, "." | "..") {
+        return Vec::new();
+    }
+    let remedy = "write letters, digits, dots, lines and underscores, 249 at most";
+    vec![InputError::new(pointer, format!("{name:?} is no name of a topic"), remedy)]
+}

@@ -24,6 +24,7 @@ pub mod authority;
 pub mod checksums;
 pub mod claims;
 pub mod command;
+pub mod consumer_lag;
 pub mod content_root;
 pub mod contract;
 pub mod count;
@@ -46,7 +47,9 @@ pub mod sql;
 pub mod supply_chain;
 pub mod tcp;
 pub mod term;
+pub mod terraform;
 pub mod tls_expiry;
+pub mod topics;
 
 pub use content::{CONTENT_BYTES_MAX, Content};
 pub use control::{

@@ -6,6 +6,7 @@
 
 mod ask;
 mod border;
+mod broker;
 mod files;
 mod platform;
 mod program;
@@ -94,6 +95,9 @@ pub(super) fn look(around: &Surroundings<'_>, rule: &Rule) -> Result<Observation
         Rule::RunAgreement(rule) => programme::agreement(around, rule),
         Rule::Handles(rule) => platform::handles(around, rule),
         Rule::Image(rule) => platform::image(around, rule),
+        Rule::Terraform(rule) => platform::terraform(around, rule),
+        Rule::Topics(rule) => broker::topics(around, rule),
+        Rule::ConsumerLag(rule) => broker::consumer_lag(around, rule),
         Rule::SchemaVersion(_)
         | Rule::Dimensions(_)
         | Rule::Contract(_)

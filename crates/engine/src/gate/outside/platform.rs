@@ -1,4 +1,4 @@
-//! The parts of a platform: handles and images.
+//! The parts of a platform: handles, images, and what Terraform keeps.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,9 +7,10 @@ use std::path::Path;
 use carnet_bundle::{LookLimits, canary_secret, look_into_layout, tagged_so};
 use carnet_model::Code;
 use carnet_model::gate::handles::{self, HANDLES_BYTES_MAX, Listing};
-use carnet_model::gate::{CANARY, Facts, Rule, image};
+use carnet_model::gate::{CANARY, Facts, Rule, image, terraform};
 
 use super::{Looked, Surroundings, judged};
+use crate::capability::terraform::Terraform;
 use crate::error::StepError;
 
 /// Reads the registry, and what is set where its handles must resolve.
@@ -63,6 +64,20 @@ pub(super) fn image(around: &Surroundings<'_>, rule: &image::Rule) -> Result<Loo
     let what = "a layer with a private key";
     let control = judged(CANARY, what, &Rule::Image(rule.clone()), &Facts::Image(canary));
     Ok(Looked::new(Facts::Image(facts)).control(control))
+}
+
+/// Asks for a plan and for the state. Neither takes the lock, and neither is kept.
+pub(super) fn terraform(
+    around: &Surroundings<'_>,
+    rule: &terraform::Rule,
+) -> Result<Looked, StepError> {
+    let folder = around.path(&rule.place.folder);
+    let asked = Terraform::new(around.outside, &rule.place, folder)?;
+    let state = asked.state(&rule.outputs)?;
+    // A plan over an empty state tells what nobody asked for.
+    let changes = if state.count() > 0 { asked.changes()? } else { None };
+    let facts = terraform::Facts { seen: Some(terraform::Seen { changes, state }) };
+    Ok(Looked::new(Facts::Terraform(facts)))
 }
 
 /// A small file; `None` if there is none.

@@ -64,5 +64,8 @@ pub fn samples(gate: Gate) -> Vec<Sample> {
         Gate::RunAgreement => programme::agreements(),
         Gate::Handles => platform::handles(),
         Gate::Image => platform::images(),
+        Gate::Terraform => platform::terraform(),
+        Gate::Topics => platform::topics(),
+        Gate::ConsumerLag => platform::consumer_lags(),
     }
 }

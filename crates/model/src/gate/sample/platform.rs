@@ -4,7 +4,7 @@ use carnet_ledger::Digest;
 use serde_json::json;
 
 use super::super::definition::Facts;
-use super::super::{handles, image};
+use super::super::{consumer_lag, handles, image, terraform, topics};
 use super::Sample;
 use super::outside::{or_empty, sample};
 use crate::workload::{ImageContents, ImageSecret, LayerPath, SecretSign};
@@ -58,4 +58,62 @@ pub(super) fn images() -> Vec<Sample> {
     let samples =
         [sample("image", &git, facts(contents(&paths, 7))), sample("image", &any, facts(tested))];
     or_empty(samples.concat(), &facts(contents(&paths, 0)))
+}
+
+pub(super) fn terraform() -> Vec<Sample> {
+    let seen = |state| {
+        let seen = terraform::Seen { changes: None, state };
+        Facts::Terraform(terraform::Facts { seen: Some(seen) })
+    };
+    let state = terraform::State {
+        resources: [("aws_s3_bucket".to_owned(), 6), ("aws_ecs_service".to_owned(), 13)].into(),
+        outputs: [("region".to_owned(), Some(json!("eu-west-2")))].into(),
+    };
+    let place = json!({"folder": "infra", "variables": {"env": "dev_min"}});
+    let guarded = json!({
+        "place": place, "forbidden": ["aws_nat_gateway", "aws_lb"],
+        "outputs": {"region": "eu-west-2"},
+    });
+    let plain = json!({"place": place});
+    let samples = [
+        sample("terraform", &guarded, seen(state.clone())),
+        sample("terraform", &plain, seen(state)),
+    ];
+    or_empty(samples.concat(), &seen(terraform::State::default()))
+}
+
+pub(super) fn topics() -> Vec<Sample> {
+    let found = |count: i32, retention_ms| {
+        Some(topics::Found { partitions: (0..count).collect(), retention_ms })
+    };
+    let servers = ["127.0.0.1:9092"];
+    let with = json!({"servers": servers, "topics": {
+        "bus.audit.v1": {"partitions": 1, "retention_ms": 259_200_000},
+        "bus.control.v1": {"partitions": 1},
+        "bus.traffic.v1": {"partitions": 3, "retention_ms": 86_400_000},
+    }});
+    let all = [
+        ("bus.audit.v1".to_owned(), found(1, Some(259_200_000))),
+        ("bus.control.v1".to_owned(), found(1, None)),
+        ("bus.traffic.v1".to_owned(), found(3, Some(86_400_000))),
+    ];
+    sample("topics", &with, Facts::Topics(topics::Facts { topics: all.into() }))
+}
+
+pub(super) fn consumer_lags() -> Vec<Sample> {
+    let facts = |told: &[(&str, i64, Option<i64>)]| {
+        let partitions = told.iter().zip(0..).map(|((topic, end, committed), partition)| {
+            let (topic, end, committed) = ((*topic).to_owned(), *end, *committed);
+            consumer_lag::Partition { topic, partition, end, committed }
+        });
+        Facts::ConsumerLag(consumer_lag::Facts { partitions: partitions.collect() })
+    };
+    let rule = |at_most: u64, topics: &[&str]| json!({"servers": ["127.0.0.1:9092"], "group": "archive", "topics": topics, "at_most": at_most});
+    let some = [("in", 200, Some(195)), ("in", 0, None), ("out", 7, Some(7)), ("out", 0, Some(0))];
+    let samples = [
+        sample("consumer_lag", &rule(10, &["in", "out"]), facts(&some)),
+        sample("consumer_lag", &rule(0, &["out"]), facts(&[("out", 7, Some(7))])),
+    ];
+    let samples = or_empty(samples.concat(), &facts(&[("in", 0, None), ("out", 0, Some(0))]));
+    or_empty(samples, &facts(&[("in", -1, None), ("out", -1, None)]))
 }

@@ -1,0 +1,56 @@
+//! Brokers: topics, and how far a group of consumers is behind.
+
+use carnet_connect::{Broker, BrokerPlace};
+use carnet_model::gate::{Control, Facts, OTHER_NAME, consumer_lag, topics};
+
+use super::{Looked, Surroundings, seconds};
+use crate::error::StepError;
+
+/// A topic that nobody makes.
+const OTHER: &str = "carnet-control.invalid";
+
+/// Asks for each topic, and for one of another name: a broker that has every topic tells nothing.
+pub(super) fn topics(around: &Surroundings<'_>, rule: &topics::Rule) -> Result<Looked, StepError> {
+    let mut broker = open(around, &rule.servers, rule.limit_s)?;
+    let mut facts = topics::Facts::default();
+    for name in rule.topics.keys() {
+        let found = broker
+            .topic(name)?
+            .map(|it| topics::Found { partitions: it.partitions, retention_ms: it.retention_ms });
+        facts.topics.insert(name.clone(), found);
+    }
+    let is_there = broker.topic(OTHER)?.is_some();
+    let said = if is_there { "is there" } else { "is not there" };
+    let control = Control::new(OTHER_NAME, format!("a topic that nobody made {said}"), !is_there);
+    Ok(Looked::new(Facts::Topics(facts)).control(control))
+}
+
+/// The offsets that the group has committed are asked for first: what is written in between makes it
+/// look further behind, never less.
+pub(super) fn consumer_lag(
+    around: &Surroundings<'_>,
+    rule: &consumer_lag::Rule,
+) -> Result<Looked, StepError> {
+    let mut broker = open(around, &rule.servers, rule.limit_s)?;
+    let mut partitions = Vec::new();
+    for topic in &rule.topics {
+        let committed = broker.committed(&rule.group, topic)?;
+        let ends = broker.end_offsets(topic)?;
+        partitions.extend(ends.into_iter().map(|(partition, end)| consumer_lag::Partition {
+            topic: topic.clone(),
+            partition,
+            end,
+            committed: committed.get(&partition).copied(),
+        }));
+    }
+    Ok(Looked::new(Facts::ConsumerLag(consumer_lag::Facts { partitions })))
+}
+
+fn open(
+    around: &Surroundings<'_>,
+    servers: &[String],
+    limit_s: u64,
+) -> Result<Box<dyn Broker>, StepError> {
+    let place = BrokerPlace { servers: servers.to_vec(), limit: seconds(limit_s) };
+    Ok(around.outside.broker(&place)?)
+}
