@@ -152,9 +152,13 @@ fn one_more_sent(value: &Value) -> Vec<(&'static str, Value)> {
     let mut copy = value.clone();
     let counts = copy.pointer_mut("/output_counts").and_then(Value::as_object_mut);
     let first = counts.and_then(|counts| counts.values_mut().next());
-    first.into_iter().for_each(|count| *count = more(count));
+    if let Some(count) = first {
+        *count = more(count);
+    }
     for pointer in ["/sent", "/attempts"] {
-        copy.pointer_mut(pointer).into_iter().for_each(|count| *count = more(count));
+        if let Some(count) = copy.pointer_mut(pointer) {
+            *count = more(count);
+        }
     }
     vec![("one_more_sent", copy)]
 }
@@ -162,12 +166,16 @@ fn one_more_sent(value: &Value) -> Vec<(&'static str, Value)> {
 fn one_more_received(value: &Value) -> Vec<(&'static str, Value)> {
     let mut copy = value.clone();
     for pointer in ["/total", "/by_outcome/ADMIT", "/admission_states/ADMITTED"] {
-        copy.pointer_mut(pointer).into_iter().for_each(|count| *count = more(count));
+        if let Some(count) = copy.pointer_mut(pointer) {
+            *count = more(count);
+        }
     }
     for pointer in ["/by_event_class", "/by_event_type"] {
         let counts = copy.pointer_mut(pointer).and_then(Value::as_object_mut);
         let first = counts.and_then(|counts| counts.values_mut().next());
-        first.into_iter().for_each(|count| *count = more(count));
+        if let Some(count) = first {
+            *count = more(count);
+        }
     }
     vec![("one_more_received", copy)]
 }

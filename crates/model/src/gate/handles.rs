@@ -19,7 +19,7 @@ pub const HANDLES_BYTES_MAX: u64 = 1 << 20;
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// The registry, relative to the plan's folder: a file with a line `HANDLE=value` for each
-    /// handle, in UPPER_SNAKE_CASE. Empty lines and lines that begin with `#` say nothing.
+    /// handle, in `UPPER_SNAKE_CASE`. Empty lines and lines that begin with `#` say nothing.
     pub registry: String,
     /// Where they resolve: an environment file, relative to the plan's folder. This or `object`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,14 +79,14 @@ impl Listing {
     pub fn of(bytes: &[u8]) -> Self {
         let mut listing = Self::default();
         for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
-            let entry = std::str::from_utf8(line).ok().and_then(entry);
-            match entry {
-                Some(Some((name, value))) => {
+            let said = std::str::from_utf8(line).map_or(Line::Unreadable, read_line);
+            match said {
+                Line::Sets(name, value) => {
                     let sha256 = (!value.is_empty()).then(|| Digest::of(value.as_bytes()));
                     listing.entries.push(Entry { name, sha256 });
                 }
-                Some(None) => {}
-                None => listing.unreadable = listing.unreadable.or(Some(number)),
+                Line::Nothing => {}
+                Line::Unreadable => listing.unreadable = listing.unreadable.or(Some(number)),
             }
         }
         listing
@@ -108,21 +108,30 @@ impl Listing {
     }
 }
 
-/// What a line sets: nothing, or a name and its value. `None` if it cannot be read.
-fn entry(line: &str) -> Option<Option<(String, String)>> {
+/// What a line says.
+enum Line {
+    Nothing,
+    Sets(String, String),
+    Unreadable,
+}
+
+fn read_line(line: &str) -> Line {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
-        return Some(None);
+        return Line::Nothing;
     }
     let line = line.strip_prefix("export ").map_or(line, str::trim_start);
-    let (name, value) = line.split_once('=')?;
+    let Some((name, value)) = line.split_once('=') else { return Line::Unreadable };
     let name = name.trim_end();
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(plain)
     {
-        return None;
+        return Line::Unreadable;
     }
-    Some(Some((name.to_owned(), unquoted(value.trim_start())?)))
+    match unquoted(value.trim_start()) {
+        Some(value) => Line::Sets(name.to_owned(), value),
+        None => Line::Unreadable,
+    }
 }
 
 /// A value as shells and systemd read it; `None` where a quote does not end.
@@ -145,7 +154,7 @@ fn unquoted(value: &str) -> Option<String> {
     }
 }
 
-/// Whether a name is in UPPER_SNAKE_CASE.
+/// Whether a name is in `UPPER_SNAKE_CASE`.
 fn is_handle(name: &str) -> bool {
     let part = |part: &str| {
         !part.is_empty() && part.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
@@ -199,7 +208,7 @@ impl Rule {
         for entry in &registry.entries {
             let handle = &entry.name;
             if !is_handle(handle) {
-                return Some(format!("{handle} in {name} is not in UPPER_SNAKE_CASE"));
+                return Some(format!("{handle} in {name} is not in `UPPER_SNAKE_CASE`"));
             }
             if entry.sha256.is_none() {
                 return Some(format!("the handle {handle} has no value in {name}"));
@@ -270,9 +279,15 @@ impl Rule {
         for handle in &pinned {
             let spot = |it: &Listing| it.entries.iter().position(|entry| entry.name == *handle);
             found("handle_missing", &|it| it.entries.retain(|entry| entry.name != *handle));
-            found("handle_doubled", &|it| spot(it).into_iter().for_each(|spot| doubled(it, spot)));
+            found("handle_doubled", &|it| {
+                if let Some(spot) = spot(it) {
+                    doubled(it, spot);
+                }
+            });
             found("handle_other", &|it| {
-                spot(it).into_iter().for_each(|spot| other_value(it, spot))
+                if let Some(spot) = spot(it) {
+                    other_value(it, spot);
+                }
             });
         }
         if !self.others {
@@ -306,7 +321,7 @@ impl Rule {
         }
         for (number, handle) in self.handles.iter().enumerate() {
             if !is_handle(handle) {
-                let what = format!("{handle:?} is not in UPPER_SNAKE_CASE");
+                let what = format!("{handle:?} is not in `UPPER_SNAKE_CASE`");
                 let pointer = format!("/handles/{number}");
                 errors.push(InputError::new(pointer, what, "write the name of a handle"));
             }
@@ -386,7 +401,7 @@ mod tests {
             ("A=1", "A=1\nA=1", "fail: A is set twice in e"),
             ("A=1\nA=1", "A=1", "fail: the handle A stands twice in r"),
             ("A=1", "A=1\nC=1", "fail: C is set in e and not known to r"),
-            ("A=1\nbucket=1", "A=1", "fail: bucket in r is not in UPPER_SNAKE_CASE"),
+            ("A=1\nbucket=1", "A=1", "fail: bucket in r is not in `UPPER_SNAKE_CASE`"),
             ("A=", "A=", "fail: the handle A has no value in r"),
             ("A", "A=1", "fail: line 1 of r is no HANDLE=value"),
             ("A=1", "A=1\nB", "fail: line 2 of e is no NAME=value"),

@@ -45,8 +45,8 @@ fn tally(form: Form) -> Tally {
         last: 109,
         events: 10,
     };
-    match form {
-        Form::IngestionReceipt => Tally {
+    if form == Form::IngestionReceipt {
+        return Tally {
             lines: 25,
             decisions: counts(&[("ADMIT", 20), ("DUPLICATE", 3), ("QUARANTINE", 2)]),
             event_classes: counts(&[("traffic_fraud", 25)]),
@@ -54,14 +54,16 @@ fn tally(form: Form) -> Tally {
             reason_codes: counts(&[("SCHEMA_FAIL", 2)]),
             ranges: vec![range(0), range(1)],
             ..Tally::default()
-        },
-        Form::GovernanceEvent => Tally {
+        };
+    }
+    if form == Form::GovernanceEvent {
+        return Tally {
             lines: 2,
             families: counts(&[("RUN_STARTED", 1), ("RUN_ENDED", 1)]),
             ..Tally::default()
-        },
-        _ => Tally { lines: 2, reason_codes: counts(&[("SCHEMA_FAIL", 2)]), ..Tally::default() },
+        };
     }
+    Tally { lines: 2, reason_codes: counts(&[("SCHEMA_FAIL", 2)]), ..Tally::default() }
 }
 
 fn seen(form: Form) -> Seen {
