@@ -15,6 +15,7 @@ fn configuration(size: &str) -> String {
 }
 
 /// A bench with a configuration; none where this machine has no Terraform.
+#[expect(clippy::print_stderr, reason = "a test that does not run must say so")]
 fn bench(steps: &str) -> Option<Bench> {
     if Command::new("terraform").arg("version").output().is_err() {
         eprintln!("skipped: there is no terraform on this machine");

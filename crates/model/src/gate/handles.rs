@@ -79,13 +79,12 @@ impl Listing {
     pub fn of(bytes: &[u8]) -> Self {
         let mut listing = Self::default();
         for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
-            let said = std::str::from_utf8(line).map_or(Line::Unreadable, read_line);
-            match said {
+            match Line::of(line) {
                 Line::Sets(name, value) => {
                     let sha256 = (!value.is_empty()).then(|| Digest::of(value.as_bytes()));
                     listing.entries.push(Entry { name, sha256 });
                 }
-                Line::Nothing => {}
+                Line::Note => {}
                 Line::Unreadable => listing.unreadable = listing.unreadable.or(Some(number)),
             }
         }
@@ -110,27 +109,34 @@ impl Listing {
 
 /// What a line says.
 enum Line {
-    Nothing,
+    /// Nothing.
+    Note,
+    /// A name and its value.
     Sets(String, String),
+    /// Nobody can tell.
     Unreadable,
 }
 
-fn read_line(line: &str) -> Line {
-    let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
-        return Line::Nothing;
+impl Line {
+    fn of(line: &[u8]) -> Self {
+        let Ok(line) = std::str::from_utf8(line).map(str::trim) else { return Self::Unreadable };
+        if line.is_empty() || line.starts_with('#') {
+            return Self::Note;
+        }
+        let set = Self::set(line);
+        set.map_or(Self::Unreadable, |(name, value)| Self::Sets(name.to_owned(), value))
     }
-    let line = line.strip_prefix("export ").map_or(line, str::trim_start);
-    let Some((name, value)) = line.split_once('=') else { return Line::Unreadable };
-    let name = name.trim_end();
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(plain)
-    {
-        return Line::Unreadable;
-    }
-    match unquoted(value.trim_start()) {
-        Some(value) => Line::Sets(name.to_owned(), value),
-        None => Line::Unreadable,
+
+    fn set(line: &str) -> Option<(&str, String)> {
+        let line = line.strip_prefix("export ").map_or(line, str::trim_start);
+        let (name, value) = line.split_once('=')?;
+        let name = name.trim_end();
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if !begins || !name.chars().all(plain) {
+            return None;
+        }
+        Some((name, unquoted(value.trim_start())?))
     }
 }
 
@@ -208,7 +214,7 @@ impl Rule {
         for entry in &registry.entries {
             let handle = &entry.name;
             if !is_handle(handle) {
-                return Some(format!("{handle} in {name} is not in `UPPER_SNAKE_CASE`"));
+                return Some(format!("{handle} in {name} is not in UPPER_SNAKE_CASE"));
             }
             if entry.sha256.is_none() {
                 return Some(format!("the handle {handle} has no value in {name}"));
@@ -293,7 +299,7 @@ impl Rule {
         if !self.others {
             let name = "NOT_IN_THE_REGISTRY_".to_owned();
             found("handle_unknown", &|it| {
-                it.entries.push(Entry { name: name.clone(), sha256: None })
+                it.entries.push(Entry { name: name.clone(), sha256: None });
             });
         }
         for handle in self.handles.iter().take(1) {
@@ -321,7 +327,7 @@ impl Rule {
         }
         for (number, handle) in self.handles.iter().enumerate() {
             if !is_handle(handle) {
-                let what = format!("{handle:?} is not in `UPPER_SNAKE_CASE`");
+                let what = format!("{handle:?} is not in UPPER_SNAKE_CASE");
                 let pointer = format!("/handles/{number}");
                 errors.push(InputError::new(pointer, what, "write the name of a handle"));
             }
@@ -401,7 +407,7 @@ mod tests {
             ("A=1", "A=1\nA=1", "fail: A is set twice in e"),
             ("A=1\nA=1", "A=1", "fail: the handle A stands twice in r"),
             ("A=1", "A=1\nC=1", "fail: C is set in e and not known to r"),
-            ("A=1\nbucket=1", "A=1", "fail: bucket in r is not in `UPPER_SNAKE_CASE`"),
+            ("A=1\nbucket=1", "A=1", "fail: bucket in r is not in UPPER_SNAKE_CASE"),
             ("A=", "A=", "fail: the handle A has no value in r"),
             ("A", "A=1", "fail: line 1 of r is no HANDLE=value"),
             ("A=1", "A=1\nB", "fail: line 2 of e is no NAME=value"),

@@ -57,7 +57,7 @@ impl Broker {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let server =
             Server(command.spawn().expect("the broker that scripts/requirements.txt names"));
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_mins(1);
         while TcpStream::connect(&address).is_err() {
             assert!(Instant::now() < until, "the broker does not listen");
             std::thread::sleep(Duration::from_millis(20));

@@ -23,13 +23,12 @@ pub(super) fn handles(
         (Some(file), _) => small(&around.path(file))?,
         (None, Some(object)) => {
             let objects = around.outside.objects(&object.url)?;
-            match objects.head(&object.key)? {
-                None => None,
-                Some(_) => {
-                    let mut bytes = Vec::new();
-                    objects.get(&object.key, HANDLES_BYTES_MAX, &mut bytes)?;
-                    Some(bytes)
-                }
+            if objects.head(&object.key)?.is_some() {
+                let mut bytes = Vec::new();
+                objects.get(&object.key, HANDLES_BYTES_MAX, &mut bytes)?;
+                Some(bytes)
+            } else {
+                None
             }
         }
         (None, None) => None,
