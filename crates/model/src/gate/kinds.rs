@@ -84,7 +84,7 @@ kinds! {
     Approval = approval, "judges who approved this plan, having seen these gates";
     Policy = policy, "asks a policy, and judges its whole answer";
     Authority = authority, "compares an authority snapshot with a trust file";
-    RunEvidence = run_evidence, "judges evidence files of a run: there, in form, of this run, adding up";
+    RunEvidence = run_evidence, "judges evidence files of a run, each by itself";
     RunAgreement = run_agreement, "judges whether evidence files of a run agree with each other";
     Handles = handles, "compares where handles resolve with the values that a registry pins";
     Image = image, "judges an image: tag, digest, entrypoints, no secret in a layer";
