@@ -4,7 +4,7 @@ use std::error::Error;
 use std::ops::{Deref, DerefMut};
 
 use carnet_connect::StoreError;
-use carnet_engine::EngineError;
+use carnet_engine::{EngineError, Missing, Refused};
 use carnet_model::plan::mask;
 use carnet_model::{Code, StoreUrlError};
 use serde::Serialize;
@@ -79,7 +79,12 @@ impl Failure {
 
     /// A failure around a run.
     pub(crate) fn engine(error: &EngineError) -> Self {
-        let failure = Self::from_error(error, error.code());
+        let mut failure = Self::from_error(error, error.code());
+        if let EngineError::Refused(Refused::Unready { missing, .. }) = error {
+            for Missing { what, remedy } in missing {
+                failure = failure.because(format!("{what}; {remedy}"));
+            }
+        }
         match error.remedy() {
             Some(remedy) => failure.remedy(remedy),
             None => failure,

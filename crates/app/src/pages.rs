@@ -142,6 +142,10 @@ pages![
     "claims.malformed",
     "claims.refused",
     "conformance.violated",
+    "programme.unready",
+    "programme.blocked",
+    "programme.drift",
+    "programme.pinned",
     "erasure.refused",
 ];
 

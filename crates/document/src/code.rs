@@ -351,6 +351,14 @@ codes! {
     CLAIMS_MALFORMED = "claims.malformed", Malformed;
     /// An invariant of the portability contract is violated.
     CONFORMANCE_VIOLATED = "conformance.violated", Refused;
+    /// A phase of a programme cannot be set active, confirmed or repeated yet.
+    PROGRAMME_UNREADY = "programme.unready", Refused;
+    /// A person holds a phase of a programme up.
+    PROGRAMME_BLOCKED = "programme.blocked", Waits;
+    /// A file that a programme is pinned to has changed.
+    PROGRAMME_DRIFT = "programme.drift", Refused;
+    /// Something else was run under the ids of a programme's run before.
+    PROGRAMME_PINNED = "programme.pinned", Refused;
     /// Something that was to be erased is still there, or was never seen.
     ERASURE_REFUSED = "erasure.refused", Refused;
 }

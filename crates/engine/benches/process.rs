@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use carnet_engine::{
-    After, Command, Ending, Fact, Next, Node, NodeKind, OnFailure, Part, Phase, Process, Repeat,
-    Start, State, StepResult, Undo, apply, decide, ready,
+    After, Begins, Command, Ending, Fact, Next, Node, NodeKind, OnFailure, Part, Phase, Process,
+    Repeat, Start, State, StepResult, Undo, apply, decide, ready,
 };
 use carnet_ledger::{Digest, EventTime, Object};
 
@@ -33,7 +33,7 @@ fn step(phase: usize, node: usize, after: Vec<After>) -> Node {
 
 fn phase(number: usize, nodes: Vec<Node>) -> Phase {
     let name = format!("p{number}");
-    Phase { name, part: Part::Forward, on_failure: OnFailure::Undo, nodes }
+    Phase { name, part: Part::Forward, on_failure: OnFailure::Undo, begins: Begins::InTurn, nodes }
 }
 
 fn in_a_row(steps: usize) -> Process {

@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use carnet_engine::{
-    Clock, Command, Ending, Fact, IdSource, Journal, JournalError, LogProfile, LogReader, Node,
-    NodeKind, OnFailure, Part, Phase, Process, Repeat, Start, State, StepResult, Undo, apply,
+    Begins, Clock, Command, Ending, Fact, IdSource, Journal, JournalError, LogProfile, LogReader,
+    Node, NodeKind, OnFailure, Part, Phase, Process, Repeat, Start, State, StepResult, Undo, apply,
     decide, read_fact, write_fact,
 };
 use carnet_ledger::{
@@ -63,6 +63,7 @@ fn process() -> Process {
         name: format!("phase-{phase}"),
         part: Part::Forward,
         on_failure: OnFailure::Undo,
+        begins: Begins::InTurn,
         nodes: (0..STEPS).map(|number| step(phase, number)).collect(),
     };
     Process { name: "bench".to_owned(), phases: (0..PHASES).map(phase).collect() }

@@ -51,6 +51,8 @@ impl EngineError {
                 Refused::NotApproved { .. } => Code::APPROVAL_INVALID,
                 Refused::Unapproved { .. } => Code::APPROVAL_MISSING,
                 Refused::NotNow { .. } => Code::RUN_NOT_NOW,
+                Refused::Unready { .. } => Code::PROGRAMME_UNREADY,
+                Refused::Drifted { .. } => Code::PROGRAMME_DRIFT,
                 Refused::NotDue { .. } => Code::RUN_NOT_DUE,
                 Refused::NoRun => Code::RUN_NOT_FOUND,
                 Refused::Done | Refused::NothingToRollBack => Code::RUN_NOT_REVERSIBLE,
@@ -100,6 +102,14 @@ impl EngineError {
             Self::Refused(Refused::NotNow { .. }) => {
                 Some("`carnet status PLAN` shows where the run stands".to_owned())
             }
+            Self::Refused(Refused::Unready { .. }) => {
+                Some("see to what is missing, then give the command again".to_owned())
+            }
+            Self::Refused(Refused::Drifted { .. }) => Some(
+                "put the file back as it was, or pin the programme to it as it is: `carnet repin \
+                 PLAN --out NEW` writes the plan that has to be approved for that"
+                    .to_owned(),
+            ),
             Self::Refused(Refused::NotDue { .. }) => {
                 Some("run the plan again when it is due".to_owned())
             }

@@ -20,11 +20,12 @@ pub use carnet_journal::{
     TreeDamage,
 };
 pub use carnet_process::{
-    AMENDMENT, After, Approval, ByHand, Closed, Command, Direction, Due, Ending, Fact, FactError,
-    GateState, GateStatus, GateVerdict, Illegal, Next, Node, NodeKind, NodeState, NotAProcess,
-    OnFailure, Part, PartState, PartStatus, Phase, PhaseState, PhaseStatus, Place, Process,
-    Refused, Repeat, RunState, Start, State, Status, StepResult, StepState, StepStatus, Stop,
-    TimerState, Undo, Written, apply, check, decide, next, read_fact, ready, refusal_class,
+    AMENDMENT, Act, After, Approval, Begins, Block, ByHand, Closed, Command, Direction, Due,
+    Ending, Fact, FactError, GateState, GateStatus, GateVerdict, Illegal, Missing, Next, Node,
+    NodeKind, NodeState, NotAProcess, NoteKind, OnFailure, Part, PartState, PartStatus, Phase,
+    PhaseStanding, PhaseState, PhaseStatus, Place, Process, Refused, Repeat, RunState, Start,
+    State, Status, StepResult, StepState, StepStatus, Stop, TimerState, Transition, Undo, Written,
+    apply, check, decide, next, read_fact, ready, refusal_class, standings_of, transition,
     write_fact,
 };
 
@@ -35,9 +36,10 @@ pub use evidence::{EvidenceError, EvidenceRequest, ExportedEvidence, Receipt};
 pub use fault::Faults;
 pub use gate::{Surroundings, evaluate_outside, supply_chain_of};
 pub use run::{
-    ApprovalReport, Asked, BackReport, CollectionReport, CopyJob, CopyReport, DamagedCopy, Engine,
-    GateReport, PeopleRequest, PhaseReport, Report, RunRequest, StopReport, SwitchReport,
-    TimerReport, Why, status, why,
+    Advanced, ApprovalReport, Asked, BackReport, CollectionReport, CopyJob, CopyReport,
+    DamagedCopy, Engine, GateReport, NextAct, NoteRow, PeopleRequest, PhaseReport, PhaseRow,
+    ProgrammeReport, Report, RunRequest, StopReport, SwitchReport, TimerReport, Why, kept_notes,
+    status, why,
 };
 pub use step::{Role, StoreOpener, StoreRequest};
 pub use succession::{HandOverError, HandedOver};

@@ -147,6 +147,21 @@ pub struct Drift {
     pub found_root: Digest,
 }
 
+/// A file that is no longer what a plan is pinned to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileDrift {
+    /// Where it is, as the plan has it.
+    pub path: String,
+    /// The digest that the plan is pinned to.
+    pub pinned: Digest,
+    /// The digest that it has now.
+    pub found: Digest,
+    /// `critical` for what decides first, `major` for what decides after it.
+    pub severity: &'static str,
+    /// What it concerns, in words.
+    pub impact: String,
+}
+
 /// The members of one body, as an object.
 trait Members {
     fn fields(&self) -> Object;
@@ -300,6 +315,18 @@ impl Members for Drift {
     }
 }
 
+impl Members for FileDrift {
+    fn fields(&self) -> Object {
+        object([
+            ("path", self.path.as_str().into()),
+            ("pinned_digest", shown(self.pinned)),
+            ("found_digest", shown(self.found)),
+            ("severity", self.severity.into()),
+            ("impact", self.impact.as_str().into()),
+        ])
+    }
+}
+
 /// Lists the types of events, each with what it says beside the envelope.
 macro_rules! bodies {
     ($($event_type:ident $(($body:ident))?,)*) => {
@@ -377,6 +404,7 @@ bodies! {
     KnowledgeSnapshotExported(SnapshotBody),
     KnowledgeSnapshotReady(SnapshotBody),
     VectorDriftDetected(Drift),
+    ProgrammeDrift(FileDrift),
     ExitPathDeclare(ExitPlan),
     ExitValidationRun(ExitPlan),
 }
@@ -447,6 +475,13 @@ mod tests {
                 collection: "c".into(),
                 expected_root: digest,
                 found_root: digest,
+            }),
+            EventBody::ProgrammeDrift(FileDrift {
+                path: "flow.md".into(),
+                pinned: digest,
+                found: digest,
+                severity: "critical",
+                impact: "all phases".into(),
             }),
             EventBody::ExitPathDeclare(exit.clone()),
             EventBody::ExitValidationRun(exit),

@@ -233,6 +233,13 @@ const DRIFT: &[Member] = &[
     must("expected_root", MemberKind::Digest),
     must("found_root", MemberKind::Digest),
 ];
+const FILE_DRIFT: &[Member] = &[
+    must("path", MemberKind::Text),
+    must("pinned_digest", MemberKind::Digest),
+    must("found_digest", MemberKind::Digest),
+    must("severity", MemberKind::Text),
+    must("impact", MemberKind::Text),
+];
 
 impl EventType {
     /// The family that it counts for; `None` for what the contract puts into no family.
@@ -280,7 +287,8 @@ impl EventType {
             | Self::KeySucceeded
             | Self::KnowledgeSnapshotExported
             | Self::KnowledgeSnapshotReady
-            | Self::VectorDriftDetected => return None,
+            | Self::VectorDriftDetected
+            | Self::ProgrammeDrift => return None,
         })
     }
 
@@ -300,6 +308,7 @@ impl EventType {
             Self::DataUsageReceipt => USAGE,
             Self::KeySucceeded => SUCCESSION,
             Self::VectorDriftDetected => DRIFT,
+            Self::ProgrammeDrift => FILE_DRIFT,
             Self::MigrationCutover
             | Self::MigrationRollback
             | Self::MigrationRefusal

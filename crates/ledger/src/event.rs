@@ -137,6 +137,8 @@ named! {
         KnowledgeSnapshotReady = "knowledge.snapshot.ready",
         /// Two copies drifted apart.
         VectorDriftDetected = "vector_drift_detected",
+        /// A file that a programme is pinned to has changed.
+        ProgrammeDrift = "programme.drift",
         /// A way out of the present environment was declared.
         ExitPathDeclare = "exit.path.declare",
         /// The way out was tried.

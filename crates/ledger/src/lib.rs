@@ -43,7 +43,7 @@ mod verify;
 pub mod witness_policy;
 
 pub use body::{
-    Anchor, Approval, Artifact, DependencyGraph, Drift, EventBody, ExitPlan, Interop,
+    Anchor, Approval, Artifact, DependencyGraph, Drift, EventBody, ExitPlan, FileDrift, Interop,
     KeySuccession, Package, Provenance, Reconciliation, Sbom, SnapshotBody, UsageReceipt,
 };
 pub use catalogue::{Family, Member, MemberKind, MemberValue, Missing, check_members, family_of};

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use carnet_ledger::{EventTime, Object};
+use carnet_ledger::{Digest, EventTime, Object};
 
-use super::definition::{NodeKind, Part, Place, Undo};
+use super::definition::{Begins, NodeKind, Part, Place, Process, Undo};
 use super::fact::{Approval, ByHand, Fact, StepResult};
 use super::legal::{Illegal, check};
 use super::standing::{has_begun, has_led_to_change};
 use super::state::{
-    Direction, Ending, GateState, GateStatus, NodeState, PartState, PartStatus, PhaseStatus,
+    Block, Direction, Ending, GateState, GateStatus, NodeState, PartState, PartStatus, PhaseStatus,
     RunState, State, Status, StepState, StepStatus, TimerState,
 };
 
@@ -35,9 +35,7 @@ fn change(run: &mut RunState, fact: &Fact, at: EventTime) {
         Fact::Started { .. } => {}
         Fact::Resumed => resume(run),
         Fact::Amended { plan, document, trust, process } => {
-            (run.plan, run.document, run.trust) = (*plan, *document, *trust);
-            run.amendments += 1;
-            run.take_on(Arc::clone(process));
+            amend(run, [*plan, *document], *trust, process);
         }
         Fact::Entered { phase } => with_phase(run, phase, |phase| {
             (phase.status, phase.entered, phase.left) = (PhaseStatus::Active, Some(at), None);
@@ -57,6 +55,9 @@ fn change(run: &mut RunState, fact: &Fact, at: EventTime) {
         }
         Fact::TimerOver { timer } => set(run, timer, NodeState::Timer(TimerState::Over)),
         Fact::Received { message, .. } => set(run, message, NodeState::Message(true)),
+        Fact::Blocked { phase, by, reason } => block(run, phase, by, reason),
+        Fact::Unblocked { phase, .. } => drop(run.blocks.remove(phase)),
+        Fact::Noted { phase, .. } => *run.notes.entry(phase.clone()).or_default() += 1,
         Fact::Committed { node } => {
             set(run, node, NodeState::Commit(true));
             run.committed = true;
@@ -90,16 +91,35 @@ fn change(run: &mut RunState, fact: &Fact, at: EventTime) {
                 run.left_behind.extend(left_behind.iter().cloned());
             }
         }
-        Fact::RollbackStarted => {
-            run.incidents.clear();
-            run.ended = None;
-            turn_back(run, Direction::Rollback);
-        }
+        Fact::RollbackStarted => roll_back(run),
         Fact::Ended { ending } => {
             run.status = Status::Ended(*ending);
             run.ended = Some(at);
         }
     }
+}
+
+fn block(run: &mut RunState, phase: &str, by: &str, reason: &str) {
+    let block = Block { by: by.to_owned(), reason: reason.to_owned() };
+    run.blocks.insert(phase.to_owned(), block);
+}
+
+/// Goes back on the way that a person asked for.
+fn roll_back(run: &mut RunState) {
+    run.incidents.clear();
+    run.ended = None;
+    turn_back(run, Direction::Rollback);
+}
+
+fn amend(
+    run: &mut RunState,
+    [plan, document]: [Digest; 2],
+    trust: Option<Digest>,
+    process: &Arc<Process>,
+) {
+    (run.plan, run.document, run.trust) = (plan, document, trust);
+    run.amendments += 1;
+    run.take_on(Arc::clone(process));
 }
 
 fn set(run: &mut RunState, node: &str, state: NodeState) {
@@ -155,7 +175,9 @@ fn commits_next(run: &RunState, index: usize) -> bool {
     };
     let mut nodes = phase.nodes.iter().zip(&state.nodes);
     let commits = phase.nodes.iter().any(|node| node.kind == NodeKind::Commit);
-    commits && !run.committed && !nodes.any(|(node, state)| has_begun(&node.kind, state))
+    // Who set a phase active has seen what led to it.
+    let in_turn = phase.begins == Begins::InTurn;
+    in_turn && commits && !run.committed && !nodes.any(|(node, state)| has_begun(&node.kind, state))
 }
 
 fn look_again(run: &mut RunState, index: usize) {

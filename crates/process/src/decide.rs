@@ -6,8 +6,9 @@ use std::sync::Arc;
 use carnet_ledger::{Digest, EventTime, Object, RefusalClass};
 
 use super::definition::{Due, NodeKind, Part, Process};
-use super::fact::{Approval, ByHand, Fact, StepResult, Stop};
+use super::fact::{Approval, ByHand, Fact, NoteKind, StepResult, Stop};
 use super::legal::{Illegal, check, is_unsettled, turns_back};
+use super::programme::Missing;
 use super::state::{
     Direction, Ending, GateVerdict, NodeState, RunState, State, Status, TimerState,
 };
@@ -49,6 +50,33 @@ pub enum Command {
         message: String,
         /// What was said.
         reason: String,
+    },
+    /// A person holds a phase up.
+    Block {
+        /// The phase.
+        phase: String,
+        /// Who says so.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A person lets a phase go on.
+    Unblock {
+        /// The phase.
+        phase: String,
+        /// Who says so.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A person keeps something for those who come after.
+    Note {
+        /// What it is about.
+        kind: NoteKind,
+        /// Who says so.
+        by: String,
+        /// What.
+        text: String,
     },
     /// The run got to the point of no automatic return.
     Commit(String),
@@ -214,6 +242,22 @@ pub enum Refused {
         /// What must be approved.
         subject: String,
     },
+    /// A phase cannot be set active, or confirmed, yet.
+    #[error("{phase} cannot be {act} yet")]
+    Unready {
+        /// The phase.
+        phase: String,
+        /// What was asked for.
+        act: &'static str,
+        /// What is missing, each with its remedy.
+        missing: Vec<Missing>,
+    },
+    /// A file that the plan is pinned to has changed.
+    #[error("{count} changed", count = counted(files))]
+    Drifted {
+        /// The files.
+        files: Vec<String>,
+    },
     /// A person's command does not fit what the run waits for.
     #[error("{reason}")]
     NotNow {
@@ -223,6 +267,11 @@ pub enum Refused {
     /// The command does not fit the state: a defect, or something that is not to be decided now.
     #[error("the command does not fit the state of the run")]
     Illegal(#[from] Illegal),
+}
+
+fn counted(files: &[String]) -> String {
+    let verb = if files.len() == 1 { "is pinned and has" } else { "are pinned and have" };
+    format!("{} {verb}", files.join(", "))
 }
 
 /// Decides what a command means. The first fact was checked against the state; those behind it
@@ -249,6 +298,12 @@ fn facts_of(state: &State, command: Command, now: EventTime) -> Result<Vec<Fact>
         Command::SetTimer(timer) => vec![set_timer(run, timer, now)],
         Command::EndTimer(timer) => vec![end_timer(run, timer, now)?],
         Command::Send { message, reason } => vec![Fact::Received { message, reason }],
+        Command::Block { phase, by, reason } => vec![Fact::Blocked { phase, by, reason }],
+        Command::Unblock { phase, by, reason } => vec![Fact::Unblocked { phase, by, reason }],
+        Command::Note { kind, by, text } => {
+            let phase = run.and_then(RunState::open_or_last).unwrap_or_default().to_owned();
+            vec![Fact::Noted { phase, kind, by, text }]
+        }
         Command::Commit(node) => vec![Fact::Committed { node }],
         Command::Begin { step, inputs } => {
             let key = key(run, &step);

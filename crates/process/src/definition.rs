@@ -26,6 +26,8 @@ pub struct Phase {
     pub part: Part,
     /// What a failure in it means.
     pub on_failure: OnFailure,
+    /// What lets it begin.
+    pub begins: Begins,
     /// What it consists of. A node stands behind all that it comes after.
     pub nodes: Vec<Node>,
 }
@@ -38,6 +40,19 @@ pub enum Part {
     /// In the prescribed rollback procedure: it is run on every way back from a later phase, and
     /// undo then covers the phase that failed alone.
     Rollback,
+}
+
+/// What lets a phase begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Begins {
+    /// The end of the phase before it.
+    #[default]
+    InTurn,
+    /// Word from outside, which comes after the end of the phase before it: the message that is its
+    /// first node. Its last node is a message too, which ends it.
+    OnWord,
+    /// Nothing. An amendment must write it out first.
+    NotYet,
 }
 
 /// What a failure before the point of no return means.
@@ -187,6 +202,9 @@ impl Process {
             }
             back |= phase.part == Part::Rollback;
         }
+        if let Some(phase) = self.phases.iter().find(|phase| !phase.is_opened_by_a_message()) {
+            return Some(format!("no message opens {}", phase.name));
+        }
         for (place, node) in self.nodes() {
             if !names.insert(node.name.as_str()) {
                 return Some(format!("two are named {}", node.name));
@@ -215,6 +233,18 @@ impl Process {
                 branch,
             ) => branch.is_none(),
             (NodeKind::Choice { .. }, None) => true,
+        }
+    }
+}
+
+impl Phase {
+    /// Whether what lets it begin is there.
+    fn is_opened_by_a_message(&self) -> bool {
+        let message = |node: Option<&Node>| node.is_some_and(|it| it.kind == NodeKind::Message);
+        match self.begins {
+            Begins::InTurn => true,
+            Begins::OnWord => message(self.nodes.first()) && message(self.nodes.last()),
+            Begins::NotYet => message(self.nodes.first()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use carnet_ledger::{EventTime, Integer, Object, Value};
 
 use super::definition::{
-    After, Closed, Due, Node, NodeKind, OnFailure, Part, Phase, Process, Repeat, Undo,
+    After, Begins, Closed, Due, Node, NodeKind, OnFailure, Part, Phase, Process, Repeat, Undo,
 };
 
 /// The stored definition has another form.
@@ -29,6 +29,7 @@ macro_rules! words {
 words! {
     Part { Forward = "forward", Rollback = "rollback" }
     OnFailure { Undo = "undo", Wait = "wait" }
+    Begins { InTurn = "in_turn", OnWord = "on_word", NotYet = "not_yet" }
     Closed { Refuse = "refuse", Wait = "wait" }
     Repeat { Again = "again", Probe = "probe", Manual = "manual" }
     Undo { Nothing = "nothing", Impossible = "impossible", Always = "always", BeforeCommit = "before_commit" }
@@ -39,12 +40,16 @@ impl Process {
     pub fn write(&self) -> Value {
         let phases = self.phases.iter().map(|phase| {
             let nodes = phase.nodes.iter().enumerate().map(|(index, node)| write_node(index, node));
-            object([
+            let mut members = vec![
                 ("name", phase.name.as_str().into()),
                 ("part", phase.part.word().into()),
                 ("on_failure", phase.on_failure.word().into()),
                 ("nodes", Value::List(nodes.collect())),
-            ])
+            ];
+            if phase.begins != Begins::InTurn {
+                members.push(("begins", phase.begins.word().into()));
+            }
+            object(members)
         });
         object([("name", self.name.as_str().into()), ("phases", Value::List(phases.collect()))])
     }
@@ -59,6 +64,10 @@ impl Process {
                 name: text(phase, "name")?.to_owned(),
                 part: Part::of_word(text(phase, "part")?)?,
                 on_failure: OnFailure::of_word(text(phase, "on_failure")?)?,
+                begins: match phase.get("begins") {
+                    Some(begins) => Begins::of_word(as_text(begins)?)?,
+                    None => Begins::InTurn,
+                },
                 nodes: nodes
                     .map(|(index, node)| read_node(index, node))
                     .collect::<Result<_, _>>()?,
@@ -167,7 +176,7 @@ fn read_after(value: &Value) -> Result<After, NotAProcess> {
     Ok(After { node: index(value)?, branch: None })
 }
 
-fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+fn object<'k>(members: impl IntoIterator<Item = (&'k str, Value)>) -> Value {
     Value::Object(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 

@@ -67,13 +67,13 @@ pub fn write_fact(fact: &Fact) -> Written {
         Fact::Chosen { branch, reason, .. } => out.both("branch", branch, reason),
         Fact::TimerSet { due, .. } => out.put("due", due.to_string().into()),
         Fact::Received { reason, .. } => out.text("reason", reason),
+        Fact::Blocked { by, reason, .. } | Fact::Unblocked { by, reason, .. } => {
+            out.both("by", by, reason);
+        }
+        Fact::Noted { kind, by, text, .. } => out.noted(kind.name(), by, text),
         Fact::Approved(approval) => out.approval(approval),
         Fact::Withdrawn { approver, reason, .. } => out.both("approver", approver, reason),
-        Fact::Settled { by_hand, by, reason, .. } => {
-            out.text("by_hand", by_hand.name());
-            out.text("by", by);
-            out.text("reason", reason);
-        }
+        Fact::Settled { by_hand, by, reason, .. } => out.settled(by_hand.name(), by, reason),
         Fact::Judged { verdict, .. } => out.verdict(verdict),
         Fact::Intent { key, inputs, .. } => {
             out.text("idempotency_key", key);
@@ -123,6 +123,9 @@ fn envelope(fact: &Fact) -> Envelope {
         Fact::Received { message, .. } => {
             accepted(EventBody::ProcessMessage, "receive", Some(message))
         }
+        Fact::Blocked { phase, .. } => accepted(EventBody::ProcessPhase, "block", Some(phase)),
+        Fact::Unblocked { phase, .. } => accepted(EventBody::ProcessPhase, "unblock", Some(phase)),
+        Fact::Noted { phase, .. } => accepted(EventBody::ProcessMessage, "note", Some(phase)),
         Fact::Committed { node } => accepted(EventBody::ProcessCommit, "commit", Some(node)),
         Fact::Approved(approval) => approved(approval),
         Fact::Withdrawn { subject, plan, gate_table, reason, .. } => {
@@ -254,6 +257,18 @@ impl Writer {
 
     fn both(&mut self, key: &str, text: &str, reason: &str) {
         self.text(key, text);
+        self.text("reason", reason);
+    }
+
+    fn noted(&mut self, kind: &str, by: &str, text: &str) {
+        self.text("kind", kind);
+        self.text("by", by);
+        self.text("text", text);
+    }
+
+    fn settled(&mut self, by_hand: &str, by: &str, reason: &str) {
+        self.text("by_hand", by_hand);
+        self.text("by", by);
         self.text("reason", reason);
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use carnet_ledger::{Digest, Event, EventTime, Object, RefusalClass, Value};
 
 use super::definition::Process;
-use super::fact::{Approval, ByHand, Fact, StepResult, Stop};
+use super::fact::{Approval, ByHand, Fact, NoteKind, StepResult, Stop};
 use super::state::{Ending, GateVerdict, PartStatus};
 
 /// The largest process that is read, in bytes: ten thousand steps take about two megabytes.
@@ -52,6 +52,8 @@ pub fn read_fact(
         "set_timer" => Fact::TimerSet { timer: resource()?, due: reader.time("due")? },
         "end_timer" => Fact::TimerOver { timer: resource()? },
         "receive" => Fact::Received { message: resource()?, reason: reader.text("reason")? },
+        "block" | "unblock" => reader.held_up(fact == "block", resource()?)?,
+        "note" => reader.noted(resource()?)?,
         "commit" => Fact::Committed { node: resource()? },
         "approve" => Fact::Approved(reader.approval(resource()?)?),
         "withdraw" => Fact::Withdrawn {
@@ -131,6 +133,24 @@ impl Reader<'_> {
             initiator: self.maybe_text("initiator")?,
             trust: self.maybe_digest("trust")?,
             process: self.process()?,
+        })
+    }
+
+    fn held_up(&self, held: bool, phase: String) -> Result<Fact, FactError> {
+        let (by, reason) = (self.text("by")?, self.text("reason")?);
+        Ok(if held {
+            Fact::Blocked { phase, by, reason }
+        } else {
+            Fact::Unblocked { phase, by, reason }
+        })
+    }
+
+    fn noted(&self, phase: String) -> Result<Fact, FactError> {
+        Ok(Fact::Noted {
+            phase,
+            kind: NoteKind::parse(&self.text("kind")?).ok_or(self.wrong("kind"))?,
+            by: self.text("by")?,
+            text: self.text("text")?,
         })
     }
 

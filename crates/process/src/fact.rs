@@ -85,6 +85,35 @@ pub enum Fact {
         /// What was said.
         reason: String,
     },
+    /// A person holds a phase up.
+    Blocked {
+        /// The phase.
+        phase: String,
+        /// Who says so.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A person lets a phase go on.
+    Unblocked {
+        /// The phase.
+        phase: String,
+        /// Who says so.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A person keeps a decision or an action for those who come after.
+    Noted {
+        /// The phase that was open.
+        phase: String,
+        /// `decision` or `action`.
+        kind: NoteKind,
+        /// Who says so.
+        by: String,
+        /// What.
+        text: String,
+    },
     /// The point of no automatic return was passed.
     Committed {
         /// Its name.
@@ -202,6 +231,29 @@ pub enum StepResult {
     Withheld,
 }
 
+/// What a note is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NoteKind {
+    /// What was decided, and why.
+    Decision,
+    /// What was done.
+    Action,
+}
+
+impl NoteKind {
+    /// The word in events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Decision => "decision",
+            Self::Action => "action",
+        }
+    }
+
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        [Self::Decision, Self::Action].into_iter().find(|one| one.name() == name)
+    }
+}
+
 /// What a person says became of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ByHand {
@@ -265,6 +317,9 @@ impl Fact {
             Self::TimerSet { .. } => "timer set",
             Self::TimerOver { .. } => "timer over",
             Self::Received { .. } => "message received",
+            Self::Blocked { .. } => "phase blocked",
+            Self::Unblocked { .. } => "phase unblocked",
+            Self::Noted { .. } => "note",
             Self::Committed { .. } => "committed",
             Self::Approved(_) => "approved",
             Self::Withdrawn { .. } => "approval withdrawn",

@@ -42,6 +42,7 @@ fn phase(name: &str, nodes: &[(&str, NodeKind, &[&str])]) -> Phase {
         name: name.to_owned(),
         part: Part::Forward,
         on_failure: OnFailure::Undo,
+        begins: Begins::InTurn,
         nodes: nodes.collect(),
     }
 }

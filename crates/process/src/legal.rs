@@ -1,6 +1,6 @@
 //! Which facts can follow on a state. What is legal here, `apply` changes without asking again.
 
-use super::definition::{NodeKind, OnFailure, Part, Place, Process};
+use super::definition::{Begins, NodeKind, OnFailure, Part, Place, Process};
 use super::fact::{ByHand, Fact, StepResult};
 use super::state::{
     Direction, Ending, NodeState, PhaseStatus, RunState, State, Status, StepState, StepStatus,
@@ -58,6 +58,9 @@ pub fn check(state: &State, fact: &Fact) -> Result<(), Illegal> {
             look.ready(timer, |state| matches!(state, NodeState::Timer(TimerState::Set { .. })))
         }
         Fact::Received { message, .. } => look.received(message),
+        Fact::Blocked { phase, .. } => look.blocked(phase),
+        Fact::Unblocked { phase, .. } => look.when(phase, run.blocks.contains_key(phase)),
+        Fact::Noted { phase, .. } => look.when(phase, !run.dry_run),
         Fact::Committed { node } => {
             look.ready(node, |state| matches!(state, NodeState::Commit(false)))
         }
@@ -188,7 +191,47 @@ impl<'a> Look<'a> {
             run.phases.get(index).is_some_and(|held| held.status == PhaseStatus::NotStarted);
         let next = run.open_phase(part) == Some(index);
         let due = part == Part::Forward || run.procedure_is_due();
-        self.when(phase, fresh && next && due && run.is_under_way(part))
+        let begins = self.may_begin(index) && !run.blocks.contains_key(phase);
+        self.when(phase, fresh && next && due && begins && run.is_under_way(part))
+    }
+
+    /// Whether the word came that a phase of a programme needs.
+    fn may_begin(self, index: usize) -> bool {
+        let defined = self.run.process.phases.get(index).map(|phase| phase.begins);
+        match defined {
+            Some(Begins::InTurn) => true,
+            Some(Begins::OnWord) => {
+                self.run.phases.get(index).is_some_and(super::state::PhaseState::has_word)
+            }
+            Some(Begins::NotYet) | None => false,
+        }
+    }
+
+    /// A phase is set active when the one before it is done, and confirmed when all else in it is
+    /// settled; so at most one is active.
+    fn opens_or_closes(self, place: Place) -> bool {
+        let run = self.run;
+        let Some(phase) = run.process.phases.get(place.phase) else { return false };
+        let held_up = run.blocks.contains_key(&phase.name);
+        let last = place.node + 1 == phase.nodes.len();
+        match phase.begins {
+            Begins::InTurn => true,
+            Begins::NotYet => false,
+            Begins::OnWord if place.node == 0 => {
+                let forward = run.status == Status::Running(Direction::Forward);
+                forward && !held_up && run.open_phase(phase.part) == Some(place.phase)
+            }
+            Begins::OnWord => !last || run.is_ready(place),
+        }
+    }
+
+    fn blocked(self, phase: &str) -> Result<(), Illegal> {
+        let run = self.run;
+        let index = run.phase_index(phase).ok_or_else(|| self.unknown(phase))?;
+        let forward = run.process.phases.get(index).is_some_and(|it| it.part == Part::Forward);
+        let open = run.phases.get(index).is_some_and(|it| it.status != PhaseStatus::Done);
+        let going = !matches!(run.status, Status::Ended(_));
+        self.when(phase, forward && open && going && !run.blocks.contains_key(phase))
     }
 
     fn left(self, phase: &str) -> Result<(), Illegal> {
@@ -227,7 +270,8 @@ impl<'a> Look<'a> {
         let phase = self.run.phases.get(place.phase);
         let open = phase.is_some_and(|phase| phase.status != PhaseStatus::Done);
         let going = !matches!(self.run.status, Status::Ended(_));
-        self.when(message, *state == NodeState::Message(false) && open && going)
+        let fresh = *state == NodeState::Message(false);
+        self.when(message, fresh && open && going && self.opens_or_closes(place))
     }
 
     /// The outcome of work that was on its way when the run turned back, or began to wait, counts.

@@ -12,6 +12,7 @@ mod event_read;
 mod fact;
 mod legal;
 mod next;
+mod programme;
 mod refusal;
 mod standing;
 mod state;
@@ -19,21 +20,25 @@ mod state;
 pub use apply::apply;
 pub use decide::{AMENDMENT, Command, Refused, Start, decide};
 pub use definition::{
-    After, Closed, Due, Node, NodeKind, OnFailure, Part, Phase, Place, Process, Repeat, Undo,
+    After, Begins, Closed, Due, Node, NodeKind, OnFailure, Part, Phase, Place, Process, Repeat,
+    Undo,
 };
 pub use definition_json::NotAProcess;
 pub use event::{Written, cut, write_fact};
 pub use event_read::{FactError, read_fact};
-pub use fact::{Approval, ByHand, Fact, StepResult, Stop};
+pub use fact::{Approval, ByHand, Fact, NoteKind, StepResult, Stop};
 pub use legal::{Illegal, check, check_part};
 pub use next::{Next, next, ready};
+pub use programme::{Act, Missing, PhaseStanding, Transition, standings_of, transition};
 pub use refusal::{gate_class, gate_code, refusal_class};
 pub use state::{
-    Direction, Ending, GateState, GateStatus, GateVerdict, NodeState, PartState, PartStatus,
+    Block, Direction, Ending, GateState, GateStatus, GateVerdict, NodeState, PartState, PartStatus,
     PhaseState, PhaseStatus, RunState, State, Status, StepState, StepStatus, TimerState,
 };
 
 #[cfg(test)]
 mod graph_tests;
+#[cfg(test)]
+mod programme_tests;
 #[cfg(test)]
 mod tests;

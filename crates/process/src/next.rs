@@ -2,10 +2,11 @@
 
 use carnet_ledger::EventTime;
 
-use super::definition::{NodeKind, Part, Place};
+use super::definition::{Begins, NodeKind, Part, Phase, Place};
 use super::standing::{Standing, standings};
 use super::state::{
-    Direction, Ending, GateStatus, NodeState, PhaseStatus, RunState, Status, StepStatus, TimerState,
+    Direction, Ending, GateStatus, NodeState, PhaseState, PhaseStatus, RunState, Status,
+    StepStatus, TimerState,
 };
 
 /// The next thing to do.
@@ -82,8 +83,11 @@ fn through(run: &RunState, part: Part, ending: Ending) -> Vec<Next> {
     let (Some(phase), Some(state)) = (run.process.phases.get(open), run.phases.get(open)) else {
         return vec![Next::Wait];
     };
+    if run.blocks.contains_key(&phase.name) {
+        return vec![Next::Wait];
+    }
     if state.status == PhaseStatus::NotStarted {
-        return vec![Next::Enter(phase.name.clone())];
+        return vec![begin(phase, state)];
     }
     let all = standings(phase, state);
     let ready = all.iter().enumerate().filter(|(_, standing)| **standing == Standing::Ready);
@@ -95,6 +99,17 @@ fn through(run: &RunState, part: Part, ending: Ending) -> Vec<Next> {
     // What waits comes last: the rest goes on meanwhile.
     work.sort_by_key(|next| matches!(next, Next::Await { .. } | Next::Hear(_)));
     work
+}
+
+/// How a phase begins that has not begun.
+fn begin(phase: &Phase, state: &PhaseState) -> Next {
+    let enter = Next::Enter(phase.name.clone());
+    match (phase.begins, phase.nodes.first()) {
+        (Begins::InTurn, _) => enter,
+        (Begins::OnWord, _) if state.has_word() => enter,
+        (Begins::OnWord | Begins::NotYet, Some(node)) => Next::Hear(node.name.clone()),
+        (Begins::OnWord | Begins::NotYet, None) => Next::Wait,
+    }
 }
 
 /// What a node that can be worked on still needs.

@@ -108,7 +108,8 @@ impl RunState {
             return false;
         };
         let active = state.status == PhaseStatus::Active && self.is_under_way(phase.part);
-        active && reaches(phase, state, place.node)
+        let held_up = self.blocks.contains_key(&phase.name);
+        active && !held_up && reaches(phase, state, place.node)
     }
 
     /// Whether phases of this part are worked on now. The procedure begins when everything that

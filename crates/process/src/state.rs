@@ -57,6 +57,10 @@ pub struct RunState {
     pub incidents: Vec<Stop>,
     /// The approvals that stand, oldest first.
     pub approvals: Vec<Approval>,
+    /// The phases that a person holds up, with who and why.
+    pub blocks: BTreeMap<String, Block>,
+    /// How many notes were kept in each phase.
+    pub notes: BTreeMap<String, u64>,
     /// What undo could not take away, in words.
     pub left_behind: Vec<String>,
     /// How often it went on after it was cut off.
@@ -67,6 +71,15 @@ pub struct RunState {
     pub started: EventTime,
     /// When it ended.
     pub ended: Option<EventTime>,
+}
+
+/// A phase that is held up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Who holds it up.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// What a name stands for.
@@ -300,6 +313,8 @@ impl RunState {
             stop: None,
             incidents: Vec::new(),
             approvals: Vec::new(),
+            blocks: BTreeMap::new(),
+            notes: BTreeMap::new(),
             left_behind: Vec::new(),
             resumes: 0,
             amendments: 0,
@@ -371,6 +386,11 @@ impl RunState {
         self.process.phases.get(open).map(|phase| phase.name.as_str())
     }
 
+    /// The phase that is open, or the last one where none is.
+    pub(super) fn open_or_last(&self) -> Option<&str> {
+        self.phase().or_else(|| self.process.phases.last().map(|phase| phase.name.as_str()))
+    }
+
     /// Why it waits, where it does: the oldest incident.
     pub fn waits_for(&self) -> Option<&Stop> {
         self.incidents.first()
@@ -432,6 +452,13 @@ impl PhaseState {
     fn new(phase: &super::definition::Phase) -> Self {
         let nodes = phase.nodes.iter().map(|node| NodeState::new(&node.kind)).collect();
         Self { status: PhaseStatus::NotStarted, entered: None, left: None, nodes }
+    }
+}
+
+impl PhaseState {
+    /// Whether the message came that lets it begin.
+    pub fn has_word(&self) -> bool {
+        self.nodes.first() == Some(&NodeState::Message(true))
     }
 }
 

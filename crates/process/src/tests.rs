@@ -29,6 +29,7 @@ fn phase(name: &str, nodes: Vec<Named>) -> Phase {
         name: name.into(),
         part: Part::Forward,
         on_failure: OnFailure::Undo,
+        begins: Begins::InTurn,
         nodes: nodes.map(|(index, (name, kind))| Node::in_sequence(index, name, kind)).collect(),
     }
 }

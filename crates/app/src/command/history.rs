@@ -65,8 +65,17 @@ pub(super) struct Entry {
 }
 
 /// What only people do.
-const OF_PEOPLE: [&str; 6] =
-    ["approve", "withdraw", "receive", "retry", "settle_by_hand", "rollback"];
+const OF_PEOPLE: [&str; 9] = [
+    "approve",
+    "withdraw",
+    "receive",
+    "retry",
+    "settle_by_hand",
+    "rollback",
+    "block",
+    "unblock",
+    "note",
+];
 
 impl History {
     pub(super) fn run(&self, setting: &Setting<'_>) -> Result<Exit, Failure> {
@@ -126,6 +135,7 @@ fn entry(event: u64, told: &Told) -> Option<Entry> {
         }
     }
     let reason = some(told.text("refusal_reason")).or_else(|| some(&told.context("reason")));
+    let reason = reason.or_else(|| some(&told.context("text")));
     let exception = some(&told.context("exception"));
     Some(Entry {
         event,

@@ -19,9 +19,12 @@ mod incident;
 mod init;
 mod key;
 mod log_place;
+mod note;
+mod phase;
 mod plan;
 mod policy;
 mod query;
+mod repin;
 mod rollback;
 mod run;
 mod schema;
@@ -57,6 +60,9 @@ pub(crate) enum Command {
     Approve(approve::Approve),
     Signal(signal::Signal),
     Incident(incident::Incident),
+    Phase(phase::Phase),
+    Note(note::Note),
+    Repin(repin::Repin),
     Rollback(rollback::Rollback),
     Evidence(evidence::Evidence),
     Claims(claims::ShowClaims),
@@ -139,6 +145,9 @@ pub(crate) fn run(cli: &Cli, environment: &Environment, screen: &Screen) -> Resu
         Command::Approve(command) => command.run(&setting),
         Command::Signal(command) => command.run(&setting),
         Command::Incident(command) => command.run(&setting),
+        Command::Phase(command) => command.run(&setting),
+        Command::Note(command) => command.run(&setting),
+        Command::Repin(command) => command.run(&setting),
         Command::Rollback(command) => command.run(&setting),
         Command::Evidence(command) => command.run(&setting),
         Command::Claims(command) => command.run(&setting),

@@ -2,7 +2,7 @@
 
 mod closed;
 
-use carnet_engine::{Report, StopReport, Why};
+use carnet_engine::{ProgrammeReport, Report, StopReport, Why};
 use carnet_model::portability::claims::{Claims, Environment as About};
 use carnet_model::portability::conformance::Conformance;
 use carnet_model::portability::{DependencyManifest, Terms};
@@ -35,6 +35,10 @@ enum What {
     Plan,
     /// What stands in a plan under `portability`.
     Portability,
+    /// What stands in a plan under `programme`.
+    Programme,
+    /// What `carnet phase show --json` prints.
+    PhaseShown,
     /// What `carnet plan --json` prints.
     PlanShown,
     /// What `carnet plan NEW --amends OLD --json` prints.
@@ -91,6 +95,10 @@ impl Schema {
             What::Portability => {
                 serde_json::to_string_pretty(&carnet_model::plan::Portability::schema())
             }
+            What::Programme => {
+                serde_json::to_string_pretty(&carnet_model::plan::Programme::schema())
+            }
+            What::PhaseShown => shown::<ProgrammeReport>(),
             What::Claims => serde_json::to_string_pretty(&Claims::schema()),
             What::Environment => serde_json::to_string_pretty(&About::schema()),
             What::Conformance => shown::<Conformance>(),

@@ -20,6 +20,7 @@ pub(super) fn stopped(report: &Report, what: &str) -> Failure {
         (true, true) => (why, "waits on its way back at"),
         (true, false) if why == Code::APPROVAL_MISSING => (why, "waits for the approval at"),
         (true, false) if is_of_gate(why) => (Code::GATE_WAITS, "waits at the gate"),
+        (true, false) if why == Code::PROGRAMME_BLOCKED => (why, "waits at"),
         (true, false) => (Code::RUN_UNKNOWN, "waits at"),
         (false, _) => (why, "stopped at"),
     };
@@ -42,7 +43,14 @@ pub(super) fn stopped(report: &Report, what: &str) -> Failure {
 
 /// Whether a run waits at a gate: what it did is certain.
 fn is_of_gate(code: Code) -> bool {
-    [Code::APPROVAL_MISSING, Code::GATE_CLOSED, Code::GATE_BROKEN].contains(&code)
+    let certain = [
+        Code::APPROVAL_MISSING,
+        Code::GATE_CLOSED,
+        Code::GATE_BROKEN,
+        Code::PROGRAMME_BLOCKED,
+        Code::PROGRAMME_DRIFT,
+    ];
+    certain.contains(&code)
 }
 
 /// What was and what was not changed, in words.

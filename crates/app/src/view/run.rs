@@ -126,7 +126,11 @@ impl RunView {
             sheet.field("timer", LABEL, &format!("{}, due {}", timer.timer, timer.due));
         }
         for message in &report.messages {
-            let text = format!("{message}: carnet signal {} {message} --reason …", self.plan);
+            let text = if report.programme {
+                format!("{message}: carnet phase advance {}", self.plan)
+            } else {
+                format!("{message}: carnet signal {} {message} --reason …", self.plan)
+            };
             sheet.field("message", LABEL, &text);
         }
         for given in &report.approvals {

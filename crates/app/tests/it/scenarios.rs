@@ -69,6 +69,11 @@ fn a_run_waits_for_people_and_goes_on_as_they_say() {
 }
 
 #[test]
+fn a_programme_is_carried_from_phase_to_phase_and_each_refusal_is_seen() {
+    play("programme");
+}
+
+#[test]
 fn an_exception_opens_a_gate_by_name_and_for_a_while() {
     play("exceptions");
 }

@@ -183,6 +183,52 @@ fn a_run_that_waits_is_told_as_its_schemas_say() {
     assert!(changes["rules"].as_array().is_some_and(|all| !all.is_empty()), "{changes:#}");
 }
 
+/// Two phases, of which the second one is not written out.
+const PROGRAMME: &str = "
+carnet: v1
+migration: steps
+owner: lab
+approvals: { amendment: { any_of: [ops], assurance: named } }
+programme:
+  scope: { in: [control] }
+  authority: [in.txt]
+  run:
+    platform_run_id: platform_20260213T214223Z
+    scenario_run_id: 0123456789abcdef0123456789abcdef
+    config: config.json
+    image: { tag: git-0a1b2c3, digest: 'sha256:1212121212121212121212121212121212121212121212121212121212121212' }
+    source_revision: 0a1b2c3d4e
+  evidence_root: store
+phases:
+  - name: one
+    phase_id: P0
+    posture: { retry: L0, says: again }
+    evidence: [{ path: one.json, form: one }]
+    entry: [{ gate: file, with: { path: in.txt } }]
+    exit: [{ gate: file, name: there, with: { path: in.txt } }]
+  - { name: two, does: the rest, phase_id: P1, gate_level: true, entry: [one], exit: [two] }
+";
+
+#[test]
+fn the_phases_of_a_programme_are_told_as_their_schema_says() {
+    let place = Place::new();
+    std::fs::write(place.0.path().join("plan.yaml"), PROGRAMME).unwrap();
+    std::fs::write(place.0.path().join("config.json"), "{}").unwrap();
+    let shown = place.follows("phase-shown", "phase show plan.yaml");
+    assert_eq!(shown["next"], Value::Null);
+    place.follows("status", "run plan.yaml");
+    place.says("phase advance plan.yaml");
+    place.says("phase block plan.yaml one --reason x");
+    let shown = place.follows("phase-shown", "phase show plan.yaml");
+    let statuses = [&shown["phases"][0]["status"], &shown["phases"][1]["status"]];
+    assert_eq!(statuses, ["BLOCKED", "NOT_STARTED"]);
+    assert!(shown["next"]["missing"].as_array().is_some_and(|all| all.len() > 1), "{shown:#}");
+    assert_eq!(
+        place.follows("status", "status plan.yaml")["waits_for"]["code"],
+        "programme.blocked"
+    );
+}
+
 #[test]
 fn a_knowledge_base_that_moved_is_told_as_its_schema_says() {
     let place = Place::new();

@@ -19,6 +19,21 @@ fn folder(act: &Act<'_>, command: &Command) -> PathBuf {
     command.folder.as_ref().map_or(act.cx.folder.to_owned(), |it| act.cx.folder.join(it))
 }
 
+/// What the program is given. In a programme the run that it belongs to is part of it, whatever the step
+/// says: what it starts refuses to work for another one.
+fn variables(act: &Act<'_>, command: &Command) -> Result<Variables, StepError> {
+    let mut variables = Variables::of(act.cx.outside, &command.env)?;
+    if let Some(programme) = act.cx.plan.programme() {
+        variables.given.retain(|(name, _)| name != RUN_SCOPE);
+        let id = Secret::new(programme.run.platform_run_id.clone());
+        variables.given.push((RUN_SCOPE.to_owned(), id));
+    }
+    Ok(variables)
+}
+
+/// The variable by which services know the run that they work for.
+const RUN_SCOPE: &str = "REQUIRED_PLATFORM_RUN_ID";
+
 /// An output as an object of the evidence, without the secrets that it was given.
 fn kept(act: &Act<'_>, output: &Output, hidden: &[Secret]) -> Result<Value, StepError> {
     let bytes = secrets::masked(&output.bytes, hidden);
@@ -42,7 +57,7 @@ impl Capability for Run {
 
     fn act(&self, act: &Act<'_>, _: &Object) -> Result<Done, StepError> {
         let command: Command = act.inputs()?;
-        let Variables { given, hidden } = Variables::of(act.cx.outside, &command.env)?;
+        let Variables { given, hidden } = variables(act, &command)?;
         let program = Program {
             name: &command.program,
             args: &command.args,
@@ -91,7 +106,7 @@ impl Capability for Run {
             let why = format!("the plan names no probe for {}", command.program);
             return Ok(if again { Probed::NotApplied } else { Probed::Unknown(why) });
         };
-        let Variables { given, .. } = Variables::of(act.cx.outside, &command.env)?;
+        let Variables { given, .. } = variables(act, &command)?;
         let program = Program {
             name: &probe.program,
             args: &probe.args,

@@ -25,8 +25,8 @@ use crate::step::import::{Parts, intent, take_back};
 use crate::step::{digest_of, making, number, remove_made};
 use carnet_journal::LogProfile;
 use carnet_process::{
-    Closed, Command, GateVerdict, Next, Node, NodeKind, OnFailure, Part, Phase, Process, Repeat,
-    RunState, Start, StepResult, StepStatus, Undo, next,
+    Begins, Closed, Command, GateVerdict, Next, Node, NodeKind, OnFailure, Part, Phase, Process,
+    Repeat, RunState, Start, StepResult, StepStatus, Undo, next,
 };
 
 const PHASE: &str = "copy";
@@ -122,6 +122,7 @@ fn process() -> Process {
         name: PHASE.into(),
         part: Part::Forward,
         on_failure: OnFailure::Undo,
+        begins: Begins::InTurn,
         nodes: nodes.map(|(index, (name, kind))| Node::in_sequence(index, name, kind)).collect(),
     };
     Process { name: "copy/v1".into(), phases: vec![phase] }

@@ -2,11 +2,11 @@
 
 use super::act::{begin, settle, undo};
 use super::judge::{choose, judge};
-use super::notes;
 use super::recorder::Note;
+use super::{notes, programme};
 use crate::error::EngineError;
 use crate::step::Context;
-use carnet_process::{Command, Next, ready};
+use carnet_process::{Begins, Command, Next, RunState, ready};
 
 /// Goes on until nothing is left to do, or a person must act.
 pub(super) fn drive(cx: &Context<'_>) -> Result<(), EngineError> {
@@ -46,7 +46,11 @@ fn together(cx: &Context<'_>, work: &[Next]) -> Result<bool, EngineError> {
 /// Does one thing; `false` if there is nothing to do.
 fn go(cx: &Context<'_>, next: Next) -> Result<bool, EngineError> {
     match next {
-        Next::Enter(phase) => tell(cx, Command::Enter(phase), Vec::new())?,
+        Next::Enter(phase) => {
+            if !programme::drifts(cx, &phase)? {
+                tell(cx, Command::Enter(phase), Vec::new())?;
+            }
+        }
         Next::Leave(phase) => {
             let Some(run) = cx.recorder.run() else { return Ok(false) };
             let notes = notes::left(cx, &run, &phase)?;
@@ -66,10 +70,20 @@ fn go(cx: &Context<'_>, next: Next) -> Result<bool, EngineError> {
     Ok(true)
 }
 
+fn is_at_gate_level(run: &RunState) -> bool {
+    let open = run.phase().and_then(|phase| run.phase_index(phase));
+    let phase = open.and_then(|index| run.process.phases.get(index));
+    phase.is_some_and(|phase| phase.begins == Begins::NotYet)
+}
+
 /// Waits for the first timer that is due soon enough; `false` if there is none. A dry run waits for
 /// nothing, and takes what it would wait for as come.
 fn wait(cx: &Context<'_>, waits: Vec<Next>) -> Result<bool, EngineError> {
     if cx.dry_run {
+        // What is not written out yet cannot be shown.
+        if cx.recorder.look(is_at_gate_level) == Some(true) {
+            return Ok(false);
+        }
         for one in waits {
             let command = match one {
                 Next::Hear(message) => Command::Send { message, reason: "dry run".to_owned() },

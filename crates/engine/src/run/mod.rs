@@ -10,6 +10,7 @@ mod judge;
 pub(crate) mod notes;
 mod people;
 mod process_of;
+mod programme;
 pub(crate) mod recorder;
 mod report;
 mod rules;
@@ -28,6 +29,7 @@ use carnet_model::plan::Plan;
 pub(crate) use act::take_back;
 pub use copy::{CopyJob, CopyReport};
 pub use people::{Asked, PeopleRequest};
+pub use programme::{Advanced, NextAct, NoteRow, PhaseRow, ProgrammeReport, kept_notes};
 pub use report::{
     ApprovalReport, BackReport, CollectionReport, GateReport, PhaseReport, Report, StopReport,
     SwitchReport, TimerReport,
@@ -137,7 +139,13 @@ impl Engine {
         {
             return Err(self.refuse(request, &recorder, "run", error));
         }
-        match self.begin(request, &recorder, resumed) {
+        let beside = if request.dry_run {
+            Vec::new()
+        } else {
+            programme::before_run(request, &recorder, self.clock.as_ref())
+                .map_err(|error| self.refuse(request, &recorder, "run", error))?
+        };
+        match self.begin(request, &recorder, resumed, beside) {
             Ok(()) => {}
             Err(EngineError::Refused(Refused::Done)) => {
                 return self.report(request, &recorder, true);
@@ -146,7 +154,7 @@ impl Engine {
         }
         drive::drive(&self.context(request, &recorder))?;
         if waited && has_failed(&recorder) {
-            self.begin(request, &recorder, false)?;
+            self.begin(request, &recorder, false, Vec::new())?;
             drive::drive(&self.context(request, &recorder))?;
         }
         self.report(request, &recorder, false)
@@ -158,6 +166,7 @@ impl Engine {
         request: &RunRequest<'_>,
         recorder: &Recorder,
         resumed: bool,
+        beside: Vec<Note>,
     ) -> Result<(), EngineError> {
         let migration = &request.plan.document().migration;
         let mut notes: Vec<Note> = notes::verified(recorder).into_iter().collect();
@@ -166,6 +175,7 @@ impl Engine {
         } else {
             notes.extend(notes::start(recorder, request.plan)?);
         }
+        notes.extend(beside);
         let trust = trust_text(request.plan, request.folder)?;
         let trust = trust.map(|text| recorder.put(&text)).transpose()?;
         let command = Command::Run(Start {

@@ -107,6 +107,8 @@ pub(super) fn refused(refused: &Refused, code: Code, asked: &'static str, plan: 
         }
         Refused::Done
         | Refused::NotDue { .. }
+        | Refused::Unready { .. }
+        | Refused::Drifted { .. }
         | Refused::NotNow { .. }
         | Refused::NoRun
         | Refused::NothingToRollBack

@@ -8,7 +8,7 @@ use carnet_ledger::{Digest, SigningKey};
 use carnet_model::plan::Plan;
 
 use super::recorder::{Recorder, fold};
-use super::{Engine, RunRequest, notes, profile};
+use super::{Engine, RunRequest, notes, profile, programme};
 use crate::approval::{
     Authority, Consent, GateRow, Initiator, SKIP, examine, question, refused, rule_of,
     table_digest, trust_of,
@@ -75,7 +75,7 @@ impl Engine {
     }
 
     /// The log, and the run that it adds up to.
-    fn read(&self) -> Result<(LogReader, RunState), EngineError> {
+    pub(super) fn read(&self) -> Result<(LogReader, RunState), EngineError> {
         let none = || EngineError::NoRun(self.log.shown());
         let log = LogReader::open(&self.log)?.ok_or_else(none)?;
         let mut state = State::default();
@@ -160,8 +160,11 @@ impl Engine {
         reason: &str,
     ) -> Result<(), EngineError> {
         let desk = self.desk(request)?;
-        let command = Command::Send { message: message.to_owned(), reason: reason.to_owned() };
-        self.give(request, &desk, "signal", Ok(command))
+        let command = match programme::is_an_act(request.plan, message) {
+            true => Err(not_now(format!("{message} is sent by `carnet phase advance`"))),
+            false => Ok(Command::Send { message: message.to_owned(), reason: reason.to_owned() }),
+        };
+        self.give(request, &desk, "signal", command)
     }
 
     /// Has an incident tried again by the next `run` or `rollback`.
@@ -218,7 +221,7 @@ impl Engine {
     }
 
     /// The journal, open for one command. Refused while a run works.
-    fn desk(&self, request: &PeopleRequest<'_>) -> Result<Recorder, EngineError> {
+    pub(super) fn desk(&self, request: &PeopleRequest<'_>) -> Result<Recorder, EngineError> {
         if LogReader::open(&self.log)?.is_none_or(|log| log.size() == 0) {
             return Err(EngineError::NoRun(self.log.shown()));
         }
@@ -228,7 +231,7 @@ impl Engine {
     }
 
     /// Gives one command to the core. A refusal is recorded where it falls.
-    fn give(
+    pub(super) fn give(
         &self,
         request: &PeopleRequest<'_>,
         desk: &Recorder,
@@ -237,7 +240,9 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let run = desk.look(|run| run.plan);
         let done = command.and_then(|command| {
-            if run != Some(request.plan.digest()) && !is_of_amendment(&command, request.plan, run) {
+            let any = matches!(command, Command::Note { .. } | Command::Block { .. });
+            let of_amendment = is_of_amendment(&command, request.plan, run);
+            if run != Some(request.plan.digest()) && !of_amendment && !any {
                 let started = run.ok_or(Refused::NoRun)?;
                 return Err(Refused::PlanChanged { started, now: request.plan.digest() }.into());
             }

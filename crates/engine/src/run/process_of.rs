@@ -6,7 +6,7 @@ use carnet_model::plan::{self, Plan, PlannedStep, PlannedUndo, StepName, Work};
 
 use crate::error::StepError;
 use carnet_process::{
-    After, Closed, Due, Node, NodeKind, OnFailure, Part, Phase, Process, Repeat, Undo,
+    After, Begins, Closed, Due, Node, NodeKind, OnFailure, Part, Phase, Process, Repeat, Undo,
 };
 
 /// The process that a plan is compiled to.
@@ -22,12 +22,18 @@ pub(super) fn process_of(plan: &Plan) -> Result<Process, StepError> {
                 plan::OnFailure::Undo => OnFailure::Undo,
                 plan::OnFailure::Wait => OnFailure::Wait,
             },
+            begins: match phase.begins {
+                plan::Begins::InTurn => Begins::InTurn,
+                plan::Begins::OnWord => Begins::OnWord,
+                plan::Begins::NotYet => Begins::NotYet,
+            },
             nodes: phase.nodes.iter().map(node).collect::<Result<_, _>>()?,
         })
     });
     let name = match &plan.document().work {
         Work::Knowledge(_) => "knowledge/v1",
         Work::Crossing(_) => "portability/v1",
+        Work::Phases(phases) if phases.programme.is_some() => "programme/v1",
         Work::Phases(_) => "phases/v1",
     };
     Ok(Process { name: name.to_owned(), phases: phases.collect::<Result<_, StepError>>()? })

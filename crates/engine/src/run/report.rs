@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use carnet_ledger::{Digest, Value};
+use carnet_model::Code;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,8 +14,8 @@ use crate::step::look::SourceSeen;
 use crate::step::read_back::BackSeen;
 use crate::step::{ExportSeen, digest_of, integer_of, text_of};
 use carnet_process::{
-    Approval, Direction, Ending, Fact, NodeKind, NodeState, Part, PhaseStatus, Place, RunState,
-    State, Status, StepState, StepStatus, Stop, TimerState, apply,
+    Approval, Begins, Direction, Ending, Fact, Next, NodeState, Part, PhaseStatus, Place, RunState,
+    State, Status, StepState, StepStatus, Stop, TimerState, apply, ready,
 };
 
 /// A run, as it stands.
@@ -75,6 +76,9 @@ pub struct Report {
     pub timers: Vec<TimerReport>,
     /// The messages that are waited for.
     pub messages: Vec<String>,
+    /// Whether it is the run of a programme: messages are then sent by `carnet phase advance`.
+    #[serde(skip)]
+    pub programme: bool,
     /// What a rollback would do now; absent where none is possible.
     pub back: Option<BackReport>,
     /// What undo could not take away.
@@ -254,11 +258,12 @@ pub(super) fn of(run: &RunState, get: &Get<'_>) -> Report {
         phases: phases(run),
         gates: gates(run),
         stop: run.stop.as_ref().map(told),
-        waits_for: run.waits_for().map(told),
+        waits_for: run.waits_for().map(told).or_else(|| held_up(run)),
         incidents: run.incidents.iter().map(told).collect(),
         approvals: run.approvals.iter().map(approval).collect(),
         timers: timers(run),
         messages: messages(run),
+        programme: run.process.phases.iter().any(|phase| phase.begins != Begins::InTurn),
         back: back(run),
         left_behind: run.left_behind.clone(),
         receipts: receipts(run, get),
@@ -343,11 +348,33 @@ fn timers(run: &RunState) -> Vec<TimerReport> {
 }
 
 fn messages(run: &RunState) -> Vec<String> {
-    let waits = run.nodes().filter(|(place, node, state)| {
-        let awaited = **state == NodeState::Message(false) && node.kind == NodeKind::Message;
-        awaited && run.is_ready(*place)
+    let waits = ready(run).into_iter().filter_map(|next| match next {
+        Next::Hear(message) => Some(message),
+        Next::Enter(_)
+        | Next::Judge(_)
+        | Next::Choose(_)
+        | Next::Set(_)
+        | Next::Await { .. }
+        | Next::Commit(_)
+        | Next::Begin(_)
+        | Next::Settle(_)
+        | Next::Leave(_)
+        | Next::Undo(_)
+        | Next::End(_)
+        | Next::Wait
+        | Next::Nothing => None,
     });
-    waits.map(|(_, node, _)| node.name.clone()).collect()
+    waits.collect()
+}
+
+/// The phase that a person holds up, as what the run waits for.
+fn held_up(run: &RunState) -> Option<StopReport> {
+    let phase = run.phase().filter(|_| run.ending().is_none())?;
+    let block = run.blocks.get(phase)?;
+    let reason = format!("{} holds it up: {}", block.by, block.reason);
+    let remedy = format!("`carnet phase unblock PLAN {phase} --reason …`");
+    let code = Code::PROGRAMME_BLOCKED.name();
+    Some(told(&Stop::precondition(code, phase, reason, remedy)))
 }
 
 fn told(stop: &Stop) -> StopReport {

@@ -17,10 +17,10 @@ use std::io::Write;
 use std::sync::Arc;
 
 use carnet_engine::{
-    AMENDMENT, After, Approval, ByHand, Closed, Command, Direction, Due, Ending, Fact, GateVerdict,
-    Next, Node, NodeKind, NodeState, OnFailure, Part, Phase, PhaseStatus, Process, Refused, Repeat,
-    RunState, Start, State, Status, StepResult, StepStatus, Stop, TimerState, Undo, apply, check,
-    decide, ready,
+    AMENDMENT, After, Approval, Begins, ByHand, Closed, Command, Direction, Due, Ending, Fact,
+    GateVerdict, Next, Node, NodeKind, NodeState, OnFailure, Part, Phase, PhaseStatus, Process,
+    Refused, Repeat, RunState, Start, State, Status, StepResult, StepStatus, Stop, TimerState,
+    Undo, apply, check, decide, ready,
 };
 use carnet_ledger::{Digest, EventTime, Object, RefusalClass};
 
@@ -110,7 +110,7 @@ fn random_phase(dice: &mut Dice, number: usize, part: Part, names: &mut usize) -
         nodes.push(Node { name: name(*names), after, kind: random_kind(dice) });
     }
     let on_failure = if dice.in_hundred(80) { OnFailure::Undo } else { OnFailure::Wait };
-    Phase { name: format!("p{number}"), part, on_failure, nodes }
+    Phase { name: format!("p{number}"), part, on_failure, begins: Begins::InTurn, nodes }
 }
 
 fn random_process(dice: &mut Dice, begun: &[Phase], mut names: usize) -> Process {

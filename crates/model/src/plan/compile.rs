@@ -14,7 +14,9 @@ use super::inline;
 use super::knowledge::Knowledge;
 use super::knowledge_v1;
 use super::open::{self, Opened, Rejected};
+use super::phases::WrittenPhase;
 use super::portability::{self, Portability};
+use super::programme::Programme;
 use super::written::PlanDigest;
 use crate::gate::Definition;
 
@@ -83,6 +85,17 @@ impl Plan {
     /// What crosses in a bundle, where the plan's process is `portability/v1`.
     pub fn portability(&self) -> Option<&Portability> {
         self.document.portability()
+    }
+
+    /// What holds for all phases of a programme; `None` if the plan is none.
+    pub fn programme(&self) -> Option<&Programme> {
+        self.document.phases()?.programme.as_ref()
+    }
+
+    /// A phase as the plan has it, where it writes its phases out itself.
+    pub fn written_phase(&self, name: &str) -> Option<&WrittenPhase> {
+        let phases = &self.document.phases()?.phases;
+        phases.iter().find(|phase| phase.name.as_str() == name)
     }
 
     /// The phases in order, those of the prescribed way back last.
@@ -166,10 +179,14 @@ fn phase_digest(phase: &Phase) -> Digest {
     let nodes: Vec<_> = nodes
         .map(|node| json!({"after": node.after, "kind": node.kind, "name": node.name}))
         .collect();
-    digest_of(&json!({
+    let mut whole = json!({
         "name": phase.name,
         "nodes": nodes,
         "on_failure": phase.on_failure,
         "part": phase.part,
-    }))
+    });
+    if let (Some(members), false) = (whole.as_object_mut(), phase.begins.is_in_turn()) {
+        members.insert("begins".to_owned(), json!(phase.begins));
+    }
+    digest_of(&whole)
 }

@@ -20,6 +20,9 @@ pub struct Phase {
     pub part: Part,
     /// What a failure in it leads to.
     pub on_failure: OnFailure,
+    /// What lets it begin.
+    #[serde(skip_serializing_if = "Begins::is_in_turn")]
+    pub begins: Begins,
     /// What it consists of. A node comes after all nodes that it waits for.
     pub nodes: Vec<Node>,
 }
@@ -44,6 +47,26 @@ pub enum OnFailure {
     Undo,
     /// The run stops as it stands, and a person decides.
     Wait,
+}
+
+/// What lets a phase begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Begins {
+    /// The end of the phase before it.
+    #[default]
+    InTurn,
+    /// The message that is its first node, which comes after the end of the phase before it.
+    OnWord,
+    /// Nothing: an amendment must write it out first.
+    NotYet,
+}
+
+impl Begins {
+    /// Whether it is what is said without a word.
+    pub fn is_in_turn(&self) -> bool {
+        *self == Self::InTurn
+    }
 }
 
 /// One node of a phase.

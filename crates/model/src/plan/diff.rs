@@ -83,7 +83,7 @@ impl Plan {
 }
 
 /// Keys whose members are compared one by one.
-const BY_MEMBER: [&str; 4] = ["approvals", "governance", "evidence", "files"];
+const BY_MEMBER: [&str; 5] = ["approvals", "governance", "evidence", "files", "programme"];
 
 /// Keys that are not compared: phases are, node by node, and each plan names another parent.
 const ELSEWHERE: [&str; 3] = ["phases", "rollback", "amends"];

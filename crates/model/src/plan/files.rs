@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::around::Around;
 use super::document::Document;
 use super::phases::{WrittenKind, WrittenUndo, placed};
+use super::programme::Programme;
 use super::tree::Tree;
 use crate::capability;
 
@@ -37,12 +38,17 @@ pub(super) fn files(
     (files, missing)
 }
 
-/// The paths, each with the keys that lead to it: the trust file, and what the capabilities' schemas
+/// The paths, each with the keys that lead to it: the trust file, what a
+/// programme pins, and what the capabilities' schemas
 /// call a path (`"format": "path"`).
 fn named(document: &Document) -> Vec<(String, Vec<String>)> {
     let mut found = Vec::new();
     if let Some(trust) = &document.trust {
         found.push((trust.to_string(), vec!["trust".to_owned()]));
+    }
+    let programme = document.phases().and_then(|phases| phases.programme.as_ref());
+    for (pin, keys) in programme.into_iter().flat_map(Programme::pinned) {
+        found.push((pin.file.clone(), ["programme".to_owned()].into_iter().chain(keys).collect()));
     }
     let mut keys_of: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (keys, phase) in placed(document) {

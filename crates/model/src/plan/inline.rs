@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::compiled::{
-    After, ApprovalRule, Branch, Closed, Node, NodeKind, OnFailure, Part, Phase, PlannedGate,
-    PlannedStep, PlannedUndo, Timer,
+    After, ApprovalRule, Begins, Branch, Closed, Node, NodeKind, OnFailure, Part, Phase,
+    PlannedGate, PlannedStep, PlannedUndo, Timer,
 };
 use super::flow::{FlowNode, flow};
 use super::phases::{Phases, WrittenKind, WrittenNode, WrittenPhase, WrittenStep, WrittenUndo};
+use super::programme::{ACTIVATE, CONFIRM};
 use super::written::NodeName;
 use crate::capability::{self, UndoKind};
 use crate::gate::{Definition, Rule, approval};
@@ -20,9 +21,13 @@ type Approvals = BTreeMap<String, ApprovalRule>;
 /// The phases, those of the way back last.
 pub(super) fn phases(written: &Phases, approvals: &Approvals) -> Vec<Phase> {
     let mut committed = false;
+    let is_programme = written.programme.is_some();
     let compiled = written.all().map(|(part, phase)| {
         let before = committed;
-        let compiled = phase_of(phase, part, before, approvals);
+        let mut compiled = phase_of(phase, part, before, approvals);
+        if is_programme && part == Part::Forward {
+            compiled = acted_on(phase, compiled);
+        }
         committed |= compiled.commits();
         compiled
     });
@@ -42,8 +47,44 @@ fn phase_of(phase: &WrittenPhase, part: Part, committed: bool, approvals: &Appro
         does: phase.does.as_ref().map(ToString::to_string).unwrap_or_default(),
         part,
         on_failure: phase.on_failure.unwrap_or(plain),
+        begins: Begins::InTurn,
         nodes: compiler.nodes,
     }
+}
+
+/// A phase of a programme: somebody sets it active, and somebody confirms that it is done. Its failure
+/// waits for a person where the plan says nothing else: what others rely on is not undone by itself.
+fn acted_on(written: &WrittenPhase, phase: Phase) -> Phase {
+    let message = |name: &str, does: &str, after| Node {
+        name: format!("{}/{name}", written.name),
+        does: does.to_owned(),
+        undo_does: None,
+        after,
+        kind: NodeKind::Message,
+    };
+    let mut nodes = vec![message(ACTIVATE, "somebody sets the phase active", Vec::new())];
+    let on_failure = written.on_failure.unwrap_or(OnFailure::Wait);
+    if written.gate_level.is_some() {
+        return Phase { begins: Begins::NotYet, on_failure, nodes, ..phase };
+    }
+    let first = || After { node: 0, branch: None };
+    let mut followed = vec![false; phase.nodes.len()];
+    for mut node in phase.nodes.iter().cloned() {
+        for after in &mut node.after {
+            if let Some(followed) = followed.get_mut(after.node) {
+                *followed = true;
+            }
+            after.node += 1;
+        }
+        if node.after.is_empty() {
+            node.after.push(first());
+        }
+        nodes.push(node);
+    }
+    let loose = followed.iter().enumerate().filter(|(_, followed)| !**followed);
+    let loose: Vec<After> = loose.map(|(at, _)| After { node: at + 1, branch: None }).collect();
+    nodes.push(message(CONFIRM, "somebody confirms that it is done", loose));
+    Phase { begins: Begins::OnWord, on_failure, nodes, ..phase }
 }
 
 struct Compiler<'p> {

@@ -87,6 +87,7 @@ pub(super) const DOCUMENT: &[Key] = &[
     may("decommission"),
     may("approvals"),
     may("exceptions"),
+    may("programme"),
     may("phases"),
     may("rollback"),
 ];
@@ -154,6 +155,7 @@ pub(super) const PHASES: &[Key] = &[
     may("amends"),
     may("approvals"),
     may("exceptions"),
+    may("programme"),
     must("phases"),
     may("rollback"),
     Key { name: "portability", need: Need::Other(Elsewhere::Crossing) },
@@ -168,8 +170,28 @@ pub(super) const PHASES: &[Key] = &[
     other("cutover"),
     other("decommission"),
 ];
-pub(super) const PHASE: &[Key] =
-    &[must("name"), may("does"), may("on_failure"), may("entry"), may("steps"), must("exit")];
+pub(super) const PHASE: &[Key] = &[
+    must("name"),
+    may("does"),
+    may("phase_id"),
+    may("on_failure"),
+    may("posture"),
+    may("evidence"),
+    may("entry"),
+    may("steps"),
+    must("exit"),
+];
+pub(super) const GATE_LEVEL: &[Key] = &[
+    must("name"),
+    must("does"),
+    must("phase_id"),
+    must("gate_level"),
+    may("evidence"),
+    must("entry"),
+    must("exit"),
+];
+pub(super) const POSTURE: &[Key] = &[must("retry"), must("says")];
+pub(super) const EVIDENCE_CONTRACT: &[Key] = &[must("path"), must("form")];
 pub(super) const STEP: &[Key] =
     &[must("name"), must("capability"), may("with"), may("undo"), may("does"), may("after")];
 pub(super) const GATE: &[Key] = &[
@@ -248,7 +270,7 @@ pub(super) const SWITCH: &[Key] = &[must("env_file"), must("key"), may("value")]
 pub(super) const DECOMMISSION: &[Key] = &[must("archive")];
 
 /// All tables.
-const ALL: [&[Key]; 36] = [
+const ALL: [&[Key]; 39] = [
     DOCUMENT,
     KNOWLEDGE,
     CROSSING,
@@ -270,6 +292,9 @@ const ALL: [&[Key]; 36] = [
     SWITCH,
     DECOMMISSION,
     PHASE,
+    GATE_LEVEL,
+    POSTURE,
+    EVIDENCE_CONTRACT,
     STEP,
     GATE,
     CHOICE,

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::compiled::{
-    After, ApprovalRule, Closed, Node, NodeKind, OnFailure, Part, Phase, PlannedGate, PlannedStep,
-    PlannedUndo,
+    After, ApprovalRule, Begins, Closed, Node, NodeKind, OnFailure, Part, Phase, PlannedGate,
+    PlannedStep, PlannedUndo,
 };
 use super::inline;
 use super::knowledge::{self, Knowledge};
@@ -279,6 +279,7 @@ fn phase_of(name: PhaseName, steps: Vec<Step>, gates: Vec<Definition>) -> Phase 
         does: name.does().to_owned(),
         part: Part::Forward,
         on_failure: OnFailure::Undo,
+        begins: Begins::InTurn,
         nodes,
     }
 }

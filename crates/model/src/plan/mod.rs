@@ -14,6 +14,7 @@ mod knowledge;
 mod knowledge_v1;
 mod phases;
 mod portability;
+mod programme;
 mod shape;
 mod written;
 
@@ -33,7 +34,7 @@ pub use carnet_document::yaml::BYTES_MAX;
 pub use carnet_document::{Diagnostic, Masked, Severity, Span, mask};
 pub use compile::Plan;
 pub use compiled::{
-    After, ApprovalRule, Assurance, Branch, Closed, Node, NodeKind, OnFailure, Part, Phase,
+    After, ApprovalRule, Assurance, Begins, Branch, Closed, Node, NodeKind, OnFailure, Part, Phase,
     PlannedGate, PlannedStep, PlannedUndo, Timer,
 };
 pub use diff::{Change, Changes, NodeChange, PhaseChange, RuleChange};
@@ -52,6 +53,10 @@ pub use portability::{
     CROSSING_PHASES, Carriage, Container, ContainerHost, Crossing, Data, Destination, Encrypt,
     EvidencePart, Health, Machine, MachineHost, Origin, PolicyFolder, Portability, Program, Side,
     SupplyChain, SwitchOver, Variable,
+};
+pub use programme::{
+    ACTIVATE, CONFIRM, EvidenceFile, GateLevel, ImagePin, PHASE_IDS, PhaseId, Pinned, Posture,
+    Programme, Retry, RunPins, Scope, TOKENS,
 };
 pub use schema::{schema, schema_text};
 pub use written::{

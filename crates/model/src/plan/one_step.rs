@@ -40,6 +40,10 @@ impl Plan {
             name: NodeName::of(PHASE),
             does: None,
             on_failure: None,
+            phase_id: Vec::new(),
+            posture: None,
+            evidence: Vec::new(),
+            gate_level: None,
             entry: Vec::new(),
             steps: vec![node],
             exit: Vec::new(),
@@ -62,7 +66,7 @@ impl Plan {
             approvals: BTreeMap::new(),
             exceptions: Vec::new(),
             amends: None,
-            work: Work::Phases(Phases { phases: vec![phase], rollback: None }),
+            work: Work::Phases(Phases { programme: None, phases: vec![phase], rollback: None }),
         };
         Ok(Self::compile(document, BTreeMap::new()))
     }

@@ -9,8 +9,9 @@ use carnet_document::{Code, Diagnostic, Severity, yaml};
 use super::around::Around;
 use super::check;
 use super::decode;
-use super::document::Document;
+use super::document::{Document, Work};
 use super::files;
+use super::phases::Phases;
 use super::reader::Reader;
 use super::tree::Tree;
 
@@ -62,10 +63,13 @@ pub(super) struct Opened {
 
 /// Reads and checks a plan. `file` is only repeated in the answer.
 pub(super) fn open(file: &str, text: &str, around: &Around<'_>) -> Result<Opened, Rejected> {
-    let (document, tree) = read(file, text)?;
+    let (mut document, tree) = read(file, text)?;
     let mut findings = check::check(&document, &tree, around.now_s);
     let (files, missing) = files::files(&document, &tree, around);
     findings.extend(missing);
+    if let Work::Phases(Phases { programme: Some(programme), .. }) = &mut document.work {
+        programme.pin(&files);
+    }
     if findings.iter().any(|found| found.severity == Severity::Error) {
         return Err(Rejected::new(file, findings));
     }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::compiled::{OnFailure, Part};
 use super::document::Document;
+use super::programme::{EvidenceFile, GateLevel, PhaseId, Posture, Programme};
 use super::written::{Duration, Label, Moment, NodeName};
 use crate::gate::Definition;
 
@@ -14,6 +15,9 @@ pub const NODES_MAX: usize = 20_000;
 /// The phases of a plan, and its prescribed way back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Phases {
+    /// What holds for all phases of a programme; `None` if it is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub programme: Option<Programme>,
     /// What is done, in order.
     pub phases: Vec<WrittenPhase>,
     /// The prescribed way back.
@@ -39,6 +43,18 @@ pub struct WrittenPhase {
     /// What a failure in it leads to; by default it depends on where the point of no return is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
+    /// Its canonical ids, in a programme.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub phase_id: Vec<PhaseId>,
+    /// What its failure means, in a programme.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub posture: Option<Posture>,
+    /// The files that must exist before it is done, in a programme.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<EvidenceFile>,
+    /// What is known of it, where it is not elaborated yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate_level: Option<GateLevel>,
     /// Gates before the steps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub entry: Vec<WrittenNode>,

@@ -355,7 +355,14 @@ approvals:
 phases:
   - name: one
     does: it
+    phase_id: P-1
     on_failure: wait
+    posture:
+      retry: L0
+      says: x
+    evidence:
+      - path: a
+        form: b
     entry:
       - gate: file
         name: first
@@ -413,6 +420,12 @@ phases:
     exit:
       - gate: file
         with: {path: a}
+  - name: two
+    does: it
+    phase_id: [P0]
+    gate_level: true
+    entry: [x]
+    exit: [x]
 rollback:
   phases:
     - name: back
@@ -521,6 +534,9 @@ exceptions:
             ("/$defs/Exception", keys::EXCEPTION),
             ("/$defs/Rollback", keys::ROLLBACK),
             ("/$defs/Phase", keys::PHASE),
+            ("/$defs/GateLevel", keys::GATE_LEVEL),
+            ("/$defs/Posture", keys::POSTURE),
+            ("/$defs/EvidenceContract", keys::EVIDENCE_CONTRACT),
             ("/$defs/Step", keys::STEP),
             ("/$defs/Gate", keys::GATE),
             ("/$defs/Choice", keys::CHOICE),

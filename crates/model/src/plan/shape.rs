@@ -7,15 +7,19 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
 use super::compiled::OnFailure;
+use super::programme::{EvidenceFile, PhaseId, Posture};
 use super::written::{Duration, Label, Moment, NodeName};
 
 /// What a plan says that writes its phases out itself.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct PlanShape {
+    /// What holds for all phases of a programme, whose phases are begun and confirmed by an act of
+    /// their own. `carnet schema programme` prints its keys.
+    programme: Option<Map<String, Value>>,
     /// What is done, in order.
     #[schemars(length(min = 1))]
-    phases: Vec<PhaseShape>,
+    phases: Vec<AnyPhaseShape>,
     /// A prescribed way back, with an order of its own.
     rollback: Option<RollbackShape>,
 }
@@ -29,6 +33,47 @@ struct RollbackShape {
     phases: Vec<PhaseShape>,
 }
 
+/// A phase, or what is known of one that is not elaborated yet.
+#[derive(JsonSchema)]
+#[schemars(rename = "AnyPhase", untagged)]
+enum AnyPhaseShape {
+    Whole(PhaseShape),
+    GateLevel(GateLevelShape),
+}
+
+/// A phase of a programme that is not elaborated yet. It begins after an approved amendment wrote it
+/// out.
+#[derive(JsonSchema)]
+#[schemars(rename = "GateLevel", deny_unknown_fields)]
+struct GateLevelShape {
+    /// Its name, unique in the plan.
+    name: NodeName,
+    /// What it is for, for people.
+    does: Label,
+    /// Its canonical id, or all of those that it covers.
+    phase_id: PhaseIdsShape,
+    /// True.
+    #[schemars(extend("const" = true))]
+    gate_level: bool,
+    /// The files that must exist before it is done.
+    #[schemars(default, length(min = 1))]
+    evidence: Vec<EvidenceFile>,
+    /// What must hold before it begins, in words.
+    #[schemars(length(min = 1))]
+    entry: Vec<Label>,
+    /// What must hold when it is done, in words.
+    #[schemars(length(min = 1))]
+    exit: Vec<Label>,
+}
+
+/// One canonical id, or several in their order.
+#[derive(JsonSchema)]
+#[schemars(rename = "PhaseIds", untagged)]
+enum PhaseIdsShape {
+    One(PhaseId),
+    Several(#[schemars(length(min = 1))] Vec<PhaseId>),
+}
+
 /// A phase: gates, steps, and the gates that say when it is done.
 #[derive(JsonSchema)]
 #[schemars(rename = "Phase", deny_unknown_fields)]
@@ -37,8 +82,15 @@ struct PhaseShape {
     name: NodeName,
     /// What it does, for people.
     does: Option<Label>,
+    /// Its canonical id, or all of those that it covers, in a programme: P-1, P0 to P12.
+    phase_id: Option<PhaseIdsShape>,
     /// What a failure in it leads to: undo takes back all that was done, wait leaves it to a person.
     on_failure: Option<OnFailure>,
+    /// How far it may be repeated, and what is done when it fails, in a programme.
+    posture: Option<Posture>,
+    /// The files that must exist before it is done, in a programme.
+    #[schemars(default, length(min = 1))]
+    evidence: Vec<EvidenceFile>,
     /// Gates before the steps.
     #[schemars(default, length(min = 1))]
     entry: Vec<GateShape>,

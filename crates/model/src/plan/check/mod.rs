@@ -9,8 +9,8 @@ mod phases;
 use carnet_document::{Code, Diagnostic, Span};
 
 use super::document::{Document, Work};
-use super::portability;
 use super::tree::Tree;
+use super::{portability, programme};
 
 /// All findings, errors and warnings.
 pub(super) fn check(document: &Document, tree: &Tree, now_s: Option<i64>) -> Vec<Diagnostic> {
@@ -21,7 +21,10 @@ pub(super) fn check(document: &Document, tree: &Tree, now_s: Option<i64>) -> Vec
     match &document.work {
         Work::Knowledge(it) => findings.extend(knowledge::check(document, it, tree)),
         Work::Crossing(it) => findings.extend(portability::check(document, it, tree)),
-        Work::Phases(_) => findings.extend(phases::check(document, tree)),
+        Work::Phases(it) => {
+            findings.extend(phases::check(document, tree));
+            findings.extend(programme::check(document, it, tree));
+        }
     }
     findings.extend(approvals::check(document, tree, now_s));
     findings

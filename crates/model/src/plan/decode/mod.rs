@@ -5,6 +5,7 @@ mod inputs;
 mod knowledge;
 mod phases;
 mod portability;
+mod programme;
 mod sections;
 
 use carnet_document::yaml::{Entry, Node, Value};
@@ -80,7 +81,7 @@ impl Kind {
             })
         };
         let has = |key: &str| entries.iter().any(|entry| entry.key == key);
-        if has("phases") {
+        if has("phases") || has("programme") {
             Self::Phases
         } else if names("portability/v1") || has("portability") {
             Self::Crossing

@@ -5,7 +5,7 @@ use carnet_document::{Code, Diagnostic, Span, shortened};
 
 use super::approvals::at_most_many;
 use super::inputs::inputs;
-use super::mapping;
+use super::{mapping, programme, sections};
 use crate::capability::{self, Descriptor};
 use crate::gate::{self, AGE_S_MAX, Definition, Gate, GateKind};
 use crate::plan::compiled::OnFailure;
@@ -27,7 +27,12 @@ pub(super) fn phases(reader: &mut Reader, fields: &Fields<'_>) -> Option<Phases>
         let fields = mapping(reader, at, "`rollback`", keys::ROLLBACK)?;
         fields.get("phases").map(|at| WayBack { phases: list(reader, at) })
     });
-    let found = Phases { phases: phases?, rollback };
+    let programme = fields.get("programme").map(|at| sections::programme(reader, at));
+    let programme = match programme {
+        Some(programme) => Some(programme?),
+        None => None,
+    };
+    let found = Phases { programme, phases: phases?, rollback };
     let count: usize = found.all().map(|(_, phase)| phase.nodes().count()).sum();
     if count > NODES_MAX {
         let at = fields.get("phases").map(|at| at.key_span)?;
@@ -56,6 +61,11 @@ fn list(reader: &mut Reader, at: &Entry) -> Vec<WrittenPhase> {
 }
 
 fn phase(reader: &mut Reader, node: &Node) -> Option<WrittenPhase> {
+    if let Value::Map(entries) = &node.value
+        && entries.iter().any(|entry| entry.key == "gate_level")
+    {
+        return programme::gate_level(reader, node);
+    }
     let fields = reader.fields(node, "a phase", node.span, keys::PHASE)?;
     let name = fields.get("name").and_then(|at| reader.written(at));
     let does = fields.get("does").and_then(|at| reader.written(at));
@@ -67,7 +77,21 @@ fn phase(reader: &mut Reader, node: &Node) -> Option<WrittenPhase> {
     };
     let (entry, steps, exit) =
         (section("entry", true), section("steps", false), section("exit", true));
-    Some(WrittenPhase { name: name?, does, on_failure, entry, steps, exit })
+    let phase_id = programme::phase_ids(reader, &fields);
+    let posture = programme::posture(reader, &fields);
+    let evidence = programme::evidence(reader, &fields);
+    Some(WrittenPhase {
+        name: name?,
+        does,
+        on_failure,
+        phase_id,
+        posture,
+        evidence,
+        gate_level: None,
+        entry,
+        steps,
+        exit,
+    })
 }
 
 /// The nodes of a section. Those before and behind the steps are gates.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::inputs::inputs;
 use crate::plan::portability::Portability;
+use crate::plan::programme::Programme;
 use crate::plan::reader::Reader;
 use crate::portability::{DependencyManifest, Terms};
 
@@ -20,6 +21,10 @@ pub(super) fn terms(reader: &mut Reader, at: &Entry) -> Option<Terms> {
 
 pub(super) fn portability(reader: &mut Reader, at: &Entry) -> Option<Portability> {
     section(reader, at, Portability::read_value)
+}
+
+pub(super) fn programme(reader: &mut Reader, at: &Entry) -> Option<Programme> {
+    section(reader, at, Programme::read_value)
 }
 
 fn section<T>(

@@ -87,7 +87,7 @@ pub(in crate::plan) fn phases(document: &Document, section: &Portability) -> Pha
     });
     let back: Vec<_> = back.collect();
     let rollback = if back.is_empty() { None } else { Some(WayBack { phases: back }) };
-    Phases { phases, rollback }
+    Phases { programme: None, phases, rollback }
 }
 
 /// Whether a phase is run on the side of the border that is at hand.
@@ -104,6 +104,10 @@ fn phase(name: &str, does: &str, steps: Vec<WrittenNode>) -> WrittenPhase {
         name: NodeName::of(name),
         does: Label::read(does).ok(),
         on_failure: None,
+        phase_id: Vec::new(),
+        posture: None,
+        evidence: Vec::new(),
+        gate_level: None,
         entry: Vec::new(),
         steps,
         exit: Vec::new(),

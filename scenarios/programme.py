@@ -1,0 +1,231 @@
+"""A programme of three phases, carried by people from phase to phase, and each way in which it stops."""
+
+import hashlib
+import json
+import pathlib
+import re
+
+import evidence
+import kit
+
+RUN_ID = "platform_20260213T214223Z"
+PLAN = """carnet: v1
+migration: programme
+owner: ops
+approvals: {amendment: {any_of: [ops], assurance: named}}
+programme:
+  scope: {in: [control, rtdl], out: [learning]}
+  authority: [flow.md, handles.md]
+  legacy: [old]
+  run:
+    platform_run_id: THE_RUN
+    scenario_run_id: '0123456789abcdef0123456789abcdef'
+    config: config.json
+    image: {tag: git-0a1b2c3, digest: 'sha256:1212121212121212121212121212121212121212121212121212121212121212'}
+    source_revision: 0a1b2c3d4e
+  evidence_root: store
+phases:
+- name: package
+  does: build the image
+  phase_id: P-1
+  posture: {retry: L0, says: build it again}
+  evidence: [{path: 'evidence/runs/{platform_run_id}/image.json', form: image}]
+  entry: [{gate: file, name: rules, with: {path: flow.md}}]
+  steps:
+  - {name: build, capability: command.run, with: {program: sh, args: [-c, 'echo $REQUIRED_PLATFORM_RUN_ID > built'], repeat: again}, undo: {capability: command.run, with: {program: rm, args: [-f, built], repeat: again}}}
+  exit: [{gate: file, name: is_built, with: {path: built}}]
+- name: substrate
+  does: make the substrate
+  phase_id: [P0, P1]
+  posture: {retry: none, says: look before it is made again}
+  evidence: [{path: 'evidence/runs/{platform_run_id}/{phase_id}.json', form: apply}]
+  entry: [{gate: file, name: rules, with: {path: flow.md}}]
+  exit: [{gate: file, name: is_made, with: {path: made}}]
+""".replace("THE_RUN", RUN_ID)
+AT_GATE_LEVEL = """- name: daemons
+  does: bring the daemons up
+  phase_id: P2
+  gate_level: true
+  entry: [the substrate is done]
+  exit: [each service runs once]
+"""
+WRITTEN_OUT = """- name: daemons
+  does: bring the daemons up
+  phase_id: P2
+  posture: {retry: L1, says: stop them and start again}
+  evidence: [{path: 'evidence/runs/{platform_run_id}/operate/daemons_ready.json', form: daemons_ready}]
+  entry: [{gate: file, name: rules, with: {path: flow.md}}]
+  exit: [{gate: file, name: is_made, with: {path: made}}]
+"""
+
+
+def write(path, text):
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def refused(*words, code, exit=3):
+    """A command that ends with this code; gives what it says."""
+    done = kit.carnet(*words, "--json", exit=exit, as_json=False)
+    error = json.loads(done.stderr)["error"]
+    kit.want(error["code"] == code, f"{words}: {error}")
+    return " | ".join([error["message"], *error["causes"], error["remedy"] or ""])
+
+
+def statuses(plan="plan.yaml"):
+    return [row["status"] for row in kit.carnet("phase", "show", plan)["phases"]]
+
+
+def missing(plan="plan.yaml"):
+    return [it["what"] for it in (kit.carnet("phase", "show", plan)["next"] or {"missing": []})["missing"]]
+
+
+def events():
+    return evidence.parsed(".carnet/programme")
+
+
+def begin():
+    write("flow.md", "flow\n")
+    write("handles.md", "handles\n")
+    write("config.json", '{"b": 1, "a": "x"}\n')
+    write("plan.yaml", PLAN + AT_GATE_LEVEL)
+    kit.carnet("check", "plan.yaml")
+    kit.want(statuses() == ["NOT_STARTED"] * 3, statuses())
+    refused("phase", "advance", "plan.yaml", code="run.not_found", exit=2)
+    # Nothing begins by itself; what the run is pinned to is written before anything else.
+    kit.carnet("run", "plan.yaml", exit=5)
+    kit.want(statuses() == ["NOT_STARTED"] * 3 and not pathlib.Path("built").exists(), "began by itself")
+    path = pathlib.Path(f"store/evidence/runs/{RUN_ID}/run.json")
+    pins = json.loads(path.read_text())
+    digest = hashlib.sha256(b'{"a":"x","b":1}').hexdigest()
+    kit.want(pins["config_digest"] == digest and pins["platform_run_id"] == RUN_ID, pins)
+    return path
+
+
+def first_phase():
+    for node in ["package/activate", "package/confirm", "substrate/activate"]:
+        said = refused("signal", "plan.yaml", node, "--reason", "x", code="run.not_now")
+        kit.want("carnet phase advance" in said, said)
+    kit.carnet("phase", "advance", "plan.yaml", "--by", "ops", "--reason", "go")
+    kit.want(statuses() == ["ACTIVE", "NOT_STARTED", "NOT_STARTED"], statuses())
+    said = refused("phase", "advance", "plan.yaml", code="programme.unready")
+    kit.want("nothing of it is done" in said and "carnet run" in said, said)
+    kit.carnet("run", "plan.yaml", exit=5)
+    built = pathlib.Path("built").read_text().strip()
+    kit.want(built == RUN_ID, f"the step was told to work for {built!r}")
+    # Each thing that is missing is told with its remedy.
+    said = refused("phase", "advance", "plan.yaml", code="programme.unready")
+    kit.want("image.json (image) is not there" in said and "no note was kept" in said, said)
+    write(f"store/evidence/runs/{RUN_ID}/image.json", "")
+    kit.want(any("is empty" in it for it in missing()), missing())
+    write(f"store/evidence/runs/{RUN_ID}/image.json", "{}\n")
+    kit.carnet("note", "plan.yaml", "--text", "built with the pinned compiler", "--by", "ops")
+    kit.carnet("note", "plan.yaml", "--text", "pushed\n## not a heading", "--kind", "action", "--by", "ops")
+    kit.want(missing() == [], missing())
+    # Held up: neither confirmed nor worked on.
+    kit.carnet("phase", "block", "plan.yaml", "package", "--reason", "a leak", "--by", "sec")
+    kit.want(statuses()[0] == "BLOCKED", statuses())
+    said = refused("phase", "advance", "plan.yaml", code="programme.unready")
+    kit.want("sec holds it up: a leak" in said and "phase unblock" in said, said)
+    refused("run", "plan.yaml", code="programme.blocked", exit=5)
+    refused("phase", "block", "plan.yaml", "package", "--reason", "again", code="run.not_now")
+    kit.carnet("phase", "unblock", "plan.yaml", "package", "--reason", "fixed", "--by", "sec")
+    kit.carnet("run", "plan.yaml", exit=5)
+    kit.carnet("phase", "advance", "plan.yaml", "--by", "ops")
+    kit.carnet("run", "plan.yaml", exit=5)
+    kit.want(statuses() == ["DONE", "NOT_STARTED", "NOT_STARTED"], statuses())
+
+
+def drift():
+    """A changed authority stops the run until it is put back, or the change is approved."""
+    write("handles.md", "other handles\n")
+    said = refused("run", "plan.yaml", code="programme.drift")
+    kit.want("handles.md" in said and "carnet repin" in said, said)
+    refused("phase", "advance", "plan.yaml", code="programme.drift")
+    kit.carnet("note", "plan.yaml", "--text", "handles.md was edited by mistake", "--by", "ops")
+    write("handles.md", "handles\n")
+    kit.carnet("run", "plan.yaml", exit=5)
+    found = [event for event in events() if event["event_type"] == "programme.drift"]
+    kit.want(len(found) == 1, f"{len(found)} events of drift")
+    pinned, now = (hashlib.sha256(text).hexdigest() for text in (b"handles\n", b"other handles\n"))
+    kit.want(found[0]["pinned_digest"] == f"sha256:{pinned}", found)
+    kit.want(found[0]["found_digest"] == f"sha256:{now}", found)
+    kit.want(found[0]["severity"] == "major" and "substrate" in found[0]["impact"], found)
+    # For good: a plan that amends this one, once somebody approved it.
+    write("handles.md", "new handles\n")
+    refused("run", "plan.yaml", code="programme.drift")
+    kit.carnet("repin", "plan.yaml", "--out", "repinned.yaml")
+    refused("run", "repinned.yaml", code="approval.invalid")
+    kit.carnet("approve", "repinned.yaml", "amendment", "--as", "ops", "--yes")
+    kit.carnet("run", "repinned.yaml", exit=5)
+    kit.want(statuses("repinned.yaml") == ["DONE", "NOT_STARTED", "NOT_STARTED"], "after the repin")
+    pathlib.Path("repinned.yaml").rename("plan.yaml")
+
+
+def second_phase():
+    kit.carnet("phase", "advance", "plan.yaml", "--by", "ops")
+    refused("run", "plan.yaml", code="run.unknown", exit=5)
+    kit.want(statuses()[1] == "BLOCKED", statuses())
+    said = refused("run", "plan.yaml", code="programme.unready")
+    kit.want("no retries" in said and "carnet incident retry" in said, said)
+    write("made", "x\n")
+    kit.carnet("incident", "retry", "plan.yaml", "substrate/is_made")
+    kit.carnet("run", "plan.yaml", exit=5)
+    for name in ["P0", "P1"]:
+        kit.want(any(f"{name}.json" in it for it in missing()), missing())
+        write(f"store/evidence/runs/{RUN_ID}/{name}.json", "{}\n")
+    kit.carnet("note", "plan.yaml", "--text", "made", "--by", "ops")
+    kit.carnet("phase", "advance", "plan.yaml", "--by", "ops")
+    kit.carnet("run", "plan.yaml", exit=5)
+    kit.want(statuses() == ["DONE", "DONE", "NOT_STARTED"], statuses())
+
+
+def last_phase():
+    """A phase at gate level begins after an approved amendment wrote it out."""
+    said = refused("phase", "advance", "plan.yaml", code="programme.unready")
+    kit.want("gate level" in said and "amend" in said, said)
+    digest = kit.carnet("check", "plan.yaml")["plan_digest"]
+    write("whole.yaml", PLAN + WRITTEN_OUT + f"amends: sha256:{digest}\n")
+    refused("run", "whole.yaml", code="approval.invalid")
+    kit.carnet("approve", "whole.yaml", "amendment", "--as", "ops", "--yes")
+    kit.carnet("run", "whole.yaml", exit=5)
+    kit.carnet("phase", "advance", "whole.yaml", "--by", "ops")
+    kit.carnet("run", "whole.yaml", exit=5)
+    write(f"store/evidence/runs/{RUN_ID}/operate/daemons_ready.json", "{}\n")
+    kit.carnet("note", "whole.yaml", "--text", "all up", "--by", "ops")
+    kit.carnet("phase", "advance", "whole.yaml", "--by", "ops")
+    kit.carnet("run", "whole.yaml")
+    kit.want(statuses("whole.yaml") == ["DONE"] * 3, statuses("whole.yaml"))
+
+
+def notes():
+    text = kit.carnet("note", "whole.yaml", "--markdown", as_json=False).stdout
+    kit.want("built with the pinned compiler" in text and "\n> ## not a heading" in text, text)
+    kit.want(len(re.findall("^### ", text, re.M)) == 5, text)
+
+
+def another_config(pins):
+    """The same ids with another configuration: what the run is pinned to is never written again."""
+    held = pins.read_bytes()
+    write("config.json", '{"a": "y"}\n')
+    said = refused("run", "whole.yaml", "--state", "elsewhere", code="programme.pinned")
+    kit.want("config" in said and "new platform_run_id" in said, said)
+    kit.want(pins.read_bytes() == held, "the pins were written again")
+
+
+def main():
+    with kit.workspace():
+        pins = begin()
+        first_phase()
+        drift()
+        second_phase()
+        last_phase()
+        notes()
+        another_config(pins)
+        evidence.verify(".carnet/programme")
+    print("programme: three phases, each refusal seen")
+
+
+if __name__ == "__main__":
+    main()
