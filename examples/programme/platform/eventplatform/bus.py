@@ -1,5 +1,5 @@
-"""The event bus (Kafka protocol). One record in each batch, so that a broker that counts batches
-instead of records in its high watermark still reports offsets that are right."""
+"""The event bus (Kafka protocol). The last batch in a partition holds one record, always: a broker
+that takes the start of the last batch for its end still reports offsets that are right."""
 
 import hashlib
 import json
@@ -34,11 +34,10 @@ class Publisher:
     """Sends and waits. It never sends a record again by itself: after a lost answer only a
     reconciliation may say what became of it."""
 
-    def __init__(self, config, name, timeout_ms=5000):
+    def __init__(self, config, name, timeout_ms=20000):
         self.producer = Producer({
-            **base(config, name), "acks": "all", "linger.ms": 0, "batch.num.messages": 1,
-            "message.send.max.retries": 0, "message.timeout.ms": timeout_ms,
-            "request.timeout.ms": max(1000, timeout_ms - 1000),
+            **base(config, name), "acks": "all", "linger.ms": 1, "message.send.max.retries": 0,
+            "message.timeout.ms": timeout_ms, "request.timeout.ms": timeout_ms - 1000,
         })
 
     def send(self, topic, key, value):
@@ -48,44 +47,35 @@ class Publisher:
         return place
 
     def send_each(self, records):
-        """For each record its place, or a PublishUnknown; all are in flight at once."""
+        """For each record its place, or a PublishUnknown. The last of each partition goes alone,
+        when the others are answered for."""
         answers = [None] * len(records)
-
-        def delivered(at):
-            def note(error, message):
-                answers[at] = PublishUnknown(str(error)) if error else {
-                    "topic": message.topic(), "partition": message.partition(),
-                    "offset": message.offset(), "timestamp": message.timestamp()[1]}
-            return note
-
-        for at, (topic, key, value) in enumerate(records):
-            self.producer.produce(topic, key=key.encode(), value=canonical(value),
-                                  partition=partition_of(topic, key), on_delivery=delivered(at))
-        while None in answers:
-            self.producer.poll(1)
+        last = {(topic, partition_of(topic, key)): at for at, (topic, key, _) in enumerate(records)}
+        alone = set(last.values())
+        for wave in ([at for at in range(len(records)) if at not in alone], sorted(alone)):
+            for at in wave:
+                self.produce(records[at], answers, at)
+            while any(answers[at] is None for at in wave):
+                self.producer.poll(1)
         return answers
 
+    def produce(self, record, answers, at):
+        topic, key, value = record
+
+        def delivered(error, message):
+            answers[at] = PublishUnknown(str(error)) if error else {
+                "topic": message.topic(), "partition": message.partition(),
+                "offset": message.offset(), "timestamp": message.timestamp()[1]}
+
+        self.producer.produce(topic, key=key.encode(), value=canonical(value),
+                              partition=partition_of(topic, key), on_delivery=delivered)
+        self.producer.poll(0)
+
     def send_all(self, records):
-        """Many records in flight at once; all of them are acknowledged, or an error is raised."""
-        errors = []
-
-        def delivered(error, _message):
-            if error:
-                errors.append(str(error))
-
-        for topic, key, value in records:
-            while True:
-                try:
-                    self.producer.produce(
-                        topic, key=key.encode(), value=canonical(value),
-                        partition=partition_of(topic, key), on_delivery=delivered)
-                    break
-                except BufferError:
-                    self.producer.poll(0.1)
-            self.producer.poll(0)
-        left = self.producer.flush(30)
-        if errors or left:
-            raise PublishUnknown(errors[0] if errors else f"{left} records without an answer")
+        """All of them are acknowledged, or an error is raised."""
+        for place in self.send_each(records):
+            if isinstance(place, PublishUnknown):
+                raise place
 
 
 class Reader:

@@ -78,7 +78,7 @@ def consume(config, service, topics, handler, again=False, gather=0.2):
     stop, keeper = Stop(), enter(config, service)
     connection = database.connect(config)
     reader = bus.Reader(config, service, topics)
-    publisher = bus.Publisher(config, service, timeout_ms=20000)
+    publisher = bus.Publisher(config, service)
     reader.start(first_offsets(connection, config) if again else None)
     announce(config, keeper, service, reader.group)
     while not stop.asked.is_set():
