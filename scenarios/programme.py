@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import os
 import pathlib
 import re
 
+import boto3
 import evidence
 import kit
 
@@ -214,6 +216,36 @@ def another_config(pins):
     kit.want(pins.read_bytes() == held, "the pins were written again")
 
 
+def in_a_bucket():
+    """The same where evidence is in a bucket: the pins are written once, and files are looked for there."""
+    key, secret = kit.setting("CARNET_TEST_S3_KEY"), kit.setting("CARNET_TEST_S3_SECRET")
+    endpoint, bucket = kit.setting("CARNET_TEST_S3"), f"carnet-programme-{os.getpid()}"
+    os.environ.update({"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret})
+    s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+    s3.create_bucket(Bucket=bucket)
+    root = f's3://{bucket}?endpoint={endpoint}&region=us-east-1'
+    write("config.json", "{}\n")
+    write("bucket.yaml", PLAN.replace("evidence_root: store", f"evidence_root: '{root}'"))
+    words = ["bucket.yaml", "--state", "bucket"]
+    kit.carnet("run", *words, exit=5)
+    path = f"evidence/runs/{RUN_ID}/run.json"
+    held = s3.get_object(Bucket=bucket, Key=path)["Body"].read()
+    kit.want(json.loads(held)["config"] == {}, held)
+    kit.carnet("phase", "advance", *words)
+    kit.carnet("run", *words, exit=5)
+    kit.carnet("note", *words, "--text", "built")
+    said = refused("phase", "advance", *words, code="programme.unready")
+    kit.want("image.json (image) is not there" in said, said)
+    s3.put_object(Bucket=bucket, Key=f"evidence/runs/{RUN_ID}/image.json", Body=b"{}\n")
+    kit.carnet("phase", "advance", *words)
+    write("config.json", '{"other": 1}\n')
+    refused("run", "bucket.yaml", "--state", "another", code="programme.pinned")
+    kit.want(s3.get_object(Bucket=bucket, Key=path)["Body"].read() == held, "written again")
+    for each in s3.list_objects_v2(Bucket=bucket)["Contents"]:
+        s3.delete_object(Bucket=bucket, Key=each["Key"])
+    s3.delete_bucket(Bucket=bucket)
+
+
 def main():
     with kit.workspace():
         pins = begin()
@@ -224,6 +256,7 @@ def main():
         notes()
         another_config(pins)
         evidence.verify(".carnet/programme")
+        in_a_bucket()
     print("programme: three phases, each refusal seen")
 
 

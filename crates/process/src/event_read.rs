@@ -64,12 +64,7 @@ pub fn read_fact(
             reason: reader.text("reason")?,
         },
         "retry" => Fact::Retried { subject: resource()? },
-        "settle_by_hand" => Fact::Settled {
-            step: resource()?,
-            by_hand: ByHand::parse(&reader.text("by_hand")?).ok_or(reader.wrong("by_hand"))?,
-            by: reader.text("by")?,
-            reason: reader.text("reason")?,
-        },
+        "settle_by_hand" => reader.settled(resource()?)?,
         "intent" => Fact::Intent {
             step: resource()?,
             key: reader.text("idempotency_key")?,
@@ -142,6 +137,15 @@ impl Reader<'_> {
             Fact::Blocked { phase, by, reason }
         } else {
             Fact::Unblocked { phase, by, reason }
+        })
+    }
+
+    fn settled(&self, step: String) -> Result<Fact, FactError> {
+        Ok(Fact::Settled {
+            step,
+            by_hand: ByHand::parse(&self.text("by_hand")?).ok_or(self.wrong("by_hand"))?,
+            by: self.text("by")?,
+            reason: self.text("reason")?,
         })
     }
 

@@ -93,12 +93,12 @@ fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
-    written.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            Failure::new(Code::FILE_EXISTS, format!("{} exists", path.display()))
-                .remedy("give another --out")
+    written.map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AlreadyExists {
+            return Failure::new(Code::FILE_EXISTS, format!("{} exists", path.display()))
+                .remedy("give another --out");
         }
-        _ => Failure::io(format!("cannot write {}", path.display()), error),
+        Failure::io(format!("cannot write {}", path.display()), error)
     })
 }
 

@@ -126,7 +126,7 @@ impl RunView {
             sheet.field("timer", LABEL, &format!("{}, due {}", timer.timer, timer.due));
         }
         for message in &report.messages {
-            let text = if report.programme {
+            let text = if report.acts.contains(message) {
                 format!("{message}: carnet phase advance {}", self.plan)
             } else {
                 format!("{message}: carnet signal {} {message} --reason …", self.plan)

@@ -160,9 +160,10 @@ impl Engine {
         reason: &str,
     ) -> Result<(), EngineError> {
         let desk = self.desk(request)?;
-        let command = match programme::is_an_act(request.plan, message) {
-            true => Err(not_now(format!("{message} is sent by `carnet phase advance`"))),
-            false => Ok(Command::Send { message: message.to_owned(), reason: reason.to_owned() }),
+        let command = if programme::is_an_act(request.plan, message) {
+            Err(not_now(format!("{message} is sent by `carnet phase advance`")))
+        } else {
+            Ok(Command::Send { message: message.to_owned(), reason: reason.to_owned() })
         };
         self.give(request, &desk, "signal", command)
     }

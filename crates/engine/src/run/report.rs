@@ -76,9 +76,9 @@ pub struct Report {
     pub timers: Vec<TimerReport>,
     /// The messages that are waited for.
     pub messages: Vec<String>,
-    /// Whether it is the run of a programme: messages are then sent by `carnet phase advance`.
+    /// Those of them by which people carry a programme on: `carnet phase advance` sends them.
     #[serde(skip)]
-    pub programme: bool,
+    pub acts: Vec<String>,
     /// What a rollback would do now; absent where none is possible.
     pub back: Option<BackReport>,
     /// What undo could not take away.
@@ -263,7 +263,7 @@ pub(super) fn of(run: &RunState, get: &Get<'_>) -> Report {
         approvals: run.approvals.iter().map(approval).collect(),
         timers: timers(run),
         messages: messages(run),
-        programme: run.process.phases.iter().any(|phase| phase.begins != Begins::InTurn),
+        acts: acts(run),
         back: back(run),
         left_behind: run.left_behind.clone(),
         receipts: receipts(run, get),
@@ -365,6 +365,14 @@ fn messages(run: &RunState) -> Vec<String> {
         | Next::Nothing => None,
     });
     waits.collect()
+}
+
+/// The message by which a phase of a programme is set active or confirmed, where that is waited for.
+fn acts(run: &RunState) -> Vec<String> {
+    let phases = run.process.phases.iter().filter(|phase| phase.begins != Begins::InTurn);
+    let ends = phases.flat_map(|phase| phase.nodes.first().into_iter().chain(phase.nodes.last()));
+    let ends: Vec<&str> = ends.map(|node| node.name.as_str()).collect();
+    messages(run).into_iter().filter(|message| ends.contains(&message.as_str())).collect()
 }
 
 /// The phase that a person holds up, as what the run waits for.

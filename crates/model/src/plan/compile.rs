@@ -89,7 +89,7 @@ impl Plan {
 
     /// What holds for all phases of a programme; `None` if the plan is none.
     pub fn programme(&self) -> Option<&Programme> {
-        self.document.phases()?.programme.as_ref()
+        self.document.phases()?.programme.as_deref()
     }
 
     /// A phase as the plan has it, where it writes its phases out itself.

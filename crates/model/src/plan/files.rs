@@ -46,7 +46,7 @@ fn named(document: &Document) -> Vec<(String, Vec<String>)> {
     if let Some(trust) = &document.trust {
         found.push((trust.to_string(), vec!["trust".to_owned()]));
     }
-    let programme = document.phases().and_then(|phases| phases.programme.as_ref());
+    let programme = document.phases().and_then(|phases| phases.programme.as_deref());
     for (pin, keys) in programme.into_iter().flat_map(Programme::pinned) {
         found.push((pin.file.clone(), ["programme".to_owned()].into_iter().chain(keys).collect()));
     }

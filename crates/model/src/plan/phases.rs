@@ -17,7 +17,7 @@ pub const NODES_MAX: usize = 20_000;
 pub struct Phases {
     /// What holds for all phases of a programme; `None` if it is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub programme: Option<Programme>,
+    pub programme: Option<Box<Programme>>,
     /// What is done, in order.
     pub phases: Vec<WrittenPhase>,
     /// The prescribed way back.

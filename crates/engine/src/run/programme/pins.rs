@@ -18,7 +18,7 @@ const FORM: &str = "run";
 /// Where it is if no phase names it.
 const PLAIN: &str = "evidence/runs/{platform_run_id}/run.json";
 /// The largest configuration, and the largest file that pins a run.
-const BYTES_MAX: u64 = 1 << 20;
+const BYTES_MAX: u32 = 1 << 20;
 /// What stands in the file that changes with each attempt to write it.
 const WRITTEN_AT: &str = "written_at_utc";
 
@@ -36,7 +36,7 @@ pub(super) fn write(
     if root.write_once(&path, &text)? {
         return Ok(told(EventBody::StorageWrite, "pin_run", path, &text));
     }
-    let held = root.read(&path, BYTES_MAX)?.unwrap_or_default();
+    let held = root.read(&path, BYTES_MAX.into())?.unwrap_or_default();
     let conflict = |what: String| {
         StepError::new(
             Code::PROGRAMME_PINNED,
@@ -80,7 +80,8 @@ fn content(
     let pins = &programme.run;
     let path = request.folder.join(&pins.config.file);
     let mut bytes = Vec::new();
-    let read = File::open(&path).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes));
+    let read = File::open(&path)
+        .and_then(|file| file.take(u64::from(BYTES_MAX) + 1).read_to_end(&mut bytes));
     read.map_err(|error| StepError::io("read", &path, error))?;
     if pins.config.digest != Some(Digest::of(&bytes)) {
         let what = format!("{} is not the file that the plan was read with", path.display());
@@ -91,8 +92,8 @@ fn content(
         StepError::new(Code::PLAN_VALUE, what)
             .remedy("write one JSON object, with fractions as text, of at most 1 MiB")
     };
-    let exact =
-        Value::parse(&bytes, BYTES_MAX as usize).map_err(|error| wrong(error.to_string()))?;
+    let exact = Value::parse(&bytes, usize::try_from(BYTES_MAX).unwrap_or(0))
+        .map_err(|error| wrong(error.to_string()))?;
     if !matches!(exact, Value::Object(_)) {
         return Err(wrong("it is no object".to_owned()));
     }

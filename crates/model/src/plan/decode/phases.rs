@@ -29,7 +29,7 @@ pub(super) fn phases(reader: &mut Reader, fields: &Fields<'_>) -> Option<Phases>
     });
     let programme = fields.get("programme").map(|at| sections::programme(reader, at));
     let programme = match programme {
-        Some(programme) => Some(programme?),
+        Some(programme) => Some(Box::new(programme?)),
         None => None,
     };
     let found = Phases { programme, phases: phases?, rollback };

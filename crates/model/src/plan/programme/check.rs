@@ -1,5 +1,6 @@
 //! What a programme gets wrong that the shape of its keys cannot say.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use carnet_document::{Code, Diagnostic, Span};
@@ -194,17 +195,18 @@ impl Check<'_> {
     fn follows(&mut self, last: PhaseId, id: PhaseId, span: Span, before: Span) {
         let expected = last.place() + 1;
         let named = |place: usize| PHASE_IDS.get(place).copied().unwrap_or_default();
-        let (message, remedy) = if id.place() < expected {
-            (format!("{id} stands behind {last}"), "put the phases into the order of their ids")
-        } else if id.place() > expected {
-            let skipped = named(expected);
-            let message = format!("{skipped} is left out between {last} and {id}");
-            (
-                message,
-                "add the phase; `gate_level: true` says what it is for until it is elaborated",
-            )
-        } else {
-            return;
+        let (message, remedy) = match id.place().cmp(&expected) {
+            Ordering::Less => {
+                let remedy = "put the phases into the order of their ids";
+                (format!("{id} stands behind {last}"), remedy)
+            }
+            Ordering::Greater => {
+                let message = format!("{} is left out between {last} and {id}", named(expected));
+                let remedy =
+                    "add the phase; `gate_level: true` says what it is for until it is elaborated";
+                (message, remedy)
+            }
+            Ordering::Equal => return,
         };
         let finding = Diagnostic::error(Code::PLAN_CONFLICT, span, message, remedy);
         self.findings.push(finding.with_related(before, "the one before"));
