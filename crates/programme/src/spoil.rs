@@ -151,8 +151,7 @@ fn changed(value: &Value, changes: &[Change]) -> Vec<(&'static str, Value)> {
 fn one_more_sent(value: &Value) -> Vec<(&'static str, Value)> {
     let mut copy = value.clone();
     let counts = copy.pointer_mut("/output_counts").and_then(Value::as_object_mut);
-    let first = counts.and_then(|counts| counts.values_mut().next());
-    if let Some(count) = first {
+    if let Some(count) = counts.and_then(|counts| counts.values_mut().next()) {
         *count = more(count);
     }
     for pointer in ["/sent", "/attempts"] {
@@ -172,8 +171,7 @@ fn one_more_received(value: &Value) -> Vec<(&'static str, Value)> {
     }
     for pointer in ["/by_event_class", "/by_event_type"] {
         let counts = copy.pointer_mut(pointer).and_then(Value::as_object_mut);
-        let first = counts.and_then(|counts| counts.values_mut().next());
-        if let Some(count) = first {
+        if let Some(count) = counts.and_then(|counts| counts.values_mut().next()) {
             *count = more(count);
         }
     }

@@ -45,25 +45,23 @@ fn tally(form: Form) -> Tally {
         last: 109,
         events: 10,
     };
-    if form == Form::IngestionReceipt {
-        return Tally {
-            lines: 25,
-            decisions: counts(&[("ADMIT", 20), ("DUPLICATE", 3), ("QUARANTINE", 2)]),
-            event_classes: counts(&[("traffic_fraud", 25)]),
-            event_types: counts(&[("s3_event_stream_with_fraud_6B", 25)]),
-            reason_codes: counts(&[("SCHEMA_FAIL", 2)]),
-            ranges: vec![range(0), range(1)],
-            ..Tally::default()
-        };
-    }
+    let reason_codes = counts(&[("SCHEMA_FAIL", 2)]);
     if form == Form::GovernanceEvent {
-        return Tally {
-            lines: 2,
-            families: counts(&[("RUN_STARTED", 1), ("RUN_ENDED", 1)]),
-            ..Tally::default()
-        };
+        let families = counts(&[("RUN_STARTED", 1), ("RUN_ENDED", 1)]);
+        return Tally { lines: 2, families, ..Tally::default() };
     }
-    Tally { lines: 2, reason_codes: counts(&[("SCHEMA_FAIL", 2)]), ..Tally::default() }
+    if form == Form::QuarantineRecord {
+        return Tally { lines: 2, reason_codes, ..Tally::default() };
+    }
+    Tally {
+        lines: 25,
+        decisions: counts(&[("ADMIT", 20), ("DUPLICATE", 3), ("QUARANTINE", 2)]),
+        event_classes: counts(&[("traffic_fraud", 25)]),
+        event_types: counts(&[("s3_event_stream_with_fraud_6B", 25)]),
+        reason_codes,
+        ranges: vec![range(0), range(1)],
+        ..Tally::default()
+    }
 }
 
 fn seen(form: Form) -> Seen {
