@@ -71,7 +71,7 @@ impl List {
             setting.screen.show(&all, |all| {
                 let mut sheet = Sheet::default();
                 for kind in all {
-                    sheet.field(kind.gate, 11, kind.does);
+                    sheet.field(kind.gate, 13, kind.does);
                 }
                 sheet.gap();
                 sheet.line("`carnet gate list NAME` shows the keys of one of them.");
