@@ -167,7 +167,7 @@ def drift():
 
 def second_phase():
     kit.carnet("phase", "advance", "plan.yaml", "--by", "ops")
-    refused("run", "plan.yaml", code="run.unknown", exit=5)
+    refused("run", "plan.yaml", code="gate.waits", exit=5)
     kit.want(statuses()[1] == "BLOCKED", statuses())
     said = refused("run", "plan.yaml", code="programme.unready")
     kit.want("no retries" in said and "carnet incident retry" in said, said)

@@ -19,8 +19,8 @@ pub(super) fn stopped(report: &Report, what: &str) -> Failure {
     let (code, how) = match (waits, for_a_system) {
         (true, true) => (why, "waits on its way back at"),
         (true, false) if why == Code::APPROVAL_MISSING => (why, "waits for the approval at"),
-        (true, false) if is_of_gate(why) => (Code::GATE_WAITS, "waits at the gate"),
         (true, false) if why == Code::PROGRAMME_BLOCKED => (why, "waits at"),
+        (true, false) if is_of_gate(why) => (Code::GATE_WAITS, "waits at the gate"),
         (true, false) => (Code::RUN_UNKNOWN, "waits at"),
         (false, _) => (why, "stopped at"),
     };
