@@ -165,6 +165,29 @@ def drift():
     pathlib.Path("repinned.yaml").rename("plan.yaml")
 
 
+def drift_in_the_middle():
+    """A step changes an authority file: the next one does not begin until it is put back."""
+    touch = "  - {name: next, capability: command.run, with: {program: touch, args: [next], repeat: again}, undo: {capability: command.run, with: {program: rm, args: [-f, next], repeat: again}}}\n"
+    plan = PLAN.replace("> built'", "> built; cp $0 handles.md', other.md").replace("  exit: [{gate: file, name: is_built", touch + "  exit: [{gate: file, name: is_built")
+    kit.want("other.md" in plan and "name: next" in plan, plan)
+    write("handles.md", "handles\n")
+    write("other.md", "other handles\n")
+    write("middle.yaml", plan.replace("evidence_root: store", "evidence_root: middle_store"))
+    words = ["middle.yaml", "--state", "middle"]
+    kit.carnet("run", *words, exit=5)
+    kit.carnet("phase", "advance", *words)
+    said = refused("run", *words, code="programme.drift")
+    kit.want("handles.md is pinned to" in said and "carnet repin" in said, said)
+    kit.want(not pathlib.Path("next").exists(), "the next step has begun")
+    found = [event for event in evidence.parsed("middle/programme") if event["event_type"] == "programme.drift"]
+    kit.want(len(found) == 1 and found[0]["outcome"] != "refused", found)
+    refused("run", *words, code="programme.drift")
+    write("handles.md", "handles\n")
+    kit.carnet("run", *words, exit=5)
+    kit.want(pathlib.Path("next").exists(), "it does not go on")
+    pathlib.Path("next").unlink()
+
+
 def second_phase():
     kit.carnet("phase", "advance", "plan.yaml", "--by", "ops")
     refused("run", "plan.yaml", code="gate.waits", exit=5)
@@ -254,6 +277,7 @@ def main():
         second_phase()
         last_phase()
         notes()
+        drift_in_the_middle()
         another_config(pins)
         evidence.verify(".carnet/programme")
         in_a_bucket()

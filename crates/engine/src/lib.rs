@@ -6,6 +6,7 @@ mod approval;
 mod capability;
 mod error;
 mod evidence;
+mod evidence_root;
 mod fault;
 mod gate;
 mod parallel;

@@ -19,7 +19,7 @@ pub(super) fn stopped(report: &Report, what: &str) -> Failure {
     let (code, how) = match (waits, for_a_system) {
         (true, true) => (why, "waits on its way back at"),
         (true, false) if why == Code::APPROVAL_MISSING => (why, "waits for the approval at"),
-        (true, false) if why == Code::PROGRAMME_BLOCKED => (why, "waits at"),
+        (true, false) if is_of_programme(why) => (why, "waits at"),
         (true, false) if is_of_gate(why) => (Code::GATE_WAITS, "waits at the gate"),
         (true, false) => (Code::RUN_UNKNOWN, "waits at"),
         (false, _) => (why, "stopped at"),
@@ -41,16 +41,17 @@ pub(super) fn stopped(report: &Report, what: &str) -> Failure {
     }
 }
 
-/// Whether a run waits at a gate: what it did is certain.
 fn is_of_gate(code: Code) -> bool {
-    let certain = [
-        Code::APPROVAL_MISSING,
-        Code::GATE_CLOSED,
-        Code::GATE_BROKEN,
-        Code::PROGRAMME_BLOCKED,
-        Code::PROGRAMME_DRIFT,
-    ];
-    certain.contains(&code)
+    [Code::GATE_CLOSED, Code::GATE_BROKEN].contains(&code)
+}
+
+fn is_of_programme(code: Code) -> bool {
+    [Code::PROGRAMME_BLOCKED, Code::PROGRAMME_DRIFT].contains(&code)
+}
+
+/// Whether what a run did that waits for this is certain.
+fn is_certain(code: Code) -> bool {
+    code == Code::APPROVAL_MISSING || is_of_gate(code) || is_of_programme(code)
 }
 
 /// What was and what was not changed, in words.
@@ -60,7 +61,7 @@ fn changed(report: &Report, what: &str) -> String {
     }
     let standing = if report.waits_for.is_some() && report.stop.is_some() {
         "not all that was done could be undone yet; the same command goes on with that".to_owned()
-    } else if report.waits_for.is_some() && report.code().is_some_and(is_of_gate) {
+    } else if report.waits_for.is_some() && report.code().is_some_and(is_certain) {
         "nothing is in doubt: what the run did stands, and nothing was undone".to_owned()
     } else if report.waits_for.is_some() {
         "nobody knows whether this took effect; nothing further was done or undone".to_owned()

@@ -225,6 +225,11 @@ fn a_container_and_a_machine_cross_a_border_and_come_back() {
 }
 
 #[test]
+fn the_example_platform_refuses_what_it_must() {
+    play("event_platform");
+}
+
+#[test]
 fn what_no_bundle_moves_is_refused_and_crosses_otherwise() {
     if cfg!(feature = "rego") {
         play("limits");

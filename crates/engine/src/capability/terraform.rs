@@ -10,6 +10,8 @@ use carnet_model::capability::{TerraformApply, TerraformDestroy, TerraformPlace}
 use carnet_model::gate::terraform::State;
 use carnet_model::{Code, Secret};
 
+use tempfile::TempDir;
+
 use super::program::{End, Program, Ran};
 use super::secrets::{Variables, masked, resolve};
 use super::{Act, Capability, Probed, unknown};
@@ -27,6 +29,8 @@ pub(crate) struct Terraform<'a> {
     folder: PathBuf,
     given: Vec<(String, Secret)>,
     hidden: Vec<Secret>,
+    /// Where a dry run lets it keep what it needs for itself, beside nothing of the plan.
+    scratch: Option<TempDir>,
 }
 
 impl<'a> Terraform<'a> {
@@ -49,7 +53,7 @@ impl<'a> Terraform<'a> {
         for (name, value) in [("CHECKPOINT_DISABLE", "1"), ("TF_IN_AUTOMATION", "1")] {
             given.push((name.to_owned(), Secret::new(value)));
         }
-        Ok(Self { place, folder, given, hidden })
+        Ok(Self { place, folder, given, hidden, scratch: None })
     }
 
     /// Runs one of its commands.
@@ -96,9 +100,24 @@ impl<'a> Terraform<'a> {
         }
     }
 
+    /// As a dry run has it: nothing is written beside the configuration.
+    fn leaving_nothing(mut self) -> Result<Self, StepError> {
+        let scratch = TempDir::new()
+            .map_err(|error| StepError::io("make a folder in", &std::env::temp_dir(), error))?;
+        let data = scratch.path().display().to_string();
+        self.given.push(("TF_DATA_DIR".to_owned(), Secret::new(data)));
+        self.scratch = Some(scratch);
+        Ok(self)
+    }
+
     /// Gets providers and the backend ready.
     fn init(&self) -> Result<(), StepError> {
-        let ran = self.run(&["init", "-input=false", "-no-color"], || Ok(()))?;
+        let mut args = vec!["init", "-input=false", "-no-color"];
+        if self.scratch.is_some() {
+            // The list of providers is a file of the configuration.
+            args.push("-lockfile=readonly");
+        }
+        let ran = self.run(&args, || Ok(()))?;
         self.well("init", ran).map(|_| ())
     }
 
@@ -162,7 +181,8 @@ fn opened<'p>(
         let what = format!("there is no folder {}", folder.display());
         return Err(StepError::new(Code::COMMAND_FAILED, what).remedy("make it first"));
     }
-    Terraform::new(act.cx.outside, place, folder.to_owned())
+    let terraform = Terraform::new(act.cx.outside, place, folder.to_owned())?;
+    if act.cx.dry_run { terraform.leaving_nothing() } else { Ok(terraform) }
 }
 
 /// How many resources the state held before.

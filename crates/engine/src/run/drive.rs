@@ -46,11 +46,7 @@ fn together(cx: &Context<'_>, work: &[Next]) -> Result<bool, EngineError> {
 /// Does one thing; `false` if there is nothing to do.
 fn go(cx: &Context<'_>, next: Next) -> Result<bool, EngineError> {
     match next {
-        Next::Enter(phase) => {
-            if !programme::drifts(cx, &phase)? {
-                tell(cx, Command::Enter(phase), Vec::new())?;
-            }
-        }
+        Next::Enter(phase) => tell(cx, Command::Enter(phase), Vec::new())?,
         Next::Leave(phase) => {
             let Some(run) = cx.recorder.run() else { return Ok(false) };
             let notes = notes::left(cx, &run, &phase)?;
@@ -61,7 +57,11 @@ fn go(cx: &Context<'_>, next: Next) -> Result<bool, EngineError> {
         Next::Set(timer) => tell(cx, Command::SetTimer(timer), Vec::new())?,
         Next::Await { timer, .. } => tell(cx, Command::EndTimer(timer), Vec::new())?,
         Next::Commit(node) => tell(cx, Command::Commit(node), Vec::new())?,
-        Next::Begin(step) => begin(cx, &step)?,
+        Next::Begin(step) => {
+            if !programme::drifts(cx)? {
+                begin(cx, &step)?;
+            }
+        }
         Next::Settle(step) => settle(cx, &step)?,
         Next::Undo(step) => undo(cx, &step)?,
         Next::End(ending) => tell(cx, Command::End(ending), Vec::new())?,

@@ -41,6 +41,9 @@ fn a_configuration_is_applied_and_destroyed_where_nothing_was() {
     let Some(bench) = bench(APPLY) else { return };
     assert_eq!(bench.run("", true).unwrap().status, "done");
     assert_eq!(kept(&bench), None, "a dry run applied something");
+    let mut left: Vec<_> = std::fs::read_dir(bench.path("infra")).unwrap().collect();
+    left.retain(|entry| entry.as_ref().unwrap().file_name() != "main.tf");
+    assert!(left.is_empty(), "a dry run left {left:?}");
     bench.write("bad", "");
     assert_eq!(bench.status(""), "refused");
     assert_eq!(kept(&bench), None, "it was not taken back");

@@ -3,7 +3,8 @@
 use carnet_document::InputError;
 use carnet_ledger::Digest;
 use carnet_programme::{
-    Check, Document, Evidence, Form, Run, Tally, Template, When, WrongKind, own_sums, read, spoiled,
+    CLOCK_SKEW_S, Check, Document, Evidence, Form, Run, Tally, Template, When, WrongKind, own_sums,
+    read, spoiled,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::content::sha256_schema;
 use super::damaged::{flipped, spots};
-use super::finding::Verdict;
+use super::finding::{Judgement, Verdict};
 use super::limits::{check_objects_url, check_text};
 use super::violation::violations;
 
@@ -77,6 +78,39 @@ pub enum Said {
     },
 }
 
+/// What was seen, and when.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// What the clock showed, in seconds since 1970, UTC; absent if nobody looked.
+    pub now_s: Option<i64>,
+    /// Each file, in the order of the rule.
+    pub files: Vec<Seen>,
+}
+
+impl Facts {
+    /// The copies in which files are damaged, and those in which nobody has looked.
+    pub(super) fn damaged(
+        &self,
+        files: Vec<(&'static str, Vec<Seen>)>,
+    ) -> Vec<(&'static str, Self)> {
+        let with = |(name, files)| (name, Self { files, ..self.clone() });
+        let mut copies: Vec<_> = files.into_iter().map(with).collect();
+        copies.push(("file_not_looked_at", Self { files: Vec::new(), ..self.clone() }));
+        copies.push(("no_clock", Self { now_s: None, ..self.clone() }));
+        copies.push(("nothing_seen", Self::default()));
+        copies.retain(|(_, copy)| copy != self);
+        copies
+    }
+}
+
+pub(super) const fn clock_skew_s() -> u32 {
+    CLOCK_SKEW_S
+}
+
+pub(super) const fn lag_max() -> u32 {
+    10
+}
+
 /// What both gates demand of each file.
 #[derive(Clone, Copy)]
 pub(super) struct Demand<'a> {
@@ -89,9 +123,9 @@ pub(super) struct Demand<'a> {
 
 /// What is wrong, with its verdict.
 pub(super) struct Refusal {
-    pub(super) verdict: Verdict,
-    pub(super) reason: String,
-    pub(super) remedy: &'static str,
+    verdict: Verdict,
+    reason: String,
+    remedy: &'static str,
 }
 
 impl Refusal {
@@ -104,6 +138,12 @@ impl Refusal {
     fn no_data(reason: String) -> Self {
         let remedy = "run what writes it, and look that it writes to this very path";
         Self { verdict: Verdict::NoData, reason, remedy }
+    }
+
+    pub(super) fn judgement(self) -> Judgement {
+        let sample = usize::from(self.verdict != Verdict::NoData);
+        let judgement = Judgement::fail(sample, self.reason, self.remedy);
+        Judgement { verdict: self.verdict, ..judgement }
     }
 }
 

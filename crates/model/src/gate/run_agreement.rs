@@ -7,9 +7,11 @@ use carnet_programme::{Check, Run, agree};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::evidence_files::{Asked, Demand, Seen, damage, damage_between, refused};
-use super::finding::{Judgement, Verdict, counted};
-use super::run_evidence::{clock_skew_s, lag_max};
+pub use super::evidence_files::Facts;
+use super::evidence_files::{
+    Asked, Demand, clock_skew_s, damage, damage_between, lag_max, refused,
+};
+use super::finding::{Judgement, counted};
 
 /// Which files, of which run, and by which checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,15 +35,6 @@ pub struct Rule {
     /// How far a consumer may be behind, in records, and has caught up.
     #[serde(default = "lag_max")]
     pub lag_max: u32,
-}
-
-/// What was seen, and when.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
-    /// What the clock showed, in seconds since 1970, UTC; absent if nobody looked.
-    pub now_s: Option<i64>,
-    /// Each file, in the order of the rule.
-    pub files: Vec<Seen>,
 }
 
 impl Rule {
@@ -71,25 +64,14 @@ impl Rule {
                 let reason = format!("{} agree by {checks}", self.run.platform_run_id);
                 Judgement { sample: agreed.compared, ..Judgement::pass(0, reason) }
             }
-            Err(refusal) => {
-                let sample = usize::from(refusal.verdict != Verdict::NoData);
-                let judgement = Judgement::fail(sample, refusal.reason, refusal.remedy);
-                Judgement { verdict: refusal.verdict, ..judgement }
-            }
+            Err(refusal) => refusal.judgement(),
         }
     }
 
     pub(super) fn damage(&self, facts: &Facts) -> Vec<(&'static str, Facts)> {
-        let with = |files| Facts { files, ..facts.clone() };
         let mut files = damage(&self.demand(), &facts.files);
         files.extend(damage_between(&self.checks(), &facts.files));
-        let files = files.into_iter();
-        let mut copies: Vec<_> = files.map(|(name, files)| (name, with(files))).collect();
-        copies.push(("file_not_looked_at", with(Vec::new())));
-        copies.push(("no_clock", Facts { now_s: None, ..facts.clone() }));
-        copies.push(("nothing_seen", Facts::default()));
-        copies.retain(|(_, copy)| copy != facts);
-        copies
+        facts.damaged(files)
     }
 
     pub(super) fn check(&self) -> Vec<InputError> {

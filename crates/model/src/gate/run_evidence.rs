@@ -2,11 +2,12 @@
 //! with themselves.
 
 use carnet_document::InputError;
-use carnet_programme::{CLOCK_SKEW_S, Run};
+use carnet_programme::Run;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::evidence_files::{Asked, Demand, Seen, damage};
+pub use super::evidence_files::Facts;
+use super::evidence_files::{Asked, Demand, clock_skew_s, damage, lag_max};
 use super::finding::{Judgement, counted};
 
 /// Which files, of which run.
@@ -30,23 +31,6 @@ pub struct Rule {
     pub lag_max: u32,
 }
 
-pub(super) const fn clock_skew_s() -> u32 {
-    CLOCK_SKEW_S
-}
-
-pub(super) const fn lag_max() -> u32 {
-    10
-}
-
-/// What was seen, and when.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
-    /// What the clock showed, in seconds since 1970, UTC; absent if nobody looked.
-    pub now_s: Option<i64>,
-    /// Each file, in the order of the rule.
-    pub files: Vec<Seen>,
-}
-
 impl Rule {
     const fn demand(&self) -> Demand<'_> {
         Demand {
@@ -66,23 +50,12 @@ impl Rule {
                 let reason = format!("{number} there, of {run}, and add up");
                 Judgement { sample: passed.compared, ..Judgement::pass(0, reason) }
             }
-            Err(refusal) => {
-                let sample = usize::from(refusal.verdict != super::finding::Verdict::NoData);
-                let judgement = Judgement::fail(sample, refusal.reason, refusal.remedy);
-                Judgement { verdict: refusal.verdict, ..judgement }
-            }
+            Err(refusal) => refusal.judgement(),
         }
     }
 
     pub(super) fn damage(&self, facts: &Facts) -> Vec<(&'static str, Facts)> {
-        let with = |files| Facts { files, ..facts.clone() };
-        let files = damage(&self.demand(), &facts.files).into_iter();
-        let mut copies: Vec<_> = files.map(|(name, files)| (name, with(files))).collect();
-        copies.push(("file_not_looked_at", with(Vec::new())));
-        copies.push(("no_clock", Facts { now_s: None, ..facts.clone() }));
-        copies.push(("nothing_seen", Facts::default()));
-        copies.retain(|(_, copy)| copy != facts);
-        copies
+        facts.damaged(damage(&self.demand(), &facts.files))
     }
 
     pub(super) fn check(&self) -> Vec<InputError> {

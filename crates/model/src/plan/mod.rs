@@ -56,7 +56,7 @@ pub use portability::{
 };
 pub use programme::{
     ACTIVATE, CONFIRM, EvidenceFile, GateLevel, ImagePin, PHASE_IDS, PhaseId, Pinned, Posture,
-    Programme, Retry, RunPins, Scope, TOKENS,
+    Programme, Retry, RunPins, Scope,
 };
 pub use schema::{schema, schema_text};
 pub use written::{

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::super::people::PeopleRequest;
 use super::super::{Engine, programme::drift};
-use super::root::Root;
 use crate::error::{EngineError, StepError};
+use crate::evidence_root::EvidenceRoot;
 use carnet_journal::{LogPlace, LogReader};
 use carnet_process::{
     Command, Fact, Missing, NoteKind, Refused, RunState, Transition, read_fact, standings_of,
@@ -244,7 +244,7 @@ fn next(
     if next.act == carnet_process::Act::Confirm
         && let Some(phase) = request.plan.written_phase(&next.phase)
     {
-        let root = Root::open(&programme.evidence_root, request.folder, outside)?;
+        let root = EvidenceRoot::open(&programme.evidence_root, request.folder, outside)?;
         next.missing.extend(without_evidence(programme, phase, &root)?);
     }
     Ok(Some((next, drifted)))
@@ -254,7 +254,7 @@ fn next(
 fn without_evidence(
     programme: &Programme,
     phase: &WrittenPhase,
-    root: &Root,
+    root: &EvidenceRoot,
 ) -> Result<Vec<Missing>, StepError> {
     let mut missing = Vec::new();
     for file in &phase.evidence {

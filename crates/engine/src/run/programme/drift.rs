@@ -70,8 +70,8 @@ pub(super) fn refused(drifted: &[Drifted]) -> Refused {
     Refused::Drifted { files: drifted.iter().map(|it| it.pin.path.clone()).collect() }
 }
 
-/// Stops the run before a phase if a pinned file has changed since the plan was read.
-pub(super) fn before_phase(cx: &Context<'_>, phase: &str) -> Result<bool, EngineError> {
+/// Stops the run before a step if a pinned file has changed since the plan was read.
+pub(super) fn before_step(cx: &Context<'_>) -> Result<bool, EngineError> {
     let pins = pins_of(cx.plan.canonical().as_bytes());
     let mut unread = None;
     let drifted = changed(pins, |path| match digest_of(&cx.folder.join(path)) {
@@ -85,8 +85,12 @@ pub(super) fn before_phase(cx: &Context<'_>, phase: &str) -> Result<bool, Engine
         return Err(error.into());
     }
     let Some(run) = cx.recorder.run().filter(|_| !drifted.is_empty()) else { return Ok(false) };
-    let (stop, notes) = told(&run, phase, &drifted);
-    tell(cx, Command::Hold(stop), notes)?;
+    let subject = run.phase().unwrap_or_default().to_owned();
+    // A branch beside this one may have told it already.
+    if !run.incidents.iter().any(|stop| stop.subject == subject) {
+        let (stop, notes) = told(&run, &subject, &drifted);
+        tell(cx, Command::Hold(stop), notes)?;
+    }
     Ok(true)
 }
 

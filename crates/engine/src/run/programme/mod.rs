@@ -4,7 +4,6 @@
 mod acts;
 mod drift;
 mod pins;
-mod root;
 
 pub use acts::{Advanced, NextAct, NoteRow, PhaseRow, ProgrammeReport, kept_notes};
 
@@ -33,13 +32,13 @@ pub(super) fn before_run(
     Ok(vec![pins::write(request, programme, clock)?])
 }
 
-/// Before a phase begins the pinned files are looked at again: a long run may have outlived them.
-/// Whether one has changed; the run then waits.
-pub(super) fn drifts(cx: &Context<'_>, phase: &str) -> Result<bool, EngineError> {
+/// Before a step begins the pinned files are looked at again: what went before may have outlived them,
+/// or changed them. Whether one has changed; the run then waits.
+pub(super) fn drifts(cx: &Context<'_>) -> Result<bool, EngineError> {
     if cx.dry_run || cx.plan.programme().is_none() {
         return Ok(false);
     }
-    drift::before_phase(cx, phase)
+    drift::before_step(cx)
 }
 
 /// Whether a message is one by which people carry a programme from phase to phase.

@@ -6,17 +6,14 @@ use std::io::Read;
 use carnet_ledger::{Digest, EventBody, EventTime, HashProfile, Value};
 use carnet_model::Code;
 use carnet_model::plan::{Plan, Programme};
+use carnet_programme::Form;
 
 use super::super::RunRequest;
 use super::super::recorder::Note;
-use super::root::Root;
 use crate::error::StepError;
+use crate::evidence_root::EvidenceRoot;
 use carnet_journal::Clock;
 
-/// The form of the file in the evidence contract.
-const FORM: &str = "run";
-/// Where it is if no phase names it.
-const PLAIN: &str = "evidence/runs/{platform_run_id}/run.json";
 /// The largest configuration, and the largest file that pins a run.
 const BYTES_MAX: u32 = 1 << 20;
 /// What stands in the file that changes with each attempt to write it.
@@ -29,7 +26,7 @@ pub(super) fn write(
     programme: &Programme,
     clock: &dyn Clock,
 ) -> Result<Note, StepError> {
-    let root = Root::open(&programme.evidence_root, request.folder, request.outside)?;
+    let root = EvidenceRoot::open(&programme.evidence_root, request.folder, request.outside)?;
     let path = place(request.plan, programme)?;
     let wanted = content(request, programme, clock.now())?;
     let text = pretty(&wanted)?;
@@ -62,8 +59,8 @@ fn place(plan: &Plan, programme: &Programme) -> Result<String, StepError> {
     let phases = plan.document().phases().map(|it| it.phases.as_slice()).unwrap_or_default();
     let mut files =
         phases.iter().flat_map(|phase| phase.evidence.iter().map(move |it| (phase, it)));
-    let found = files.find(|(_, file)| file.form.as_str() == FORM);
-    let (path, id) = found.map_or((PLAIN, ""), |(phase, file)| {
+    let found = files.find(|(_, file)| file.form.as_str() == Form::Run.name());
+    let (path, id) = found.map_or((Form::Run.path().unwrap_or_default(), ""), |(phase, file)| {
         (file.path.as_str(), phase.phase_id.first().map_or("", |id| id.as_str()))
     });
     programme.evidence_path(path, id).ok_or_else(|| {

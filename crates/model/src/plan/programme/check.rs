@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use carnet_document::{Code, Diagnostic, Span};
+use carnet_programme::Template;
 
 use super::legacy;
-use super::phase::{PHASE_IDS, PhaseId, TOKENS};
+use super::phase::{PHASE_IDS, PhaseId};
 use super::section::Programme;
 use super::{ACTIVATE, CONFIRM};
 use crate::plan::document::Document;
@@ -151,23 +152,13 @@ impl Check<'_> {
     /// Paths of evidence lie below the root, and their tokens are known.
     fn paths(&mut self, at: usize, phase: &WrittenPhase) {
         for (number, file) in phase.evidence.iter().enumerate() {
+            let path = file.path.as_str();
+            let Err(error) = Template::parse(path) else { continue };
             let number = number.to_string();
             let span = self.phase_at(at, &["evidence", number.as_str(), "path"]);
-            let path = file.path.as_str();
-            let parts = || path.split('/');
-            if parts().any(|part| part.is_empty() || part == "." || part == "..") {
-                let message = "the path of evidence leaves its root";
-                let remedy = "write a path below programme.evidence_root, such as ingest/x.json";
-                let finding = Diagnostic::error(Code::PLAN_VALUE, span, message, remedy);
-                self.findings.push(finding.with_value(path));
-            }
-            if let Some(token) = unknown_token(path) {
-                let message = format!("the path of evidence has no token `{{{token}}}`");
-                let known = TOKENS.map(|token| format!("{{{token}}}")).join(", ");
-                let remedy = format!("the tokens are {known}");
-                let finding = Diagnostic::error(Code::PLAN_VALUE, span, message, remedy);
-                self.findings.push(finding.with_value(path));
-            }
+            let remedy = "write a path below programme.evidence_root, such as ingest/x.json";
+            let finding = Diagnostic::error(Code::PLAN_VALUE, span, error.to_string(), remedy);
+            self.findings.push(finding.with_value(path));
         }
     }
 
@@ -248,21 +239,4 @@ fn key_of_programmes(phase: &WrittenPhase) -> Option<&'static str> {
         ("evidence", !phase.evidence.is_empty()),
     ];
     keys.into_iter().find(|(_, there)| *there).map(|(key, _)| key)
-}
-
-/// The first token that is none, or what stands in braces that are not closed.
-fn unknown_token(path: &str) -> Option<&str> {
-    let mut rest = path;
-    while let Some(at) = rest.find(['{', '}']) {
-        let inside = rest.get(at + 1..).unwrap_or_default();
-        let closed = rest.get(at..).is_some_and(|it| it.starts_with('{'));
-        let Some((token, behind)) = inside.split_once('}').filter(|_| closed) else {
-            return Some(inside);
-        };
-        if !TOKENS.contains(&token) {
-            return Some(token);
-        }
-        rest = behind;
-    }
-    None
 }

@@ -12,7 +12,7 @@ mod section;
 mod tests;
 
 pub(super) use check::check;
-pub use phase::{EvidenceFile, GateLevel, PHASE_IDS, PhaseId, Posture, Retry, TOKENS};
+pub use phase::{EvidenceFile, GateLevel, PHASE_IDS, PhaseId, Posture, Retry};
 pub use section::{ImagePin, Pinned, Programme, RunPins, Scope};
 
 /// The node with which a phase of a programme begins: a message, that the phase is set active.

@@ -28,16 +28,6 @@ pub const PHASE_IDS: [&str; 16] = [
     "certification",
 ];
 
-/// The tokens that a path of the evidence contract may hold.
-pub const TOKENS: [&str; 6] = [
-    "platform_run_id",
-    "scenario_run_id",
-    "output_id",
-    "phase_id",
-    "oracle_source_namespace",
-    "oracle_engine_run_id",
-];
-
 /// The canonical id of a phase.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PhaseId(usize);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use carnet_document::{InputError, input_errors};
 use carnet_ledger::Digest;
+use carnet_programme::{Run, Template};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -140,10 +141,12 @@ impl Programme {
     /// A path of the evidence contract with its tokens filled in for a phase; `None` if a token has no
     /// value that the plan knows.
     pub fn evidence_path(&self, path: &str, phase_id: &str) -> Option<String> {
-        let path = path
-            .replace("{platform_run_id}", &self.run.platform_run_id)
-            .replace("{scenario_run_id}", &self.run.scenario_run_id)
-            .replace("{phase_id}", phase_id);
-        (!path.contains(['{', '}'])).then_some(path)
+        let run = Run {
+            platform_run_id: self.run.platform_run_id.clone(),
+            scenario_run_id: Some(self.run.scenario_run_id.clone()),
+            phase_id: Some(phase_id.to_owned()),
+            ..Run::default()
+        };
+        Template::parse(path).and_then(|path| path.expand(&run)).ok()
     }
 }

@@ -136,9 +136,14 @@ const REFUSED: &[(&str, &str, Code, &str)] = &[
     ("phase_id: P2", "phase_id: P13", Code::PLAN_VALUE, "P0 to P12"),
     ("retry: L0", "retry: L5", Code::PLAN_VALUE, "`retry` has no value"),
     ("gate_level: true", "gate_level: false", Code::PLAN_VALUE, "must be true"),
-    ("{phase_id}.json", "{phase}.json", Code::PLAN_VALUE, "no token `{phase}`"),
-    ("{phase_id}.json", "{phase_id.json", Code::PLAN_VALUE, "no token `{phase_id.json}`"),
-    ("{phase_id}.json", "../x.json", Code::PLAN_VALUE, "leaves its root"),
+    (
+        "{phase_id}.json",
+        "{phase}.json",
+        Code::PLAN_VALUE,
+        "no token {phase}; there are {platform_run_id}",
+    ),
+    ("{phase_id}.json", "{phase_id.json", Code::PLAN_VALUE, "a brace is open"),
+    ("{phase_id}.json", "../x.json", Code::PLAN_VALUE, "not a plain path below the root"),
     (
         "'runs/{platform_run_id}/{phase_id}.json'",
         "'runs/{platform_run_id}/image.json'",

@@ -1,7 +1,7 @@
-//! The root of a programme's evidence: a folder, or a place for objects.
+//! The root under which the evidence files of a programme lie: a folder, or a place for objects.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -10,14 +10,17 @@ use carnet_model::Code;
 
 use crate::error::StepError;
 
+/// How many names are listed at most.
+const NAMES_MAX: usize = 2_000;
+
 /// Where evidence files are.
-pub(super) enum Root {
+pub(crate) enum EvidenceRoot {
     Folder(PathBuf),
     Objects(Box<dyn Objects>),
 }
 
-impl Root {
-    pub(super) fn open(
+impl EvidenceRoot {
+    pub(crate) fn open(
         written: &str,
         folder: &Path,
         outside: &dyn Outside,
@@ -29,7 +32,7 @@ impl Root {
     }
 
     /// How many bytes a file has; `None` if there is none.
-    pub(super) fn bytes(&self, path: &str) -> Result<Option<u64>, StepError> {
+    pub(crate) fn bytes(&self, path: &str) -> Result<Option<u64>, StepError> {
         match self {
             Self::Objects(objects) => Ok(objects.head(path)?.map(|head| head.bytes)),
             Self::Folder(root) => {
@@ -37,39 +40,59 @@ impl Root {
                 match fs::metadata(&path) {
                     Ok(about) if about.is_file() => Ok(Some(about.len())),
                     Ok(_) => Ok(None),
-                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                    Err(error) if is_missing(&error) => Ok(None),
                     Err(error) => Err(StepError::io("look at", &path, error)),
                 }
             }
         }
     }
 
-    /// What is in a file; `None` if there is none.
-    pub(super) fn read(&self, path: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, StepError> {
+    /// What is in a file, of at most so many bytes; `None` if there is none.
+    pub(crate) fn read(&self, path: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, StepError> {
         let mut bytes = Vec::new();
+        Ok(self.stream(path, bytes_max, &mut bytes)?.then_some(bytes))
+    }
+
+    /// Hands on what is in a file, of at most so many bytes; whether there is one.
+    pub(crate) fn stream(
+        &self,
+        path: &str,
+        bytes_max: u64,
+        to: &mut dyn Write,
+    ) -> Result<bool, StepError> {
+        if self.bytes(path)?.is_none() {
+            return Ok(false);
+        }
         match self {
-            Self::Objects(objects) => {
-                if objects.head(path)?.is_none() {
-                    return Ok(None);
-                }
-                objects.get(path, bytes_max, &mut bytes)?;
-            }
+            Self::Objects(objects) => drop(objects.get(path, bytes_max, to)?),
             Self::Folder(root) => {
                 let path = root.join(path);
-                let read =
-                    File::open(&path).and_then(|file| file.take(bytes_max).read_to_end(&mut bytes));
-                match read {
-                    Ok(_) => {}
-                    Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-                    Err(error) => return Err(StepError::io("read", &path, error)),
-                }
+                let copied =
+                    File::open(&path).and_then(|file| io::copy(&mut file.take(bytes_max), to));
+                copied.map_err(|error| StepError::io("read", &path, error))?;
             }
         }
-        Ok(Some(bytes))
+        Ok(true)
+    }
+
+    /// Names of files under a prefix that ends with `/` or is empty, some thousands at most.
+    pub(crate) fn names(&self, below: &str) -> Result<Vec<String>, StepError> {
+        match self {
+            Self::Folder(folder) => {
+                let mut names = Vec::new();
+                walk(folder, below, &mut names);
+                names.sort();
+                Ok(names)
+            }
+            Self::Objects(objects) => {
+                let page = objects.list(below, None)?;
+                Ok(page.objects.into_iter().map(|(key, _)| key).collect())
+            }
+        }
     }
 
     /// Writes a file that is not there yet; whether it was written. It is whole and durable, or absent.
-    pub(super) fn write_once(&self, path: &str, bytes: &[u8]) -> Result<bool, StepError> {
+    pub(crate) fn write_once(&self, path: &str, bytes: &[u8]) -> Result<bool, StepError> {
         match self {
             Self::Objects(objects) => match objects.put(path, bytes, &PutIf::Absent) {
                 Ok(_) => Ok(true),
@@ -77,6 +100,28 @@ impl Root {
                 Err(error) => Err(error.into()),
             },
             Self::Folder(root) => write_new(&root.join(path), bytes),
+        }
+    }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// Names below a folder. What cannot be read is left out: this only helps to find what is missing.
+fn walk(folder: &Path, below: &str, names: &mut Vec<String>) {
+    let Ok(entries) = fs::read_dir(folder.join(below)) else { return };
+    for entry in entries.flatten() {
+        if names.len() >= NAMES_MAX {
+            return;
+        }
+        let Some(name) = entry.file_name().to_str().map(|name| format!("{below}{name}")) else {
+            continue;
+        };
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => walk(folder, &format!("{name}/"), names),
+            Ok(_) => names.push(name),
+            Err(_) => {}
         }
     }
 }

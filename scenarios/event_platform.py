@@ -1,0 +1,22 @@
+"""The event platform of examples/programme refuses what it must: its own tests, on the real servers."""
+
+import re
+import subprocess
+import sys
+
+import kit
+
+
+def main():
+    folder = kit.ROOT / "examples" / "programme" / "platform"
+    words = [sys.executable, "-m", "unittest", "discover", "-s", "tests"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=600)
+    kit.want(done.returncode == 0, done.stderr)
+    # Finding no test is no failure to unittest.
+    ran = re.search(r"^Ran (\d+) tests", done.stderr, re.M)
+    kit.want(ran and int(ran[1]) >= 23 and "skipped" not in done.stderr, done.stderr)
+    print(f"platform: {ran[1]} tests")
+
+
+if __name__ == "__main__":
+    main()
