@@ -11,10 +11,11 @@ from eventplatform.store import Bucket, Evidence, WrittenAlready
 
 
 def pin(config):
-    """Writes run.json before anything of the run starts. A conflicting one fails closed."""
+    """Writes run.json before anything of the run starts, or finds that it says the same, whoever wrote
+    it. A conflicting one fails closed."""
     evidence = Evidence(config)
     wanted = {
-        "scenario_run_id": config.scenario_run_id, "phase_id": "P1", "env": "dev_min",
+        "scenario_run_id": config.scenario_run_id, "env": "dev_min",
         "config": config.settings, "config_digest": config.config_digest,
         "config_digest_algo": "sha256", "config_canonical_form": "json_sorted_keys_v1",
         "image_tag": config.handle("IMAGE_TAG"), "image_digest": config.handle("IMAGE_DIGEST"),
@@ -27,7 +28,7 @@ def pin(config):
         if different:
             raise SystemExit(f"RUN_PIN_CONFLICT: run.json says otherwise about {', '.join(different)}; "
                              "a changed configuration needs a new run id") from None
-    else:
+    if evidence.digest("run_started.json") is None:
         evidence.write("run_started.json", {
             "scenario_run_id": config.scenario_run_id, "phase_id": "P1",
             "run_ref": evidence.pinned("run.json"), "config_digest": config.config_digest})

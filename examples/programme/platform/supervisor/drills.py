@@ -15,7 +15,7 @@ from eventplatform.replay import section
 from eventplatform.store import Bucket, Evidence
 from supervisor.resources import environment, free_port, listens, role
 from supervisor.steps import (
-    Blocked, config_of, config_path, configure, once, run, service, start_daemons, step_oracle,
+    Blocked, config_of, config_path, once, run, service, start_daemons, step_oracle,
     stop_daemons, wait_ready)
 
 AGAIN = ["decision-lane-df", "decision-lane-al", "decision-lane-dla", "case-trigger", "case-mgmt", "label-store"]
@@ -93,10 +93,9 @@ def deduped(config):
     return found
 
 
-def duplicate(lab, events, say, fault=True):
+def duplicate(lab, run_id, say, fault=True):
     """The same events twice at the gate; then the decision lane and the cases are made to read all
     of their topics again, as after a crash before the commit of their offsets."""
-    run_id = configure(lab, events, None)
     config = config_of(lab, run_id)
     prepare(lab, run_id, say)
     streamed = once(lab, run_id, "stream", "--passes", "2" if fault else "1")
@@ -190,12 +189,11 @@ def gate_config(lab, run_id, bootstrap):
     return lab.path("cable.json")
 
 
-def ambiguous_publish(lab, events, say, fault=True):
+def ambiguous_publish(lab, run_id, say, fault=True):
     """The broker has the record, and its answer never reaches the gate."""
-    run_id = configure(lab, events, None)
     config = config_of(lab, run_id)
     # The gate's first Produce request is the smoke test; the cut comes in the middle of the stream.
-    bootstrap = start_cable(lab, 1 + max(2, events // 2) if fault else 10**9)
+    bootstrap = start_cable(lab, 1 + max(2, config.settings["events"] // 2) if fault else 10**9)
     try:
         prepare(lab, run_id, say, gate_config(lab, run_id, bootstrap))
         streamed = once(lab, run_id, "stream")
@@ -239,9 +237,8 @@ def reporter(lab, run_id, *more):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def second_writer(lab, events, say, fault=True):
+def second_writer(lab, run_id, say, fault=True):
     """A second reporter while the first one works, and a third one when all is done."""
-    run_id = configure(lab, events, None)
     config = config_of(lab, run_id)
     run(lab, run_id, say, until="cases")
     evidence, key = Evidence(config), f"reporter:{run_id}"

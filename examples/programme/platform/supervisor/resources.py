@@ -78,29 +78,45 @@ class Lab:
             raise SystemExit(f"no lab is up in {self.folder}: `lab.py up` first")
 
 
-def up(lab, s3_endpoint, database_url, evidence_root, git_sha=None):
-    """An image that is in the folder already is used as it is."""
+def choose(lab, s3_endpoint, database_url, evidence_root=None, git_sha=None):
+    """Builds the image and says where everything of the lab will be. Nothing of it is made yet but
+    the evidence bucket: evidence is there before the first phase and after the last. An image that
+    is in the folder already is used as it is."""
     if lab.processes.alive():
         raise SystemExit(f"a lab is up in {lab.folder} already: `lab.py down` first")
     made = lab.read("image.json") or make_image(lab, git_sha)
     prefix = "lab" + uuid.uuid4().hex[:8]
+    root = evidence_root or f"s3://{prefix}-evidence"
     lab.handles = {
         "S3_ENDPOINT": s3_endpoint, "DATABASE_URL": database_url, "DATABASE_SCHEMA": prefix,
         "S3_SOURCE_BUCKET": f"{prefix}-source", "S3_OBJECT_STORE_BUCKET": f"{prefix}-object-store",
-        "S3_ARCHIVE_BUCKET": f"{prefix}-archive", "S3_EVIDENCE_BUCKET": f"{prefix}-evidence",
-        "ORACLE_SOURCE_URI": f"s3://{prefix}-source", "EVIDENCE_ROOT": evidence_root or f"s3://{prefix}-evidence",
+        "S3_ARCHIVE_BUCKET": f"{prefix}-archive",
+        "S3_EVIDENCE_BUCKET": root[len("s3://"):].strip("/") if root.startswith("s3://") else f"{prefix}-evidence",
+        "ORACLE_SOURCE_URI": f"s3://{prefix}-source", "EVIDENCE_ROOT": root,
         "IMAGE_TAG": made["tag"], "IMAGE_DIGEST": made["digest"], "GIT_SHA": made["git_sha"],
+        "IG_BASE_URL": f"http://127.0.0.1:{free_port()}",
         "KAFKA_BOOTSTRAP": f"127.0.0.1:{free_port()}", "IG_TOKEN_FILE": lab.path("secrets", "ig_token")}
-    os.makedirs(lab.folder, exist_ok=True)
     lab.save("lab.json", lab.handles)
+    make_buckets(lab, ["S3_EVIDENCE_BUCKET"])
+
+
+def make_buckets(lab, handles):
+    s3 = lab.s3()
+    there = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+    for name in sorted({lab.handles[handle] for handle in handles} - there):
+        s3.create_bucket(Bucket=name)
+
+
+def up(lab):
+    """Makes what was chosen."""
+    if lab.processes.alive():
+        raise SystemExit(f"a lab is up in {lab.folder} already: `lab.py down` first")
     make_secret(lab.handles["IG_TOKEN_FILE"])
     url = f"tcp://{lab.handles['KAFKA_BOOTSTRAP']}"
     lab.processes.start("broker", [tansu(), "broker", "--listener-url", url, "--advertised-listener-url", url,
                                    "--storage-engine", "memory://tansu/", "--silent"])
-    s3 = lab.s3()
-    for name in DESTROYED_BUCKETS + PRESERVED_BUCKETS:
-        s3.create_bucket(Bucket=lab.handles[name])
-    database.create(database_url, prefix)
+    make_buckets(lab, DESTROYED_BUCKETS + PRESERVED_BUCKETS)
+    database.create(lab.handles["DATABASE_URL"], lab.handles["DATABASE_SCHEMA"])
     make_topics(lab)
     write_handles(lab)
     lab.save("inventory-up.json", inventory(lab))
@@ -138,7 +154,7 @@ def make_topics(lab):
 
 def write_handles(lab):
     """Names and values of all handles as an env file, and beside the evidence; no secret is in it.
-    Those that are the same in every lab are in handles.registry.env, for a gate to compare."""
+    Those that are the same in every lab are pinned in authority/handles.registry.env."""
     with open(HERE / "settings.json", encoding="utf-8") as file:
         settings = json.load(file)
     fixed = {

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 from eventplatform import database
 from eventplatform.config import DAEMONS, Config, canonical, sha256
-from supervisor.resources import HERE, environment, free_port, role
+from supervisor.resources import HERE, environment, role
 
 
 class Blocked(Exception):
@@ -27,17 +27,15 @@ def new_run_id(lab):
 
 def configure(lab, events, seed, run_id=None, settings=None, scenario_run_id=None, batch=None):
     """Writes the configuration of a run into the lab's folder; from then on it is the current run."""
-    lab.must_be_up()
     with open(settings or HERE / "settings.json", encoding="utf-8") as file:
         wanted = json.load(file)
     wanted["events"] = events or wanted["events"]
     wanted["seed"] = wanted["seed"] if seed is None else seed
     wanted["wsp_batch_events"] = batch or wanted["wsp_batch_events"]
     run_id = run_id or new_run_id(lab)
-    handles = {**lab.handles, "IG_BASE_URL": f"http://127.0.0.1:{free_port()}"}
     body = {
         "platform_run_id": run_id, "scenario_run_id": scenario_run_id or sha256(canonical([run_id, wanted]))[:32],
-        "settings": wanted, "handles": handles}
+        "settings": wanted, "handles": lab.handles}
     Config(body)
     there = lab.read(f"runs/{run_id}.json")
     if there is not None and (there["settings"], there["scenario_run_id"]) != (wanted, body["scenario_run_id"]):

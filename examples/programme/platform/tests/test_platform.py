@@ -65,7 +65,8 @@ SERVERS = unittest.skipUnless(os.environ.get("CARNET_TEST_S3") and os.environ.ge
 
 def make_lab(folder):
     lab = resources.Lab(folder)
-    resources.up(lab, os.environ["CARNET_TEST_S3"], os.environ["CARNET_TEST_PG16"], None, "0" * 40)
+    resources.choose(lab, os.environ["CARNET_TEST_S3"], os.environ["CARNET_TEST_PG16"], None, "0" * 40)
+    resources.up(lab)
     return lab
 
 
@@ -265,7 +266,9 @@ class OnServers(unittest.TestCase):
 
     def test_a_lab_in_use_is_not_started_again(self):
         with self.assertRaisesRegex(SystemExit, "is up"):
-            resources.up(self.lab, "http://127.0.0.1:1", "postgres://127.0.0.1:1/x", None)
+            resources.choose(self.lab, "http://127.0.0.1:1", "postgres://127.0.0.1:1/x")
+        with self.assertRaisesRegex(SystemExit, "is up"):
+            resources.up(self.lab)
         with self.assertRaisesRegex(SystemExit, "its services run from the image"):
             resources.make_image(self.lab, "1" * 40)
 
