@@ -217,11 +217,75 @@ def last_phase():
     kit.carnet("run", "whole.yaml", exit=5)
     kit.carnet("phase", "advance", "whole.yaml", "--by", "ops")
     kit.carnet("run", "whole.yaml", exit=5)
-    write(f"store/evidence/runs/{RUN_ID}/operate/daemons_ready.json", "{}\n")
     kit.carnet("note", "whole.yaml", "--text", "all up", "--by", "ops")
+    # Being there is not enough: the contract is judged as the gate `run_evidence` judges.
+    path = f"store/evidence/runs/{RUN_ID}/operate/daemons_ready.json"
+    good = json.loads((kit.ROOT / "crates/programme/src/forms/examples.json").read_text())["daemons_ready"]
+    good = json.loads(json.dumps(good).replace(good["platform_run_id"], RUN_ID))
+    twice = {**good, "services": [{**good["services"][0], "running_count": 2}, *good["services"][1:]]}
+    for bad, word in [({}, "missing_field"), ({**good, "platform_run_id": "platform_20260213T214224Z"}, "other_run"), (twice, "ig")]:
+        write(path, json.dumps(bad) + "\n")
+        said = refused("phase", "advance", "whole.yaml", code="programme.unready")
+        kit.want("does not hold" in said and word in said, said)
+    write(path, json.dumps(good) + "\n")
     kit.carnet("phase", "advance", "whole.yaml", "--by", "ops")
     kit.carnet("run", "whole.yaml")
     kit.want(statuses("whole.yaml") == ["DONE"] * 3, statuses("whole.yaml"))
+
+
+def failing(name, retry):
+    """A plan with a step that fails until `ok` is there, begun, and failed once."""
+    steps = "  - {name: build, capability: command.run, with: {program: test, args: [-f, ok], repeat: again}, undo: {capability: command.run, with: {program: 'true', repeat: again}}}\n"
+    before, after = PLAN.split("  steps:\n", 1)
+    plan = before + "  steps:\n" + steps + "  exit:" + after.split("  exit:", 1)[1]
+    plan = plan.replace("retry: L0", f"retry: {retry}").replace("root: store", f"root: {name}_store")
+    write("config.json", '{"b": 1, "a": "x"}\n')
+    write(f"{name}.yaml", plan.replace("path: built", "path: flow.md"))
+    words = [f"{name}.yaml", "--state", name]
+    pathlib.Path("ok").unlink(missing_ok=True)
+    kit.carnet("run", *words, exit=5)
+    kit.carnet("phase", "advance", *words)
+    kit.carnet("run", *words, exit=None)
+    kit.want(kit.carnet("status", *words, exit=None)["incidents"][0]["subject"] == "package/build", "no incident")
+    return words
+
+
+def goes_on(words):
+    write("ok", "")
+    kit.carnet("run", *words, exit=5)
+    kit.want("package/confirm" in kit.carnet("status", *words, exit=None)["messages"], "the step was not done again")
+
+
+def retries():
+    """What failed is done again as its phase allows, and not otherwise."""
+    goes_on(failing("level0", "L0"))
+    words = failing("level1", "L1")
+    write("ok", "")
+    for act in (["run", *words], ["incident", "retry", words[0], "package/build", *words[1:]]):
+        said = refused(*act, code="programme.unready")
+        kit.want("cleaned up" in said and "--kind reset" in said, said)
+    kit.carnet("note", *words, "--kind", "reset", "--text", "the prefix is empty")
+    said = refused("run", *words, code="programme.unready")
+    kit.want("incident retry" in said, said)
+    # It fails again: what was cleaned up before does not count for that.
+    pathlib.Path("ok").unlink()
+    kit.carnet("incident", "retry", words[0], "package/build", *words[1:])
+    kit.carnet("run", *words, exit=None)
+    refused("incident", "retry", words[0], "package/build", *words[1:], code="programme.unready")
+    kit.carnet("note", *words, "--kind", "reset", "--text", "and again")
+    kit.carnet("incident", "retry", words[0], "package/build", *words[1:])
+    goes_on(words)
+    for level, fresh in [("L2", "a fresh platform_run_id"), ("L3", "fresh root"), ("L4", "made anew")]:
+        words = failing(level.lower(), level)
+        for act in (["run", *words], ["incident", "retry", words[0], "package/build", *words[1:]]):
+            said = refused(*act, code="programme.unready")
+            kit.want(fresh in said and "amendment" in said, said)
+    # A rerun in the same run is approved explicitly, or it is not.
+    digest = kit.carnet("check", words[0])["plan_digest"]
+    write("rerun.yaml", pathlib.Path(words[0]).read_text().replace("retry: L4", "retry: L0") + f"amends: sha256:{digest}\n")
+    refused("run", "rerun.yaml", *words[1:], code="approval.invalid")
+    kit.carnet("approve", "rerun.yaml", "amendment", "--as", "ops", "--yes", *words[1:])
+    goes_on(["rerun.yaml", *words[1:]])
 
 
 def notes():
@@ -278,6 +342,7 @@ def main():
         last_phase()
         notes()
         drift_in_the_middle()
+        retries()
         another_config(pins)
         evidence.verify(".carnet/programme")
         in_a_bucket()

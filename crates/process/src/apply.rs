@@ -5,7 +5,7 @@ use std::sync::Arc;
 use carnet_ledger::{Digest, EventTime, Object};
 
 use super::definition::{Begins, NodeKind, Part, Place, Process, Undo};
-use super::fact::{Approval, ByHand, Fact, StepResult};
+use super::fact::{Approval, ByHand, Fact, NoteKind, StepResult};
 use super::legal::{Illegal, check};
 use super::standing::{has_begun, has_led_to_change};
 use super::state::{
@@ -57,7 +57,7 @@ fn change(run: &mut RunState, fact: &Fact, at: EventTime) {
         Fact::Received { message, .. } => set(run, message, NodeState::Message(true)),
         Fact::Blocked { phase, by, reason } => block(run, phase, by, reason),
         Fact::Unblocked { phase, .. } => drop(run.blocks.remove(phase)),
-        Fact::Noted { phase, .. } => *run.notes.entry(phase.clone()).or_default() += 1,
+        Fact::Noted { phase, kind, .. } => note(run, phase, *kind),
         Fact::Committed { node } => {
             set(run, node, NodeState::Commit(true));
             run.committed = true;
@@ -79,6 +79,7 @@ fn change(run: &mut RunState, fact: &Fact, at: EventTime) {
             }
             run.incidents.retain(|held| held.subject != stop.subject);
             run.incidents.push(stop.clone());
+            run.resets.remove(stop.subject.split('/').next().unwrap_or_default());
         }
         Fact::Retried { subject } => go_on_without(run, subject),
         Fact::Settled { step, by_hand, reason, .. } => settle(run, step, *by_hand, reason),
@@ -96,6 +97,13 @@ fn change(run: &mut RunState, fact: &Fact, at: EventTime) {
             run.status = Status::Ended(*ending);
             run.ended = Some(at);
         }
+    }
+}
+
+fn note(run: &mut RunState, phase: &str, kind: NoteKind) {
+    *run.notes.entry(phase.to_owned()).or_default() += 1;
+    if kind == NoteKind::Reset {
+        run.resets.insert(phase.to_owned());
     }
 }
 

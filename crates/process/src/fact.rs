@@ -238,6 +238,8 @@ pub enum NoteKind {
     Decision,
     /// What was done.
     Action,
+    /// What was cleaned up before something that failed is done again.
+    Reset,
 }
 
 impl NoteKind {
@@ -246,11 +248,12 @@ impl NoteKind {
         match self {
             Self::Decision => "decision",
             Self::Action => "action",
+            Self::Reset => "reset",
         }
     }
 
     pub(super) fn parse(name: &str) -> Option<Self> {
-        [Self::Decision, Self::Action].into_iter().find(|one| one.name() == name)
+        [Self::Decision, Self::Action, Self::Reset].into_iter().find(|one| one.name() == name)
     }
 }
 

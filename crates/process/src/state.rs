@@ -1,7 +1,7 @@
 //! The state of a run: what its events add up to. Everything here survives a crash, because
 //! nothing here is set but by an event that is already durable.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use carnet_ledger::{Digest, EventTime, Object};
@@ -61,6 +61,8 @@ pub struct RunState {
     pub blocks: BTreeMap<String, Block>,
     /// How many notes were kept in each phase.
     pub notes: BTreeMap<String, u64>,
+    /// The phases in which somebody said what was cleaned up since something failed there.
+    pub resets: BTreeSet<String>,
     /// What undo could not take away, in words.
     pub left_behind: Vec<String>,
     /// How often it went on after it was cut off.
@@ -315,6 +317,7 @@ impl RunState {
             approvals: Vec::new(),
             blocks: BTreeMap::new(),
             notes: BTreeMap::new(),
+            resets: BTreeSet::new(),
             left_behind: Vec::new(),
             resumes: 0,
             amendments: 0,

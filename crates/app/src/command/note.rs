@@ -41,6 +41,8 @@ enum About {
     Decision,
     /// What was done.
     Action,
+    /// What was cleaned up before something that failed is done again.
+    Reset,
 }
 
 #[derive(Serialize)]
@@ -69,6 +71,7 @@ impl Note {
         let kind = match self.kind {
             About::Decision => NoteKind::Decision,
             About::Action => NoteKind::Action,
+            About::Reset => NoteKind::Reset,
         };
         let done = desk.engine.note(&desk.request()?, kind, by, text);
         done.map_err(|error| Failure::engine(&error))?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use carnet_model::capability::{self, Descriptor, Fencing, Repeat, Safety};
 use carnet_model::gate::{Definition, Gate};
 use carnet_model::plan::{
-    After, Closed, Node, NodeKind, OnFailure, Part, Phase, Plan, PlannedGate, PlannedStep,
+    After, Begins, Closed, Node, NodeKind, OnFailure, Part, Phase, Plan, PlannedGate, PlannedStep,
     PlannedUndo, Portability, Timer,
 };
 use schemars::JsonSchema;
@@ -113,8 +113,11 @@ pub(crate) enum KindView {
         /// Seconds since 1970, UTC.
         unix_seconds: i64,
     },
-    /// It waits for a word from outside: `carnet signal PLAN NODE`.
-    Message,
+    /// It waits for a word from outside.
+    Message {
+        /// The command by which somebody sends it.
+        sent_by: String,
+    },
     /// The point of no automatic return.
     Commit,
 }
@@ -258,11 +261,11 @@ fn node_view(phase: &Phase, node: &Node) -> NodeView {
         node: node.name.clone(),
         does: node.does.clone(),
         after: node.after.iter().map(after).collect(),
-        kind: kind_view(node),
+        kind: kind_view(phase, node),
     }
 }
 
-fn kind_view(node: &Node) -> KindView {
+fn kind_view(phase: &Phase, node: &Node) -> KindView {
     match &node.kind {
         NodeKind::Step(step) => KindView::Step(step_view(node, step)),
         NodeKind::Gate(PlannedGate { definition, closed }) => {
@@ -285,7 +288,7 @@ fn kind_view(node: &Node) -> KindView {
         NodeKind::Timer(Timer::Until { unix_seconds }) => {
             KindView::WaitUntil { unix_seconds: *unix_seconds }
         }
-        NodeKind::Message => KindView::Message,
+        NodeKind::Message => KindView::Message { sent_by: sent_by(phase, node) },
         NodeKind::Commit => KindView::Commit,
     }
 }
@@ -319,5 +322,16 @@ fn step_view(node: &Node, step: &PlannedStep) -> StepView {
         undo_by: serde_json::to_value(&step.undo).unwrap_or_default(),
         fencing: descriptor.map_or(Fencing::None, |it| it.fencing),
         repeat: descriptor.map_or(Repeat::Manual, |it| capability::repeat(it, &step.with)),
+    }
+}
+
+/// The command that sends a message: the first and the last of a phase of a programme are acts.
+fn sent_by(phase: &Phase, node: &Node) -> String {
+    let ends = [phase.nodes.first(), phase.nodes.last()];
+    let is_an_act = phase.begins != Begins::InTurn && ends.into_iter().flatten().any(|it| it.name == node.name);
+    if is_an_act {
+        "carnet phase advance PLAN".to_owned()
+    } else {
+        format!("carnet signal PLAN {}", node.name)
     }
 }

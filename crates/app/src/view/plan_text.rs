@@ -97,8 +97,8 @@ fn node_text(sheet: &mut Sheet, node: &NodeView, before: Option<&str>, alone: bo
             sheet.field("", 6, &format!("{otherwise}: otherwise"));
         }
         KindView::Wait { .. } | KindView::WaitUntil { .. } => sheet.field("  wait", 6, &line),
-        KindView::Message => {
-            let said = format!("{line}; `carnet signal PLAN {}`", node.node);
+        KindView::Message { sent_by } => {
+            let said = format!("{line}; `{sent_by}`");
             sheet.field("  wait", 6, &said);
         }
         KindView::Commit => {

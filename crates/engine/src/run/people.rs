@@ -171,7 +171,9 @@ impl Engine {
     /// Has an incident tried again by the next `run` or `rollback`.
     pub fn retry(&self, request: &PeopleRequest<'_>, subject: &str) -> Result<(), EngineError> {
         let desk = self.desk(request)?;
-        self.give(request, &desk, "retry", Ok(Command::Retry(subject.to_owned())))
+        let may = desk.look(|run| programme::may_retry(request.plan, run, subject));
+        let command = may.unwrap_or(Ok(())).map(|()| Command::Retry(subject.to_owned()));
+        self.give(request, &desk, "retry", command)
     }
 
     /// Records what a person says became of a step. An undo is only skipped with the approval of

@@ -149,8 +149,8 @@ impl Rule {
         let checks = 1 + self.answer_headers.len() + self.json.len();
         let checks =
             checks + usize::from(self.schema.is_some()) + usize::from(self.sha256.is_some());
-        let things = counted(checks, "check", "checks");
-        Judgement::pass(checks, format!("the server answered with status {status}; {things} hold"))
+        let things = counted(checks, "check holds", "checks hold");
+        Judgement::pass(checks, format!("the server answered with status {status}; {things}"))
     }
 
     fn wrong_header(&self, answer: &Answer) -> Option<String> {

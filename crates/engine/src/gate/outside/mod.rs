@@ -74,7 +74,7 @@ pub fn evaluate_outside(
 }
 
 /// Looks.
-pub(super) fn look(around: &Surroundings<'_>, rule: &Rule) -> Result<Observation, StepError> {
+pub(crate) fn look(around: &Surroundings<'_>, rule: &Rule) -> Result<Observation, StepError> {
     let looked = match rule {
         Rule::Command(rule) => program::command(around, rule),
         Rule::File(rule) => files::file(around, rule),

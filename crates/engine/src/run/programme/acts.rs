@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::super::people::PeopleRequest;
 use super::super::{Engine, programme::drift};
-use crate::error::{EngineError, StepError};
-use crate::evidence_root::EvidenceRoot;
+use super::contract;
+use crate::error::EngineError;
+use crate::gate::Surroundings;
 use carnet_journal::{LogPlace, LogReader};
 use carnet_process::{
     Command, Fact, Missing, NoteKind, Refused, RunState, Transition, read_fact, standings_of,
@@ -94,7 +95,7 @@ pub struct NoteRow {
     pub at: String,
     /// The phase that was open.
     pub phase: String,
-    /// `decision` or `action`.
+    /// `decision`, `action` or `reset`.
     pub kind: &'static str,
     /// Who says so.
     pub by: String,
@@ -120,7 +121,7 @@ impl Engine {
         let next = match found.as_ref() {
             Some((log, run)) => {
                 let object = |digest: Digest| log.object(digest).ok();
-                let next = next(request, programme, outside, run, &object)?;
+                let next = next(request, programme, &self.around(request, outside), run, &object)?;
                 next.map(|(next, drifted)| {
                     let drifted = drifted.map(|it| Missing::new(it.to_string(), REPIN));
                     let missing = next.missing.into_iter().chain(drifted).map(row);
@@ -145,7 +146,8 @@ impl Engine {
         let programme = programme_of(request.plan)?;
         let desk = self.desk(request)?;
         let run = desk.run().ok_or(Refused::NoRun)?;
-        let next = next(request, programme, outside, &run, &|digest| desk.object(digest).ok())?;
+        let around = self.around(request, outside);
+        let next = next(request, programme, &around, &run, &|digest| desk.object(digest).ok())?;
         let mut done = None;
         let command = match next {
             None => Err(not_now("no phase can be set active or confirmed").into()),
@@ -197,6 +199,14 @@ impl Engine {
         self.give(request, &desk, "note", Ok(Command::Note { kind, by, text }))
     }
 
+    fn around<'a>(
+        &'a self,
+        request: &PeopleRequest<'a>,
+        outside: &'a dyn Outside,
+    ) -> Surroundings<'a> {
+        Surroundings { folder: request.folder, outside, clock: self.clock.as_ref() }
+    }
+
     /// The digest of the plan that the run is under.
     pub fn plan_of_run(&self) -> Result<Digest, EngineError> {
         self.read().map(|(_, run)| run.plan)
@@ -234,7 +244,7 @@ fn not_now(reason: &str) -> Refused {
 fn next(
     request: &PeopleRequest<'_>,
     programme: &Programme,
-    outside: &dyn Outside,
+    around: &Surroundings<'_>,
     run: &RunState,
     object: &dyn Fn(Digest) -> Option<Vec<u8>>,
 ) -> Result<Option<(Transition, Option<Refused>)>, EngineError> {
@@ -244,36 +254,9 @@ fn next(
     if next.act == carnet_process::Act::Confirm
         && let Some(phase) = request.plan.written_phase(&next.phase)
     {
-        let root = EvidenceRoot::open(&programme.evidence_root, request.folder, outside)?;
-        next.missing.extend(without_evidence(programme, phase, &root)?);
+        next.missing.extend(contract::missing(programme, phase, around)?);
     }
     Ok(Some((next, drifted)))
-}
-
-/// The files of the evidence contract that are not there. What stands in them is for gates to judge.
-fn without_evidence(
-    programme: &Programme,
-    phase: &WrittenPhase,
-    root: &EvidenceRoot,
-) -> Result<Vec<Missing>, StepError> {
-    let mut missing = Vec::new();
-    for file in &phase.evidence {
-        let ids = phase.phase_id.iter().map(|id| id.as_str());
-        let paths: std::collections::BTreeSet<_> =
-            ids.map(|id| programme.evidence_path(file.path.as_str(), id)).collect();
-        for path in paths {
-            // What the plan has no value for is told by the gates that read it.
-            let Some(path) = path else { continue };
-            let what = match root.bytes(&path)? {
-                Some(0) => format!("the evidence {path} ({}) is empty", file.form),
-                Some(_) => continue,
-                None => format!("the evidence {path} ({}) is not there", file.form),
-            };
-            let remedy = format!("have it written below {}", programme.evidence_root);
-            missing.push(Missing::new(what, remedy));
-        }
-    }
-    Ok(missing)
 }
 
 fn row(missing: Missing) -> MissingRow {

@@ -2,6 +2,7 @@
 //! phase to phase.
 
 mod acts;
+mod contract;
 mod drift;
 mod pins;
 
@@ -47,30 +48,73 @@ pub(super) fn is_an_act(plan: &Plan, message: &str) -> bool {
     plan.programme().is_some() && (node == ACTIVATE || node == CONFIRM)
 }
 
-/// What failed in a phase without retries is repeated only after a person said so.
+/// What failed is done again only as the posture of its phase allows.
 fn may_repeat(plan: &Plan, run: &RunState) -> Result<(), EngineError> {
     if run.status != Status::Waiting(Direction::Forward) || run.plan != plan.digest() {
         return Ok(());
     }
     let Some(phase) = run.phase() else { return Ok(()) };
-    let posture = plan.written_phase(phase).and_then(|phase| phase.posture.as_ref());
-    let Some(posture) = posture.filter(|posture| posture.retry == Retry::None) else {
+    let Some(posture) = plan.written_phase(phase).and_then(|phase| phase.posture.as_ref()) else {
         return Ok(());
     };
-    let failed = run.incidents.iter().filter(|stop| has_failed(plan, run, &stop.subject));
+    let failed = run.incidents.iter().filter(|stop| match posture.retry {
+        Retry::L0 => false,
+        Retry::None => has_failed(plan, run, &stop.subject),
+        // A gate only looks: nothing has to be reset before it looks again.
+        Retry::L1 | Retry::L2 | Retry::L3 | Retry::L4 => is_a_step(plan, run, &stop.subject),
+    });
     let missing: Vec<_> = failed
-        .map(|stop| {
-            let what = format!(
-                "{} failed, and the phase has no retries ({}): {}",
-                stop.subject, posture.says, stop.reason
-            );
-            Missing::new(what, format!("`carnet incident retry PLAN {}`", stop.subject))
+        .flat_map(|stop| {
+            let subject = &stop.subject;
+            let rule = if posture.retry == Retry::None { "the phase has no retries" } else { "not every retry is allowed" };
+            let what = format!("{subject} failed, and {rule} ({}): {}", posture.says, stop.reason);
+            let more = before_retry(plan, run, subject);
+            let by_word = Missing::new(what, format!("`carnet incident retry PLAN {subject}`"));
+            if more.is_empty() { vec![by_word] } else { more }
         })
         .collect();
+    unless_missing(phase, missing)
+}
+
+/// Whether a person may have something done again that failed.
+pub(super) fn may_retry(plan: &Plan, run: &RunState, subject: &str) -> Result<(), EngineError> {
+    unless_missing(subject.split('/').next().unwrap_or_default(), before_retry(plan, run, subject))
+}
+
+fn unless_missing(phase: &str, missing: Vec<Missing>) -> Result<(), EngineError> {
     if missing.is_empty() {
         return Ok(());
     }
     Err(Refused::Unready { phase: phase.to_owned(), act: "repeated", missing }.into())
+}
+
+/// What stands in the way of doing a step again, by the level of its phase (L0 to L4 of the programme's
+/// reference: as it stands, after a clean-up, under a fresh run id, from a fresh root, on a fresh substrate).
+fn before_retry(plan: &Plan, run: &RunState, subject: &str) -> Vec<Missing> {
+    let phase = subject.split('/').next().unwrap_or_default();
+    let posture = plan.written_phase(phase).and_then(|phase| phase.posture.as_ref());
+    let Some(posture) = posture.filter(|_| is_a_step(plan, run, subject)) else {
+        return Vec::new();
+    };
+    let fresh = match posture.retry {
+        Retry::None | Retry::L0 => return Vec::new(),
+        Retry::L1 if run.resets.contains(phase) => return Vec::new(),
+        Retry::L1 => {
+            let what = format!("nobody said what was cleaned up since {subject} failed (L1: {})", posture.says);
+            return vec![Missing::new(what, "`carnet note PLAN --kind reset --text …`")];
+        }
+        Retry::L2 => "a fresh platform_run_id",
+        Retry::L3 => "a fresh platform_run_id, from a fresh root of scenario and oracle",
+        Retry::L4 => "a fresh platform_run_id, on a substrate that was made anew",
+    };
+    let what = format!("{subject} is not done again in this run ({}): it needs {fresh}", posture.says);
+    vec![Missing::new(what, "`carnet rollback PLAN`, and a plan with that; or an approved amendment that says why it may be done again here")]
+}
+
+/// Whether an incident is about a step, done or not.
+fn is_a_step(plan: &Plan, run: &RunState, subject: &str) -> bool {
+    has_failed(plan, run, subject)
+        && matches!(plan.node(subject).map(|(_, node)| &node.kind), Some(NodeKind::Step(_)))
 }
 
 /// Whether an incident is a failure of a step or a gate, and not something that people still have to do.
