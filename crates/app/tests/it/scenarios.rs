@@ -225,6 +225,15 @@ fn a_container_and_a_machine_cross_a_border_and_come_back() {
 }
 
 #[test]
+fn a_platform_is_moved_from_packaging_to_certification() {
+    if cfg!(feature = "kafka") {
+        play("whole_programme");
+    } else {
+        panic!("a broker is asked, which needs the feature `kafka`: run ./test, which sets it");
+    }
+}
+
+#[test]
 fn the_example_platform_refuses_what_it_must() {
     play("event_platform");
 }
