@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use carnet_engine::{NoteKind, NoteRow, kept_notes};
 use carnet_model::{Code, Exit};
 use clap::{Args, ValueEnum};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Setting;
@@ -45,10 +46,15 @@ enum About {
     Reset,
 }
 
-#[derive(Serialize)]
-struct View<'a> {
+/// A note that was kept.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "NoteKept")]
+pub(super) struct Kept<'a> {
+    /// `decision`, `action` or `reset`.
     kind: &'static str,
+    /// Who says so.
     by: &'a str,
+    /// What.
     text: &'a str,
 }
 
@@ -75,7 +81,7 @@ impl Note {
         };
         let done = desk.engine.note(&desk.request()?, kind, by, text);
         done.map_err(|error| Failure::engine(&error))?;
-        let view = View { kind: kind.name(), by, text };
+        let view = Kept { kind: kind.name(), by, text };
         setting.screen.show(&view, |view| format!("{} kept, by {}\n", view.kind, view.by))?;
         Ok(Exit::Done)
     }

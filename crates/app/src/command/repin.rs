@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use carnet_ledger::Digest;
 use carnet_model::{Code, Exit};
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Setting;
@@ -27,10 +28,16 @@ pub(crate) struct Repin {
     out: PathBuf,
 }
 
-#[derive(Serialize)]
-struct View {
+/// The plan that was written.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Repinned {
+    /// Its file.
     plan: String,
+    /// The digest of the plan that it amends.
+    #[schemars(with = "String")]
     amends: Digest,
+    /// Its digest.
+    #[schemars(with = "String")]
     plan_digest: Digest,
 }
 
@@ -58,7 +65,7 @@ impl Repin {
         write_new(&self.out, &amended(&text, amends))?;
         let new = PlanFile::open(&self.out)?;
         let view =
-            View { plan: self.out.display().to_string(), amends, plan_digest: new.plan.digest() };
+            Repinned { plan: self.out.display().to_string(), amends, plan_digest: new.plan.digest() };
         setting.screen.show(&view, |view| {
             format!(
                 "wrote {} (digest {})\nnext        carnet plan {} --amends {}\n            carnet approve {} \

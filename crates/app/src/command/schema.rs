@@ -2,7 +2,7 @@
 
 mod closed;
 
-use carnet_engine::{ProgrammeReport, Report, StopReport, Why};
+use carnet_engine::{Advanced, NoteRow, ProgrammeReport, Report, StopReport, Why};
 use carnet_model::portability::claims::{Claims, Environment as About};
 use carnet_model::portability::conformance::Conformance;
 use carnet_model::portability::{DependencyManifest, Terms};
@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
 
 use super::plan::ChangesView;
-use super::{Setting, cap, gate, history, rollback, status};
+use super::{Setting, cap, gate, history, note, repin, rollback, status};
 use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::view::plan::PlanView;
@@ -39,6 +39,14 @@ enum What {
     Programme,
     /// What `carnet phase show --json` prints.
     PhaseShown,
+    /// What `carnet phase advance --json` prints.
+    PhaseAdvanced,
+    /// What `carnet note --text … --json` prints.
+    NoteKept,
+    /// What `carnet note --json` prints.
+    Notes,
+    /// What `carnet repin --json` prints.
+    Repinned,
     /// What `carnet plan --json` prints.
     PlanShown,
     /// What `carnet plan NEW --amends OLD --json` prints.
@@ -99,6 +107,10 @@ impl Schema {
                 serde_json::to_string_pretty(&carnet_model::plan::Programme::schema())
             }
             What::PhaseShown => shown::<ProgrammeReport>(),
+            What::PhaseAdvanced => shown::<Advanced>(),
+            What::NoteKept => shown::<note::Kept<'_>>(),
+            What::Notes => shown::<Vec<NoteRow>>(),
+            What::Repinned => shown::<repin::Repinned>(),
             What::Claims => serde_json::to_string_pretty(&Claims::schema()),
             What::Environment => serde_json::to_string_pretty(&About::schema()),
             What::Conformance => shown::<Conformance>(),
