@@ -80,6 +80,17 @@ fn a_programme_is_carried_from_phase_to_phase_and_each_refusal_is_seen() {
 }
 
 #[test]
+fn what_goes_wrong_with_programmes_in_practice_is_refused_by_name() {
+    if cfg!(feature = "s3") {
+        play("programme_failures");
+    } else {
+        panic!(
+            "evidence is in a bucket too, which needs the feature `s3`: run ./test, which sets it"
+        );
+    }
+}
+
+#[test]
 fn an_exception_opens_a_gate_by_name_and_for_a_while() {
     play("exceptions");
 }
