@@ -21,6 +21,16 @@ def digests(root):
     return {key: sha256(root.get(key)) for key in sorted(root.keys("evidence/runs/"))}
 
 
+def write(evidence, proof, lists):
+    """The proof is written once, when all is gone. What a try before that left is kept beside it."""
+    if evidence.digest("teardown/teardown_proof.json"):
+        return
+    proven = proof["destroy_status"] == "DESTROYED"
+    place = "teardown" if proven else f"teardown/attempts/{now().translate({ord(c): None for c in '-:.'})}"
+    evidence.write(f"{place}/resources.json", lists)
+    evidence.write(f"{place}/teardown_proof.json", {**proof, "scenario_run_id": evidence.config.scenario_run_id})
+
+
 def down(lab):
     runs = sorted(name[:-len(".json")] for name in os.listdir(lab.path("runs"))) if os.path.isdir(lab.path("runs")) else []
     # The folder may hold runs of a lab that is gone already; they are none of ours.
@@ -34,7 +44,9 @@ def down(lab):
     after = resources.inventory(lab)
     evidence_after = digests(roots[kept[0]].root) if kept else {}
     preserve = {f"bucket:{lab.handles[handle]}" for handle in resources.PRESERVED_BUCKETS}
-    gone = sorted(set(named(before)) - set(named(after)))
+    # What an earlier try has destroyed already is part of what is gone.
+    made = lab.read("inventory-up.json") or before
+    gone = sorted((set(named(made)) | set(named(before))) - set(named(after)))
     left = sorted(set(named(after)) - preserve)
     lost = sorted(preserve - set(named(after)))
     readable = evidence_before == evidence_after
@@ -50,7 +62,6 @@ def down(lab):
     lists = {"phase_id": "P12", "captured_at_utc": now(), "before": before, "after": after, "left": left,
              "evidence_digests": evidence_after}
     for run in kept:
-        roots[run].write("teardown/resources.json", lists)
-        roots[run].write("teardown/teardown_proof.json", {**proof, "scenario_run_id": roots[run].config.scenario_run_id})
+        write(roots[run], proof, lists)
     lab.save("teardown.json", {**proof, **lists})
     return proof, left + [f"lost: {name}" for name in lost] + ([] if readable else ["evidence changed"])

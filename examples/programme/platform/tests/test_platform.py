@@ -84,9 +84,17 @@ class Down(unittest.TestCase):
             self.assertEqual(proof["secrets_absent"], {"secret:ig_token": False, "secret:forgotten": True})
             self.assertFalse(set(proof["destroyed"]) & set(proof["preserved"]))
             evidence = Evidence(steps.config_of(lab, run_id))
-            self.assertEqual(evidence.read("teardown/teardown_proof.json")["destroy_status"], "PARTIAL")
+            self.assertIsNone(evidence.read("teardown/teardown_proof.json"))
+            tries = [key for key in evidence.root.keys(evidence.ref("teardown/attempts/")) if key.endswith("_proof.json")]
+            self.assertEqual([json.loads(evidence.root.get(key))["destroy_status"] for key in tries], ["PARTIAL"])
             self.assertEqual(evidence.read("run.json")["platform_run_id"], run_id)
             os.unlink(forgotten)
+            proof, left = teardown.down(lab)
+            self.assertEqual((proof["destroy_status"], left), ("DESTROYED", []))
+            self.assertIn("process:broker", proof["destroyed"])
+            first = evidence.digest("teardown/teardown_proof.json")
+            teardown.down(lab)
+            self.assertEqual(evidence.digest("teardown/teardown_proof.json"), first)
             resources.purge(lab)
             self.assertEqual(resources.inventory(lab), {"processes": {}, "topics": [], "buckets": {}, "tables": [], "secrets": []})
 
