@@ -119,6 +119,8 @@ def first_phase():
     # Each thing that is missing is told with its remedy.
     said = refused("phase", "advance", "plan.yaml", code="programme.unready")
     kit.want("image.json (image) is not there" in said and "no note was kept" in said, said)
+    told = events()[-1]
+    kit.want(told["event_type"] == "migration.refusal" and any("no note was kept" in it for it in told["context"]["missing"]), told)
     write(f"store/evidence/runs/{RUN_ID}/image.json", "")
     kit.want(any("is empty" in it for it in missing()), missing())
     write(f"store/evidence/runs/{RUN_ID}/image.json", "{}\n")

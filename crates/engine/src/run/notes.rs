@@ -105,9 +105,13 @@ pub(super) fn refused(refused: &Refused, code: Code, asked: &'static str, plan: 
         Refused::OtherLog { .. } | Refused::NotApproved { .. } | Refused::Unapproved { .. } => {
             note(EventBody::AuthorityRefusal)
         }
+        Refused::Unready { missing, .. } => {
+            let missing: Vec<ledger::Value> =
+                missing.iter().map(|it| cut(&it.what).into()).collect();
+            note(EventBody::MigrationRefusal).with("missing", missing.into())
+        }
         Refused::Done
         | Refused::NotDue { .. }
-        | Refused::Unready { .. }
         | Refused::Drifted { .. }
         | Refused::NotNow { .. }
         | Refused::NoRun
