@@ -117,6 +117,11 @@ VACUOUS = [
          edit(OFFSETS, {"/partitions/*": lambda row: {**row, "start_offset": row["end_offset"]}}),
          "no_data", ("an empty range in every partition",)),
     Case("lag measured in another epoch", offsets, another_epoch, "fail", ("caught_up ends at", "and the run at")),
+    Case("lag of one partition alone", offsets, all_of(
+        edit(CAUGHT_UP, {"/partitions": lambda rows: rows[:1]}), edit(CAUGHT_UP, {"/lag_max": 0, "/lag_total": 0})),
+         "no_data", ("caught_up is not about", "which the run wrote to")),
+    Case("a sample of nothing", alone("kafka_offsets_snapshot"), edit(OFFSETS, {"/partitions/*/sampled_records": 0}),
+         "no_data", ("has sampled none of the records",)),
     Case("lag that is not what the offsets say", alone("caught_up"), edit(CAUGHT_UP, {"/partitions/0/committed_offset": 0}),
          "fail", ("the lag in fp.bus.", "is 0, and it is")),
     Case("expected counts became 0", summary, zero_summary, "no_data", ("nothing was received",)),
@@ -229,6 +234,10 @@ TORN_DOWN = [
          "fail", ("the status PARTIAL",)),
     Case("evidence that is not readable after teardown", alone("teardown_proof"),
          edit(PROOF, {"/evidence_readable": False}), "fail", ("the evidence cannot be read any more",)),
+    Case("nobody says whether evidence is readable", alone("teardown_proof"), edit(PROOF, {"/evidence_readable": GONE}),
+         "no_data", ("whether the evidence can still be read",)),
+    Case("nobody says whether secrets are gone", alone("teardown_proof"), edit(PROOF, {"/secrets_absent": {}}),
+         "no_data", ("of any secret",)),
     Case("nothing destroyed", alone("teardown_proof"), edit(PROOF, {"/destroyed": []}), "no_data", ("names nothing",)),
     Case("evidence that is gone after teardown", closure, removed(COMPLETED), "no_data", ("there is nothing at", COMPLETED)),
 ]

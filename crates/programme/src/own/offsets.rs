@@ -79,6 +79,11 @@ pub(super) fn snapshot(says: Says<'_>) -> Result<u64, Wrong> {
         if value.get("sampled_run_id_match").and_then(Value::as_bool) == Some(false) {
             return says.differs(format!("has records of another run in {}", row.name()));
         }
+        // A sample of nothing says nothing of the records that are there.
+        let sampled = value.get("sampled_records").and_then(Value::as_i64);
+        if sampled == Some(0) && row.start < row.end {
+            return says.empty(format!("has sampled none of the records in {}", row.name()));
+        }
     }
     Ok(length(&rows))
 }

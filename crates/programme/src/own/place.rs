@@ -135,11 +135,11 @@ pub(super) fn torn_down(says: Says<'_>) -> Result<u64, Wrong> {
         return says.differs(format!("has the status {status}"));
     }
     let mut compared = 0;
-    for (what, pointer) in [("", "/confirmed_absent"), ("the secret ", "/secrets_absent")] {
+    for pointer in ["/confirmed_absent", "/secrets_absent"] {
         for (name, there) in says.members(pointer) {
             compared += 1;
             if there.as_bool() != Some(false) {
-                return says.differs(format!("says that {what}{name} is still there"));
+                return says.differs(format!("says that {name} is still there"));
             }
         }
     }
@@ -151,10 +151,17 @@ pub(super) fn torn_down(says: Says<'_>) -> Result<u64, Wrong> {
     if let Some(both) = destroyed.intersection(&preserved).next() {
         return says.differs(format!("names {both} as destroyed and as preserved"));
     }
-    if says.at("/evidence_readable").and_then(Value::as_bool) == Some(false) {
-        return says.differs("says that the evidence cannot be read any more");
+    if preserved.is_empty() {
+        return says.empty("names nothing that was preserved");
     }
-    Ok(compared + 1)
+    if says.members("/secrets_absent").next().is_none() {
+        return says.empty("does not say of any secret whether it is gone");
+    }
+    match says.at("/evidence_readable").and_then(Value::as_bool) {
+        Some(true) => Ok(compared + 2),
+        Some(false) => says.differs("says that the evidence cannot be read any more"),
+        None => says.empty("does not say whether the evidence can still be read"),
+    }
 }
 
 /// What must hold after the fault of each drill.
@@ -180,7 +187,7 @@ pub(super) fn drilled(says: Says<'_>) -> Result<u64, Wrong> {
         return says.empty("injected nothing");
     }
     if took_place == 0 {
-        return says.empty(format!("injected {injected} faults, and none of them took place"));
+        return says.empty(format!("injected {injected}, and none of them took place"));
     }
     says.equal("the number of faults that took place", took_place, injected)?;
     for name in demanded(says.text("/drill")) {

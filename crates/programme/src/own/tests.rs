@@ -83,6 +83,10 @@ fn an_empty_epoch_is_no_data_and_no_lag_of_zero() {
     assert_eq!(judged(Form::CaughtUp, &behind).unwrap_err().kind, WrongKind::Empty);
     let foreign = [("/partitions/1/sampled_run_id_match", json!(false))];
     differs(Form::KafkaOffsetsSnapshot, &foreign, "records of another run");
+    let mut unseen = value(Form::KafkaOffsetsSnapshot);
+    unseen["partitions"][0]["sampled_records"] = json!(0);
+    let said = judged(Form::KafkaOffsetsSnapshot, &unseen).unwrap_err();
+    assert_eq!(said.kind, WrongKind::Empty, "{}", said.what);
 }
 
 #[test]
@@ -255,12 +259,19 @@ fn a_teardown_leaves_nothing_and_destroys_nothing_that_is_preserved() {
     differs(
         form,
         &[("/secrets_absent/IG_TOKEN", json!(true))],
-        "the secret IG_TOKEN is still there",
+        "IG_TOKEN is still there",
     );
     differs(form, &[("/confirmed_absent/nat_gateway", json!(true))], "nat_gateway is still there");
     differs(form, &[("/destroy_status", json!("PARTIAL"))], "the status PARTIAL");
     differs(form, &[("/evidence_readable", json!(false))], "cannot be read");
-    empty(form, &[("/destroyed", json!([]))], "names nothing");
+    empty(form, &[("/destroyed", json!([]))], "names nothing that was destroyed");
+    empty(form, &[("/preserved", json!([]))], "names nothing that was preserved");
+    empty(form, &[("/secrets_absent", json!({}))], "of any secret");
+    for key in ["evidence_readable", "secrets_absent"] {
+        let mut silent = value(form);
+        silent.as_object_mut().unwrap().remove(key);
+        assert_eq!(judged(form, &silent).unwrap_err().kind, WrongKind::Empty, "{key}");
+    }
 }
 
 #[test]
