@@ -1,10 +1,14 @@
 //! What several files must say to agree with each other.
 
+mod certified;
 mod closure;
 mod counts;
+mod kept;
 mod places;
 #[cfg(test)]
 mod tests;
+
+pub use certified::{CertifiedRun, Drill, DrilledRun, certify};
 
 use carnet_ledger::Digest;
 use schemars::JsonSchema;
@@ -37,6 +41,10 @@ pub enum Check {
     Decisions,
     /// Each anchor lies in the range of its partition, and each range has one.
     Anchors,
+    /// The archive has what the run wrote to each partition.
+    Archive,
+    /// What was read again are the events that were admitted.
+    Replay,
     /// Each reference of `run_completed` resolves, is as it was, and passes.
     Closure,
 }
@@ -51,6 +59,8 @@ impl Check {
         Self::Offsets,
         Self::Decisions,
         Self::Anchors,
+        Self::Archive,
+        Self::Replay,
         Self::Closure,
     ];
 
@@ -64,6 +74,8 @@ impl Check {
             Self::Offsets => "offsets",
             Self::Decisions => "decisions",
             Self::Anchors => "anchors",
+            Self::Archive => "archive",
+            Self::Replay => "replay",
             Self::Closure => "closure",
         }
     }
@@ -84,6 +96,8 @@ impl Check {
             Self::Anchors => {
                 &[Form::ReplayAnchors, Form::KafkaOffsetsSnapshot, Form::OffsetsSnapshot]
             }
+            Self::Archive => &[Form::ArchiveProgress, Form::KafkaOffsetsSnapshot],
+            Self::Replay => &[Form::SemanticDigest, Form::ReceiptSummary, Form::Replay],
             Self::Closure => &[
                 Form::RunCompleted,
                 Form::RunReport,
@@ -210,6 +224,8 @@ pub fn agree(checks: &[Check], evidence: &Evidence<'_>, lag_max: i64) -> Result<
             Check::Offsets => places::offsets(evidence, lag_max),
             Check::Decisions => counts::decisions(evidence),
             Check::Anchors => places::anchors(evidence),
+            Check::Archive => kept::archived(evidence),
+            Check::Replay => kept::replayed(evidence),
             Check::Closure => closure::closed(evidence),
         };
         let named =

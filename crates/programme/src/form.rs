@@ -69,10 +69,14 @@ forms! {
     DaemonsReady = "daemons_ready", of_run!("operate/daemons_ready.json");
     /// The sorted stream has the rows of the raw one.
     StreamSortReceipt = "stream_sort_receipt", None;
+    /// Each stream view was read again, and is what its receipt says.
+    CheckerPass = "checker_pass", of_run!("oracle/checker_pass.json");
     /// The ingest gate is healthy and refuses strangers.
     IgReady = "ig_ready", of_run!("ingest/ig_ready.json");
     /// READY was published.
     ReadyPublishReceipt = "ready_publish_receipt", of_run!("sr/ready_publish_receipt.json");
+    /// The lease that READY was published under.
+    ScenarioLease = "scenario_lease", of_run!("sr/lease.json");
     /// The READY signal itself.
     ReadySignal = "ready_signal", None;
     /// What the source sent.
@@ -87,6 +91,8 @@ forms! {
     CaughtUp = "caught_up", of_run!("rtdl_core/caught_up.json");
     /// What each consumer has taken.
     OffsetsSnapshot = "offsets_snapshot", of_run!("rtdl_core/offsets_snapshot.json");
+    /// How far the archive is in each partition.
+    ArchiveProgress = "archive_progress", of_run!("rtdl_core/archive_progress.json");
     /// What was decided.
     DecisionSummary = "decision_summary", of_run!("decision_lane/decision_summary.json");
     /// What was done after decisions.
@@ -109,6 +115,10 @@ forms! {
     AnomalySummary = "anomaly_summary", of_run!("obs/anomaly_summary.json");
     /// The run is closed.
     RunCompleted = "run_completed", of_run!("run_completed.json");
+    /// What the run meant: two that mean the same have the same.
+    SemanticDigest = "semantic_digest", of_run!("certification/semantic_digest.json");
+    /// The admitted events, read again from the broker or from the archive.
+    Replay = "replay", None;
     /// What was destroyed is gone.
     TeardownProof = "teardown_proof", of_run!("teardown/teardown_proof.json");
     /// The report of a drill.
@@ -155,14 +165,17 @@ impl Form {
             Self::IngestionReceipt | Self::ReadySignal => None,
             Self::Run
             | Self::RunStarted
+            | Self::CheckerPass
             | Self::IgReady
             | Self::ReadyPublishReceipt
+            | Self::ScenarioLease
             | Self::WspSummary
             | Self::ReceiptSummary
             | Self::QuarantineSummary
             | Self::KafkaOffsetsSnapshot
             | Self::CaughtUp
             | Self::OffsetsSnapshot
+            | Self::ArchiveProgress
             | Self::DecisionSummary
             | Self::ActionSummary
             | Self::AuditSummary
@@ -173,6 +186,8 @@ impl Form {
             | Self::ReplayAnchors
             | Self::AnomalySummary
             | Self::RunCompleted
+            | Self::SemanticDigest
+            | Self::Replay
             | Self::TeardownProof
             | Self::DrillReport => Some("written_at_utc"),
         }

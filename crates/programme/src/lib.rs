@@ -8,6 +8,7 @@
 //! - [`Lines`]: files of many lines, read as they come and never held.
 //! - [`own_sums`]: what a file must say to agree with itself.
 //! - [`agree`]: what several files must say to agree with each other.
+//! - [`certify`]: whether runs and drills certify a programme.
 //! - [`spoiled`]: copies that must be refused, with which judges are tried.
 
 #![forbid(unsafe_code)]
@@ -29,14 +30,14 @@ mod wrong;
 #[cfg(test)]
 mod example;
 
-pub use agree::{Agreed, Check, Evidence, agree};
+pub use agree::{Agreed, CertifiedRun, Check, Drill, DrilledRun, Evidence, agree, certify};
 pub use fault::Fault;
 pub use form::{FILE_BYTES_MAX, Form, LINE_BYTES_MAX};
 pub use lines::{LineFault, Lines};
 pub use own::{CAUGHT_UP_LAG_MAX, own_sums};
 pub use read::{Document, read};
 pub use run::{CLOCK_SKEW_S, Run, When};
-pub use spoil::spoiled;
+pub use spoil::{spoiled, spoiled_certified};
 pub use tally::{Range, Tally};
 pub use template::{Template, TemplateError};
 pub use wrong::{Wrong, WrongKind};

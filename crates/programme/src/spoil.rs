@@ -1,9 +1,10 @@
 //! Copies of a good file that have its form and must be refused: what a judge is tried with.
 
+use carnet_ledger::{HashProfile, Value as Exact};
 use serde_json::{Value, json};
 
 use crate::agree::Check;
-use crate::form::Form;
+use crate::form::{FILE_BYTES_MAX, Form};
 
 /// A change of one place.
 type Change = (&'static str, &'static str, fn(&Value) -> Value);
@@ -39,6 +40,30 @@ fn each(rows: &Value, change: fn(&mut Value)) -> Value {
     rows
 }
 
+const VIEWS: &[Change] = &[
+    ("rows_more", "/counts/rows", more),
+    ("no_outputs", "/outputs", |_| json!([])),
+    ("view_refused", "/outputs/0/status", |_| json!("FAIL")),
+];
+
+const ARCHIVED: &[Change] = &[
+    ("record_lost", "/progress/0/records", less),
+    ("object_lost", "/counts/objects", less),
+    ("committed_early", "/commit_policy", |_| json!("commit_before_write")),
+];
+
+const MEANT: &[Change] = &[
+    ("row_more", "/sections/admitted/row_count", more),
+    ("nothing_admitted", "/sections/admitted/row_count", |_| json!(0)),
+    ("digest_other", "/semantic_digest", |_| json!("0".repeat(64))),
+];
+
+const REPLAYED: &[Change] = &[
+    ("row_lost", "/row_count", less),
+    ("foreign_met", "/foreign", more),
+    ("replay_failed", "/status", |_| json!("FAIL")),
+];
+
 /// Copies of a file that do not agree with themselves, each with the name of its damage.
 pub fn spoiled(form: Form, value: &Value) -> Vec<(&'static str, Value)> {
     let empty = |_: &Value| json!([]);
@@ -49,7 +74,9 @@ pub fn spoiled(form: Form, value: &Value) -> Vec<(&'static str, Value)> {
         Form::DaemonsReady => &[("replica_more", "/services/0/running_count", more)],
         Form::StreamSortReceipt => &[("row_lost", "/sorted_stats/row_count", less)],
         Form::IgReady => &[("stranger_let_in", "/auth/unauthenticated_status", |_| json!(200))],
+        Form::CheckerPass => VIEWS,
         Form::ReadyPublishReceipt => &[("offset_unknown", "/offset", |_| json!(-1))],
+        Form::ScenarioLease => &[("not_taken", "/generation", nothing)],
         Form::WspSummary => &[("sent_more", "/sent", more), ("not_sent", "/failures", more)],
         Form::ReceiptSummary => &[
             ("total_more", "/total", more),
@@ -65,6 +92,7 @@ pub fn spoiled(form: Form, value: &Value) -> Vec<(&'static str, Value)> {
             ("lag_not_told", "/partitions/0/lag", more),
             ("no_partitions", "/partitions", empty),
         ],
+        Form::ArchiveProgress => ARCHIVED,
         Form::DecisionSummary => &[("nothing_decided", "/counts/decision", nothing)],
         Form::ActionSummary => &[("nothing_done", "/counts/outcome", nothing)],
         Form::AuditSummary => &[("nothing_appended", "/counts/audit_append", nothing)],
@@ -84,6 +112,8 @@ pub fn spoiled(form: Form, value: &Value) -> Vec<(&'static str, Value)> {
             ("anchor_unknown", "/anchors/rtdl_core/0/offset", |_| json!(-1)),
         ],
         Form::AnomalySummary => &[("total_more", "/anomaly_total", more)],
+        Form::SemanticDigest => MEANT,
+        Form::Replay => REPLAYED,
         Form::TeardownProof => &[
             ("still_there", "/confirmed_absent/db", yes),
             ("nothing_destroyed", "/destroyed", empty),
@@ -127,6 +157,12 @@ impl Check {
                 ("anchor_outside", "/anchors/ingest/0/offset", beyond),
                 ("anchor_outside", "/anchors/rtdl_core/0/offset", beyond),
             ],
+            (Self::Archive, Form::ArchiveProgress) => return one_more_archived(value),
+            (Self::Replay, Form::Replay) => &[
+                ("other_events", "/hash_sum", |_| json!("1".repeat(64))),
+                ("other_events", "/hash_sum2", |_| json!("1".repeat(64))),
+            ],
+            (Self::Replay, Form::SemanticDigest) => return other_meaning(value),
             (Self::Closure, Form::RunCompleted) => &[
                 ("reference_elsewhere", "/closure_refs/run_report_ref", nowhere),
                 ("reference_elsewhere", "/closure_refs/governance_events_ref", nowhere),
@@ -176,6 +212,59 @@ fn one_more_received(value: &Value) -> Vec<(&'static str, Value)> {
         }
     }
     vec![("one_more_received", copy)]
+}
+
+fn one_more_archived(value: &Value) -> Vec<(&'static str, Value)> {
+    let mut copy = value.clone();
+    for pointer in ["/counts/records", "/progress/0/records", "/progress/0/next_offset"] {
+        if let Some(count) = copy.pointer_mut(pointer) {
+            *count = more(count);
+        }
+    }
+    vec![("one_more_archived", copy)]
+}
+
+/// Other events were admitted, and the digest is right.
+fn other_meaning(value: &Value) -> Vec<(&'static str, Value)> {
+    let mut copy = value.clone();
+    if let Some(sum) = copy.pointer_mut("/sections/admitted/hash_sum") {
+        *sum = json!("1".repeat(64));
+    }
+    let sections = copy.get("sections").cloned().unwrap_or_default();
+    let exact = Exact::parse(sections.to_string().as_bytes(), FILE_BYTES_MAX);
+    if let (Ok(exact), Some(digest)) = (exact, copy.get_mut("semantic_digest")) {
+        *digest = json!(HashProfile::Rfc8785Sha256V1.digest(&exact).to_string());
+    }
+    vec![("other_meaning", copy)]
+}
+
+fn one_fewer_admitted(value: &Value) -> Vec<(&'static str, Value)> {
+    let mut copy = value.clone();
+    for (pointer, change) in
+        [("/ingress/admit", less as fn(&Value) -> Value), ("/ingress/duplicate", more)]
+    {
+        if let Some(count) = copy.pointer_mut(pointer) {
+            *count = change(count);
+        }
+    }
+    vec![("one_fewer_admitted", copy)]
+}
+
+/// Copies of a file of a certification that agree with themselves, and with the files of their run.
+pub fn spoiled_certified(form: Form, value: &Value) -> Vec<(&'static str, Value)> {
+    let other: fn(&Value) -> Value = |_| json!("0".repeat(64));
+    let mut copies = Vec::new();
+    if form == Form::Run {
+        copies = changed(value, &[("other_image", "/image_digest", other)]);
+    } else if form == Form::ReceiptSummary {
+        copies = one_more_received(value);
+    } else if form == Form::RunReport {
+        copies = one_fewer_admitted(value);
+    } else if form == Form::SemanticDigest {
+        copies = changed(value, &[("other_configuration", "/config_digest", other)]);
+        copies.extend(other_meaning(value));
+    }
+    copies
 }
 
 #[cfg(test)]

@@ -136,6 +136,7 @@ const fn is_steady(gate: Gate) -> bool {
         | Gate::Policy
         | Gate::RunEvidence
         | Gate::RunAgreement
+        | Gate::Certification
         | Gate::Approval => false,
     }
 }

@@ -116,6 +116,7 @@ fn observe(cx: &Context<'_>, definition: &Definition) -> Result<Seen, StepError>
         | Rule::Authority(_)
         | Rule::RunEvidence(_)
         | Rule::RunAgreement(_)
+        | Rule::Certification(_)
         | Rule::Handles(_)
         | Rule::Image(_)
         | Rule::Terraform(_)

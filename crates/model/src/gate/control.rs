@@ -73,6 +73,7 @@ impl Rule {
             | Self::Authority(_)
             | Self::RunEvidence(_)
             | Self::RunAgreement(_)
+            | Self::Certification(_)
             | Self::Terraform(_)
             | Self::ConsumerLag(_) => &[],
         }

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::control::Control;
 use super::{
-    approval, artifact_checksums, authority, checksums, claims, command, consumer_lag,
-    content_root, contract, count, digest, dimensions, file, handles, http, image, lag, losses,
-    object, policy, query_parity, rows, run_agreement, run_evidence, schema_version, sql,
-    supply_chain, tcp, term, terraform, tls_expiry, topics,
+    approval, artifact_checksums, authority, certification, checksums, claims, command,
+    consumer_lag, content_root, contract, count, digest, dimensions, file, handles, http, image,
+    lag, losses, object, policy, query_parity, rows, run_agreement, run_evidence, schema_version,
+    sql, supply_chain, tcp, term, terraform, tls_expiry, topics,
 };
 
 /// How old an observation may be when it is judged, in seconds: a quarter of an hour, so that what
@@ -148,6 +148,8 @@ gates! {
     RunEvidence = run_evidence;
     /// The evidence files of a run agree with each other.
     RunAgreement = run_agreement;
+    /// A shakedown, larger runs, a repetition and drills certify a programme.
+    Certification = certification;
     /// Each handle of a registry resolves to its pinned value.
     Handles = handles;
     /// An image of a container is the one that it must be, and holds no secret.

@@ -50,6 +50,7 @@ impl Rule {
             Self::Authority(rule) => rule.demands(),
             Self::RunEvidence(rule) => rule.demands(),
             Self::RunAgreement(rule) => rule.demands(),
+            Self::Certification(rule) => rule.demands(),
             Self::Handles(rule) => rule.demands(),
             Self::Image(rule) => rule.demands(),
             Self::Terraform(rule) => rule.demands(),

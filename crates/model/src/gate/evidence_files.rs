@@ -1,10 +1,10 @@
-//! Evidence files of a run, as two gates look at them.
+//! Evidence files of a run, as three gates look at them.
 
 use carnet_document::InputError;
 use carnet_ledger::Digest;
 use carnet_programme::{
     CLOCK_SKEW_S, Check, Document, Evidence, Form, Run, Tally, Template, When, WrongKind, own_sums,
-    read, spoiled,
+    read, spoiled, spoiled_certified,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -111,7 +111,7 @@ pub(super) const fn lag_max() -> u32 {
     10
 }
 
-/// What both gates demand of each file.
+/// What these gates demand of each file.
 #[derive(Clone, Copy)]
 pub(super) struct Demand<'a> {
     pub(super) root: &'a str,
@@ -178,6 +178,11 @@ impl<'a> Passed<'a> {
 }
 
 impl Asked {
+    /// The file of this form that must be at its usual place.
+    pub(super) const fn usual(form: Form) -> Self {
+        Self { form, path: None, sha256: None, optional: false }
+    }
+
     /// Its path in a run.
     pub fn path(&self, run: &Run) -> Result<String, String> {
         let Some(path) = self.path.as_deref().or(self.form.path()) else {
@@ -213,7 +218,7 @@ impl Demand<'_> {
             }
         }
         if seen.len() != self.files.len() {
-            return Err(Refusal::fail("more files were looked at than are asked for".to_owned()));
+            return Err(surplus());
         }
         if passed.good.is_empty() {
             return Err(Refusal::no_data("none of the files is there".to_owned()));
@@ -272,16 +277,8 @@ impl Demand<'_> {
 
     /// What a plan says that cannot be.
     pub(super) fn check(&self) -> Vec<InputError> {
-        let mut errors = if self.root.starts_with("s3://") {
-            check_objects_url("/root", self.root)
-        } else {
-            check_text("/root", self.root)
-        };
-        if self.run.began_us().is_none() {
-            let what = "the run id has no time in it";
-            let remedy = "write platform_, the date, T, the time, Z: platform_20260131T120000Z";
-            errors.push(InputError::new("/run/platform_run_id", what, remedy));
-        }
+        let mut errors = check_root(self.root);
+        errors.extend(check_run("/run", self.run));
         for (spot, asked) in self.files.iter().enumerate() {
             if let Err(what) = asked.path(self.run) {
                 let remedy = "write a plain path below the root, with the tokens that there are";
@@ -290,6 +287,23 @@ impl Demand<'_> {
         }
         errors
     }
+}
+
+/// What is wrong with the root of evidence.
+pub(super) fn check_root(root: &str) -> Vec<InputError> {
+    if root.starts_with("s3://") {
+        check_objects_url("/root", root)
+    } else {
+        check_text("/root", root)
+    }
+}
+
+/// What is wrong with the ids of a run.
+pub(super) fn check_run(pointer: &str, run: &Run) -> Option<InputError> {
+    let what = "the run id has no time in it";
+    let remedy = "write platform_, the date, T, the time, Z: platform_20260131T120000Z";
+    let error = || InputError::new(format!("{pointer}/platform_run_id"), what, remedy);
+    run.began_us().is_none().then(error)
 }
 
 fn lines(seen: &Seen, tally: &Tally) -> Result<(), Refusal> {
@@ -302,6 +316,11 @@ fn lines(seen: &Seen, tally: &Tally) -> Result<(), Refusal> {
         return Err(Refusal::no_data(format!("{path} has no lines")));
     }
     Ok(())
+}
+
+/// More was looked at than anybody asked for.
+pub(super) fn surplus() -> Refusal {
+    Refusal::fail("more files were looked at than are asked for".to_owned())
 }
 
 /// What does not agree, as a verdict.
@@ -437,4 +456,39 @@ pub(super) fn damage_between(checks: &[Check], seen: &[Seen]) -> Vec<(&'static s
         }
     }
     copies
+}
+
+/// Copies that only the other runs of a certification betray, and those that lack a file.
+pub(super) fn damage_certified(seen: &[Seen]) -> Vec<(&'static str, Vec<Seen>)> {
+    let document = |it: &Seen| match it.found.as_ref().map(|found| &found.said) {
+        Some(Said::Text(text)) => serde_json::from_str::<Value>(text).ok(),
+        Some(Said::Lines(_) | Said::Refused { .. }) | None => None,
+    };
+    let mut changes: Vec<(&'static str, usize, Option<Found>)> = Vec::new();
+    for (spot, it) in seen.iter().enumerate() {
+        changes.push(("file_missing", spot, None));
+        for (name, copy) in document(it).iter().flat_map(|value| spoiled_certified(it.form, value))
+        {
+            changes.push((name, spot, Some(of(&copy.to_string()))));
+        }
+    }
+    // The shakedown is the first run; it must have been closed before the next one began.
+    let marker = seen.iter().position(|it| it.form == Form::RunCompleted);
+    let next = seen.iter().filter(|it| it.form == Form::Run).nth(1).and_then(document);
+    if let (Some(spot), Some(next)) = (marker, next)
+        && let Some(mut copy) = seen.get(spot).and_then(document)
+        && let (Some(closed), Some(began)) =
+            (copy.get_mut("written_at_utc"), next.get("written_at_utc"))
+    {
+        *closed = began.clone();
+        changes.push(("shakedown_closed_later", spot, Some(of(&copy.to_string()))));
+    }
+    let copies = changes.into_iter().map(|(name, spot, found)| {
+        let mut copy = seen.to_vec();
+        if let Some(place) = copy.get_mut(spot) {
+            place.found = found;
+        }
+        (name, copy)
+    });
+    copies.collect()
 }

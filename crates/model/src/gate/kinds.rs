@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::definition::{Gate, Rule};
 use super::{
-    approval, authority, claims, command, consumer_lag, digest, file, handles, http, image, lag,
-    object, policy, rows, run_agreement, run_evidence, sql, supply_chain, tcp, term, terraform,
-    tls_expiry, topics,
+    approval, authority, certification, claims, command, consumer_lag, digest, file, handles, http,
+    image, lag, object, policy, rows, run_agreement, run_evidence, sql, supply_chain, tcp, term,
+    terraform, tls_expiry, topics,
 };
 
 /// A kind of gate that a plan can name. (The gates of a knowledge move come with its process.)
@@ -86,6 +86,7 @@ kinds! {
     Authority = authority, "compares an authority snapshot with a trust file";
     RunEvidence = run_evidence, "judges evidence files of a run, each by itself";
     RunAgreement = run_agreement, "judges whether evidence files of a run agree with each other";
+    Certification = certification, "judges whether runs and drills certify a programme";
     Handles = handles, "compares where handles resolve with the values that a registry pins";
     Image = image, "judges an image: tag, digest, entrypoints, no secret in a layer";
     Terraform = terraform, "judges what Terraform keeps: an empty plan, nothing forbidden";
@@ -150,6 +151,11 @@ mod tests {
             with["checks"] = json!([check]);
             with
         };
+        let certification = |same: &str, events: u64| {
+            let run = |hour: u32| json!({"platform_run_id": format!("platform_20260301T{hour}0000Z")});
+            let runs = [json!({"run": run(12), "events": 20}), json!({"run": run(13), "events": 200}), json!({"run": run(14), "events": events, "same_meaning_as": same})];
+            json!({"root": "evidence", "runs": runs, "drills": [{"run": run(15), "drill": "duplicate"}]})
+        };
         let admission = json!({"bundle": "b", "target": {"name": "t", "jurisdiction": "DE", "classifications": ["internal"]}});
         vec![
             ("command", json!({"program": "true"}), json!({"program": "ls -l"}), "/program"),
@@ -178,6 +184,9 @@ mod tests {
             ("run_evidence", evidence("run_report", &json!({})), evidence("drill_report", &json!({})), "/files/0/path"),
             ("run_evidence", evidence("drill_report", &json!({"path": "drills/{platform_run_id}.json"})), evidence("run", &json!({"path": "{run_id}.json"})), "/files/0/path"),
             ("run_agreement", agreement("unresolved"), agreement("receipts"), "/files"),
+            ("certification", certification("platform_20260301T130000Z", 200), certification("platform_20260301T120000Z", 200), "/runs/2/same_meaning_as"),
+            ("certification", certification("platform_20260301T130000Z", 200), certification("platform_20260301T140000Z", 200), "/runs/2/same_meaning_as"),
+            ("certification", certification("platform_20260301T130000Z", 200), certification("platform_20260301T130000Z", 19), "/runs/2/events"),
             ("handles", json!({"registry": "r", "env_file": "e"}), json!({"registry": "r", "env_file": "e", "object": {"url": "s3://b/p", "key": "k"}}), ""),
             ("image", json!({"layout": "i", "tag": "git-0123abc", "digest": image}), json!({"layout": "i", "tag": "latest", "tag_form": "any", "digest": image}), "/tag"),
             ("terraform", json!({"place": {"folder": "infra"}, "forbidden": ["aws_lb"]}), json!({"place": {"folder": "infra"}, "forbidden": ["a b"]}), "/forbidden/0"),

@@ -21,6 +21,7 @@ mod violation;
 pub mod approval;
 pub mod artifact_checksums;
 pub mod authority;
+pub mod certification;
 pub mod checksums;
 pub mod claims;
 pub mod command;

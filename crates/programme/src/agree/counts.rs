@@ -11,7 +11,7 @@ const AMBIGUOUS: &str = "PUBLISH_AMBIGUOUS";
 const IN_FLIGHT: &str = "PUBLISH_IN_FLIGHT";
 
 /// The same number in two files.
-fn same(one: Says<'_>, at: &str, other: Says<'_>, there: &str) -> Result<u64, Wrong> {
+pub(super) fn same(one: Says<'_>, at: &str, other: Says<'_>, there: &str) -> Result<u64, Wrong> {
     let (first, second) = (one.number(at)?, other.number(there)?);
     if first == second {
         return Ok(1);

@@ -2,10 +2,11 @@
 
 use super::Evidence;
 use crate::form::Form;
-use crate::own::{Row, rows};
+use crate::own::{Row, Says, rows};
 use crate::wrong::Wrong;
 
-fn bare(digest: &str) -> &str {
+/// A digest without the name of what made it.
+pub(super) fn bare(digest: &str) -> &str {
     digest.strip_prefix("sha256:").unwrap_or(digest)
 }
 
@@ -13,7 +14,14 @@ fn bare(digest: &str) -> &str {
 pub(super) fn pins(evidence: &Evidence<'_>) -> Result<u64, Wrong> {
     let run = evidence.needed(Form::Run)?;
     let mut compared = 0;
-    for form in [Form::RunStarted, Form::ReadyPublishReceipt, Form::ReadySignal] {
+    let published = [
+        Form::RunStarted,
+        Form::ReadyPublishReceipt,
+        Form::ReadySignal,
+        Form::ScenarioLease,
+        Form::SemanticDigest,
+    ];
+    for form in published {
         let Some(says) = evidence.given(form) else { continue };
         for key in ["/platform_run_id", "/scenario_run_id"] {
             compared += 1;
@@ -27,6 +35,14 @@ pub(super) fn pins(evidence: &Evidence<'_>) -> Result<u64, Wrong> {
                 return says.differs("has another configuration than run.json is pinned to");
             }
         }
+    }
+    if let Some(lease) = evidence.given(Form::ScenarioLease) {
+        let time = |says: Says<'_>, key: &str| crate::moment::micros(says.text(key));
+        let ready = time(evidence.needed(Form::ReadyPublishReceipt)?, "/written_at_utc");
+        if ready > time(lease, "/released_at_utc") {
+            return lease.differs("was released before READY was published");
+        }
+        compared += 1;
     }
     Ok(compared)
 }

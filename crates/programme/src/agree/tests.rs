@@ -294,6 +294,70 @@ fn what_was_published_is_what_the_run_is_pinned_to() {
     assert_ne!(SCENARIO, "0".repeat(32));
 }
 
+/// In practice: the archive was said to be whole, and lacked what a crash had taken.
+#[test]
+fn the_archive_has_each_record_of_the_run() {
+    let check = Check::Archive;
+    let row = |number: usize, records: u32, next: u32| {
+        let at = |key: &str| format!("/progress/{number}/{key}");
+        let total = records + 10;
+        let files = Files::new().set(Form::ArchiveProgress, &at("records"), json!(records));
+        let files = files.set(Form::ArchiveProgress, &at("next_offset"), json!(next));
+        files.set(Form::ArchiveProgress, "/counts/records", json!(total))
+    };
+    row(1, 9, 110).differs(check, "records of fp.bus.traffic.fraud.v1/1 is 9, and it is 10");
+    row(0, 11, 111).differs(check, "records of fp.bus.traffic.fraud.v1/0 is 11, and it is 10");
+    row(0, 10, 115)
+        .differs(check, "goes on at 115 in fp.bus.traffic.fraud.v1/0, and the run ends at 110");
+    // One lost and one too many do not make up for each other.
+    let moved = row(1, 9, 110).set(Form::ArchiveProgress, "/progress/0/records", json!(11));
+    moved.set(Form::ArchiveProgress, "/counts/records", json!(20)).differs(check, "/0 is 11");
+    let mut gone = Files::new();
+    gone.of(Form::ArchiveProgress)["progress"].as_array_mut().unwrap().pop();
+    gone.of(Form::ArchiveProgress)["counts"] = json!({"objects": 1, "records": 10});
+    gone.differs(check, "records of fp.bus.traffic.fraud.v1/1 is 0, and it is 10");
+    let mut more = Files::new();
+    let other =
+        json!({"topic": "other", "partition": 0, "next_offset": 1, "records": 1, "objects": 1});
+    more.of(Form::ArchiveProgress)["progress"].as_array_mut().unwrap().push(other);
+    more.of(Form::ArchiveProgress)["counts"] = json!({"objects": 4, "records": 21});
+    more.differs(check, "all partitions is 21, and it is 20");
+    for key in ["archived", "seen"] {
+        let mut report = Files::new().set(Form::RunReport, "/archive/seen", json!(21));
+        report.of(Form::RunReport)["archive"][key] = json!(21);
+        report.differs(check, &format!("run_report 21 at /archive/{key}"));
+        report.without(Form::RunReport).judged(&[check]).unwrap();
+    }
+}
+
+/// In practice: a replay compared itself with what it had read.
+#[test]
+fn what_was_read_again_is_what_was_admitted() {
+    let check = Check::Replay;
+    let sum = json!("1".repeat(64));
+    let other = |pointer: &str| Files::new().set(Form::Replay, pointer, sum.clone());
+    other("/hash_sum").differs(check, "another hash_sum than the events that were admitted");
+    other("/hash_sum2").differs(check, "another hash_sum2");
+    let fewer = Files::new().set(Form::Replay, "/admitted", json!(19));
+    fewer.set(Form::Replay, "/row_count", json!(19)).differs(check, "replay says 19 at /admitted");
+    let mut summary = Files::new().set(Form::ReceiptSummary, "/by_outcome/ADMIT", json!(19));
+    for (pointer, number) in [("/by_outcome/DUPLICATE", 4), ("/admission_states/ADMITTED", 19)] {
+        *summary.of(Form::ReceiptSummary).pointer_mut(pointer).unwrap() = json!(number);
+    }
+    summary.differs(check, "semantic_digest says 20");
+}
+
+#[test]
+fn the_lease_was_held_when_ready_was_published() {
+    let early = json!("2026-03-01T12:30:00.249Z");
+    let lease = Files::new().set(Form::ScenarioLease, "/released_at_utc", early);
+    lease.differs(Check::Pins, "was released before READY was published");
+    let other = Files::new().set(Form::ScenarioLease, "/scenario_run_id", json!("0".repeat(32)));
+    other.differs(Check::Pins, "scenario_lease has /scenario_run_id");
+    let meant = Files::new().set(Form::SemanticDigest, "/config_digest", json!("0".repeat(64)));
+    meant.differs(Check::Pins, "semantic_digest has another configuration");
+}
+
 #[test]
 fn one_form_stands_once() {
     let mut files = Files::new();

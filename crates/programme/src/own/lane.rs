@@ -1,5 +1,9 @@
 //! Counts along the way of an event: sent, received, admitted, decided, kept.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
 use super::Says;
 use crate::wrong::Wrong;
 
@@ -27,6 +31,39 @@ pub(super) fn sorted(says: Says<'_>) -> Result<u64, Wrong> {
     Ok(5)
 }
 
+/// Each stream view once, with rows, and with nothing against it.
+pub(super) fn checked(says: Says<'_>) -> Result<u64, Wrong> {
+    let (mut outputs, mut rows) = (BTreeSet::new(), 0_i64);
+    for row in says.list("/outputs") {
+        let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default();
+        let output = text("output_id");
+        if !outputs.insert(output) {
+            return says.differs(format!("has the output {output} twice"));
+        }
+        let count = row.get("row_count").and_then(Value::as_i64).unwrap_or_default();
+        if count == 0 {
+            return says.empty(format!("has no rows of {output}"));
+        }
+        if text("status") != "PASS" {
+            return says.differs(format!("has {output} with the status {}", text("status")));
+        }
+        rows = rows.saturating_add(count);
+    }
+    if outputs.is_empty() {
+        return says.empty("names no output");
+    }
+    let found = i64::try_from(outputs.len()).unwrap_or(i64::MAX);
+    says.equal("the number of outputs", says.number("/counts/outputs")?, found)?;
+    says.equal("the number of rows", says.number("/counts/rows")?, rows)?;
+    if let Some(blocker) = says.list("/blockers").next() {
+        return says.differs(format!("has a blocker: {blocker}"));
+    }
+    match says.text("/status") {
+        "PASS" => Ok(found.unsigned_abs()),
+        other => says.differs(format!("has the status {other}")),
+    }
+}
+
 pub(super) fn sent(says: Says<'_>) -> Result<u64, Wrong> {
     let sent = says.number("/sent")?;
     if sent == 0 {
@@ -36,7 +73,7 @@ pub(super) fn sent(says: Says<'_>) -> Result<u64, Wrong> {
     if let failures @ 1.. = says.number("/failures")? {
         return says.differs(format!("says that {failures} events could not be sent"));
     }
-    if let Some(attempts) = says.at("/attempts").and_then(serde_json::Value::as_i64) {
+    if let Some(attempts) = says.at("/attempts").and_then(Value::as_i64) {
         says.equal("attempts", attempts, sent.saturating_add(says.number("/retries")?))?;
     }
     if says.text("/started_at_utc") > says.text("/ended_at_utc") {
@@ -136,7 +173,7 @@ pub(super) fn reconciled(says: Says<'_>) -> Result<u64, Wrong> {
     if says.list("/basis/component_reconciliation_refs").next().is_none() {
         return says.empty("names nothing that it rests on");
     }
-    let unclear = says.at("/inputs/publish_ambiguous").and_then(serde_json::Value::as_i64);
+    let unclear = says.at("/inputs/publish_ambiguous").and_then(Value::as_i64);
     let outcomes = [admit, input("duplicate")?, input("quarantine")?];
     adds_up(says, received, outcomes, unclear.unwrap_or(0))?;
     let pairs = [

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::Says;
 use crate::wrong::Wrong;
 
-/// A configuration longer than this is not canonical JSON of ours.
-const CONFIG_BYTES_MAX: usize = crate::form::FILE_BYTES_MAX;
+/// A value longer than this cannot stand in a file.
+const BYTES_MAX: usize = crate::form::FILE_BYTES_MAX;
 
 /// The digest of the configuration is computed again, over JSON with sorted keys.
 pub(super) fn run(says: Says<'_>) -> Result<u64, Wrong> {
@@ -24,18 +24,22 @@ pub(super) fn run(says: Says<'_>) -> Result<u64, Wrong> {
         }
         return Ok(1);
     };
-    let text = config.to_string();
-    let Ok(exact) = Exact::parse(text.as_bytes(), CONFIG_BYTES_MAX) else {
-        return says
-            .differs("has a configuration with fractions or large numbers: write them as text");
-    };
-    let said = says.text("/config_digest").trim_start_matches("sha256:");
-    let computed = [HashProfile::EcsHashV1, HashProfile::Rfc8785Sha256V1]
-        .map(|profile| profile.digest(&exact).to_string());
-    if !computed.iter().any(|digest| digest == said) {
-        return says.differs("has a configuration with another digest than it says");
+    match has_digest(config, says.text("/config_digest")) {
+        Some(true) => Ok(2),
+        Some(false) => says.differs("has a configuration with another digest than it says"),
+        None => {
+            says.differs("has a configuration with fractions or large numbers: write them as text")
+        }
     }
-    Ok(2)
+}
+
+/// Whether a value has this digest, over JSON with sorted keys; `None` if nobody can say, as its
+/// numbers are not exact.
+pub(super) fn has_digest(value: &Value, said: &str) -> Option<bool> {
+    let exact = Exact::parse(value.to_string().as_bytes(), BYTES_MAX).ok()?;
+    let said = said.trim_start_matches("sha256:");
+    let profiles = [HashProfile::EcsHashV1, HashProfile::Rfc8785Sha256V1];
+    Some(profiles.into_iter().any(|profile| profile.digest(&exact).to_string() == said))
 }
 
 /// Each service once, with one replica and nothing pending.
@@ -97,6 +101,23 @@ pub(super) fn ig_ready(says: Says<'_>) -> Result<u64, Wrong> {
 
 pub(super) fn published(says: Says<'_>) -> Result<u64, Wrong> {
     if says.number("/offset")? < 0 { says.empty("has no offset of READY") } else { Ok(1) }
+}
+
+/// The lease was taken, and given back before this was written.
+pub(super) fn leased(says: Says<'_>) -> Result<u64, Wrong> {
+    if says.number("/generation")? == 0 {
+        return says.empty("has the generation 0: nobody took the lease");
+    }
+    if says.text("/holder").trim().is_empty() {
+        return says.empty("does not name who held the lease");
+    }
+    let time = |key: &str| crate::moment::micros(says.text(key));
+    let (released, written) = (time("/released_at_utc"), time("/written_at_utc"));
+    match released.zip(written) {
+        Some((released, written)) if released <= written => Ok(2),
+        Some(_) => says.differs("was released after it was written down"),
+        None => says.differs("has a time that is no moment of the calendar"),
+    }
 }
 
 /// Every check, once, passed. A check that could not be made is no pass.

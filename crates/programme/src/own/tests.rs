@@ -317,6 +317,87 @@ fn the_gate_refuses_strangers() {
 }
 
 #[test]
+fn the_archive_holds_what_its_partitions_add_up_to() {
+    let form = Form::ArchiveProgress;
+    differs(form, &[("/counts/records", json!(21))], "number of records is 21, and it is 20");
+    differs(form, &[("/counts/objects", json!(2))], "number of objects is 2, and it is 3");
+    differs(
+        form,
+        &[("/progress/1/next_offset", json!(9))],
+        "10 records of fp.bus.traffic.fraud.v1/1",
+    );
+    differs(form, &[("/progress/1/next_offset", json!(-1))], "goes on at -1");
+    differs(form, &[("/progress/1/partition", json!(0))], "fp.bus.traffic.fraud.v1/0 twice");
+    let no_object = [("/progress/0/objects", json!(0)), ("/counts/objects", json!(2))];
+    differs(form, &no_object, "10 records of fp.bus.traffic.fraud.v1/0 in 0 objects");
+    let many = [("/progress/0/objects", json!(11)), ("/counts/objects", json!(13))];
+    differs(form, &many, "in 11 objects");
+    differs(form, &[("/commit_policy", json!("auto"))], "commits offsets by auto");
+    let none = [("/progress", json!([])), ("/counts", json!({"objects": 0, "records": 0}))];
+    empty(form, &none, "no record of the run");
+}
+
+/// In practice: an end was said to be that of an archive that had written nothing.
+#[test]
+fn an_archive_without_a_record_is_no_data() {
+    let mut nothing = value(Form::ArchiveProgress);
+    for row in nothing["progress"].as_array_mut().unwrap() {
+        row["records"] = json!(0);
+        row["objects"] = json!(0);
+    }
+    nothing["counts"] = json!({"objects": 0, "records": 0});
+    assert_eq!(judged(Form::ArchiveProgress, &nothing).unwrap_err().kind, WrongKind::Empty);
+}
+
+#[test]
+fn ready_was_published_under_a_lease_that_somebody_held() {
+    let form = Form::ScenarioLease;
+    empty(form, &[("/generation", json!(0))], "nobody took the lease");
+    empty(form, &[("/holder", json!(" "))], "who held the lease");
+    differs(form, &[("/released_at_utc", json!("2026-03-01T12:30:00.501Z"))], "released after");
+    differs(form, &[("/released_at_utc", json!("2026-02-30T12:30:00Z"))], "no moment");
+}
+
+#[test]
+fn each_stream_view_was_checked_and_has_rows() {
+    let form = Form::CheckerPass;
+    differs(form, &[("/counts/outputs", json!(3))], "number of outputs is 3, and it is 2");
+    differs(form, &[("/counts/rows", json!(24))], "number of rows is 24, and it is 25");
+    differs(form, &[("/outputs/1/status", json!("FAIL"))], "fraud_6B with the status FAIL");
+    differs(form, &[("/outputs/1/output_id", json!("arrival_events_5B"))], "twice");
+    differs(form, &[("/blockers", json!(["MANIFEST_MISMATCH"]))], "MANIFEST_MISMATCH");
+    differs(form, &[("/status", json!("FAIL"))], "the status FAIL");
+    empty(form, &[("/outputs/0/row_count", json!(0))], "no rows of arrival_events_5B");
+    empty(form, &[("/outputs", json!([]))], "names no output");
+}
+
+#[test]
+fn a_meaning_has_the_digest_of_its_sections() {
+    let form = Form::SemanticDigest;
+    differs(form, &[("/sections/cases/row_count", json!(3))], "another digest than it says");
+    differs(form, &[("/semantic_digest", json!("0".repeat(64)))], "another digest than it says");
+    differs(form, &[("/sections/labels/row_count", json!(1))], "1 rows of labels");
+    let zeros = json!("0".repeat(64));
+    differs(form, &[("/sections/cases/hash_sum2", zeros.clone())], "2 rows of cases");
+    differs(form, &[("/sections/labels/hash_sum", json!("1".repeat(64)))], "0 rows of labels");
+    let nothing = json!({"row_count": 0, "hash_sum": zeros, "hash_sum2": zeros});
+    empty(form, &[("/sections/admitted", nothing)], "no event was admitted");
+    // The one that Python makes: json.dumps(sections, sort_keys=True, separators=(",", ":")).
+    let said = "4d38d7208d992eb8f9ada39d76fe8d7a143cdc5856ad89ed201e42e07831b163";
+    assert_eq!(value(form)["semantic_digest"], said);
+}
+
+#[test]
+fn a_replay_reads_all_that_was_admitted_and_nothing_else() {
+    let form = Form::Replay;
+    differs(form, &[("/row_count", json!(19))], "is 19, and it is 20");
+    differs(form, &[("/admitted", json!(21))], "is 20, and it is 21");
+    differs(form, &[("/foreign", json!(1))], "met 1 events of another run");
+    differs(form, &[("/status", json!("FAIL"))], "the status FAIL");
+    empty(form, &[("/row_count", json!(0)), ("/admitted", json!(0))], "read nothing again");
+}
+
+#[test]
 fn a_configuration_has_the_digest_that_is_said() {
     differs(Form::Run, &[("/config/seed", json!(8))], "another digest");
     differs(Form::Run, &[("/config/seed", json!(0.5))], "fractions");

@@ -93,6 +93,7 @@ pub(crate) fn look(around: &Surroundings<'_>, rule: &Rule) -> Result<Observation
         Rule::Authority(rule) => rules::authority(around, rule),
         Rule::RunEvidence(rule) => programme::evidence(around, rule),
         Rule::RunAgreement(rule) => programme::agreement(around, rule),
+        Rule::Certification(rule) => programme::certification(around, rule),
         Rule::Handles(rule) => platform::handles(around, rule),
         Rule::Image(rule) => platform::image(around, rule),
         Rule::Terraform(rule) => platform::terraform(around, rule),

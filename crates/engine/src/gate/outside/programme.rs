@@ -5,7 +5,9 @@ use std::io::{self, Write};
 
 use carnet_ledger::Hasher;
 use carnet_model::Code;
-use carnet_model::gate::{Asked, Facts, Found, Said, Seen, run_agreement, run_evidence};
+use carnet_model::gate::{
+    Asked, Facts, Found, Said, Seen, certification, run_agreement, run_evidence,
+};
 use carnet_programme::{FILE_BYTES_MAX, Lines, Run, When, read};
 
 use super::{Looked, Surroundings};
@@ -20,7 +22,7 @@ pub(super) fn evidence(
     around: &Surroundings<'_>,
     rule: &run_evidence::Rule,
 ) -> Result<Looked, StepError> {
-    let facts = look(around, &rule.root, &rule.run, &rule.files, rule.clock_skew_s)?;
+    let facts = look(around, &rule.root, [(&rule.run, &*rule.files)], rule.clock_skew_s)?;
     Ok(Looked::new(Facts::RunEvidence(facts)))
 }
 
@@ -29,22 +31,34 @@ pub(super) fn agreement(
     around: &Surroundings<'_>,
     rule: &run_agreement::Rule,
 ) -> Result<Looked, StepError> {
-    let facts = look(around, &rule.root, &rule.run, &rule.files, rule.clock_skew_s)?;
+    let facts = look(around, &rule.root, [(&rule.run, &*rule.files)], rule.clock_skew_s)?;
     Ok(Looked::new(Facts::RunAgreement(facts)))
 }
 
-fn look(
+/// Looks at files of several runs.
+pub(super) fn certification(
+    around: &Surroundings<'_>,
+    rule: &certification::Rule,
+) -> Result<Looked, StepError> {
+    let parts = rule.parts();
+    let parts = parts.iter().map(|(run, files)| (*run, files.as_slice()));
+    let facts = look(around, &rule.root, parts, rule.clock_skew_s)?;
+    Ok(Looked::new(Facts::Certification(facts)))
+}
+
+fn look<'a>(
     around: &Surroundings<'_>,
     root: &str,
-    run: &Run,
-    asked: &[Asked],
+    parts: impl IntoIterator<Item = (&'a Run, &'a [Asked])>,
     skew_s: u32,
 ) -> Result<run_evidence::Facts, StepError> {
     let now_s = around.now_us().div_euclid(1_000_000);
     let when = When { now_us: now_s.saturating_mul(1_000_000), skew_s };
     let root = EvidenceRoot::open(root, around.folder, around.outside)?;
-    let mut files = Vec::with_capacity(asked.len());
-    for file in asked {
+    let mut files = Vec::new();
+    for (run, file) in
+        parts.into_iter().flat_map(|(run, asked)| asked.iter().map(move |it| (run, it)))
+    {
         let refused = |what| StepError::new(Code::STORE_UNSUPPORTED, what);
         let path = file.path(run).map_err(refused)?;
         let mut taker = Taker::new(file, run, when);

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,7 @@ struct World {
     certificate: Answer<CertificateRequest, Certificate>,
     sql: fn(&SqlStatement) -> SqlRows,
     object: Option<&'static [u8]>,
+    bucket: Option<PathBuf>,
     secrets: BTreeMap<&'static str, &'static str>,
 }
 
@@ -57,6 +59,7 @@ impl World {
             certificate: Box::new(|request| NoOutside.certificate(request)),
             sql: |_| SqlRows { columns: Vec::new(), rows: Vec::new(), cut: false },
             object: None,
+            bucket: None,
             secrets: BTreeMap::from([("PATH", "/usr/bin:/bin"), ("TOKEN", "s3cret-t0ken")]),
         }
     }
@@ -77,7 +80,7 @@ impl Outside for World {
         Ok(Box::new(Session(self.sql)))
     }
     fn objects(&self, _: &str) -> Result<Box<dyn Objects>, StoreError> {
-        Ok(Box::new(Bucket(self.object)))
+        Ok(Box::new(Bucket { all: self.object, files: self.bucket.clone() }))
     }
     fn policy(&self, question: &PolicyQuestion<'_>) -> Result<PolicyAnswer, StoreError> {
         NoOutside.policy(question)
@@ -109,7 +112,20 @@ impl SqlSession for Session {
     }
 }
 
-struct Bucket(Option<&'static [u8]>);
+/// A bucket that has these bytes at every key, or what lies in a folder.
+struct Bucket {
+    all: Option<&'static [u8]>,
+    files: Option<PathBuf>,
+}
+
+impl Bucket {
+    fn bytes(&self, key: &str) -> Option<Vec<u8>> {
+        match &self.files {
+            Some(folder) => fs::read(folder.join(key)).ok(),
+            None => self.all.map(<[u8]>::to_vec),
+        }
+    }
+}
 
 impl Objects for Bucket {
     fn service(&self) -> &'static str {
@@ -118,17 +134,17 @@ impl Objects for Bucket {
     fn place(&self, key: &str) -> ObjectPlace {
         ObjectPlace { bucket: "b".to_owned(), key: key.to_owned() }
     }
-    fn head(&self, _: &str) -> Result<Option<ObjectHead>, StoreError> {
-        Ok(self.0.map(|bytes| ObjectHead {
+    fn head(&self, key: &str) -> Result<Option<ObjectHead>, StoreError> {
+        Ok(self.bytes(key).map(|bytes| ObjectHead {
             bytes: bytes.len() as u64,
             etag: "\"e\"".to_owned(),
             sha256: None,
             modified_s: None,
         }))
     }
-    fn get(&self, _: &str, _: u64, out: &mut dyn std::io::Write) -> Result<u64, StoreError> {
-        let bytes = self.0.unwrap();
-        out.write_all(bytes).unwrap();
+    fn get(&self, key: &str, _: u64, out: &mut dyn std::io::Write) -> Result<u64, StoreError> {
+        let bytes = self.bytes(key).unwrap();
+        out.write_all(&bytes).unwrap();
         Ok(bytes.len() as u64)
     }
     fn put(&self, _: &str, _: &[u8], _: &PutIf) -> Result<ObjectHead, StoreError> {

@@ -62,6 +62,7 @@ pub fn samples(gate: Gate) -> Vec<Sample> {
         Gate::Authority => rules::authorities(),
         Gate::RunEvidence => programme::evidence(),
         Gate::RunAgreement => programme::agreements(),
+        Gate::Certification => programme::certifications(),
         Gate::Handles => platform::handles(),
         Gate::Image => platform::images(),
         Gate::Terraform => platform::terraform(),

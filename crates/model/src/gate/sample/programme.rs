@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use carnet_ledger::Digest;
-use carnet_programme::{Check, Form, Range, Run, Tally};
+use carnet_programme::{CertifiedRun, Check, Drill, Form, Range, Run, Tally};
 use serde_json::{Value, json};
 
 use super::super::definition::Facts;
 use super::super::evidence_files::{Asked, Found, Said, Seen};
-use super::super::{run_agreement, run_evidence};
+use super::super::{certification, run_agreement, run_evidence};
 use super::Sample;
 use super::outside::{or_empty, sample};
 
@@ -123,4 +123,52 @@ fn agreement(checks: &[Check], forms: &[Form]) -> Vec<Sample> {
     let there = facts(forms.iter().map(|form| seen(*form)).collect());
     let missing = facts(forms.iter().map(|form| missing(*form)).collect());
     or_empty(sample("run_agreement", &with, there), &missing)
+}
+
+/// A file of a run that began at this hour.
+fn seen_at(hour: u32, form: Form) -> Seen {
+    let moved = |text: &str| {
+        let text = text.replace("20260301T12", &format!("20260301T{hour}"));
+        text.replace("2026-03-01T12", &format!("2026-03-01T{hour}"))
+    };
+    let Seen { path, found, .. } = seen(form);
+    let found = found.map(|found| match found.said {
+        Said::Text(text) => {
+            let text = moved(&text);
+            let bytes = u64::try_from(text.len()).unwrap_or_default();
+            Found { bytes, sha256: Digest::of(text.as_bytes()), said: Said::Text(text) }
+        }
+        Said::Lines(_) | Said::Refused { .. } => found,
+    });
+    let path = if form == Form::DrillReport {
+        path.replace("drill_report", "drills/duplicate")
+    } else {
+        path
+    };
+    Seen { path: moved(&path), form, found, elsewhere: None }
+}
+
+/// A shakedown, a run, its repetition and a drill, an hour each.
+pub(super) fn certifications() -> Vec<Sample> {
+    let id = |hour: u32| format!("platform_20260301T{hour}0000Z");
+    let run = |hour: u32| json!({"platform_run_id": id(hour), "scenario_run_id": "00112233445566778899aabbccddeeff"});
+    let with = json!({
+        "root": "evidence",
+        "runs": [
+            {"run": run(12), "events": 20},
+            {"run": run(13), "events": 20},
+            {"run": run(14), "events": 20, "same_meaning_as": id(13)},
+        ],
+        "drills": [{"run": run(15), "drill": "duplicate"}],
+    });
+    let runs = [12, 13, 14].map(|hour| (hour, CertifiedRun::forms(hour > 12)));
+    let parts = runs.into_iter().chain([(15, Drill::FORMS.to_vec())]);
+    let files: Vec<Seen> = parts
+        .flat_map(|(hour, forms)| forms.into_iter().map(move |form| seen_at(hour, form)))
+        .collect();
+    let gone = files.iter().map(|seen| Seen { found: None, ..seen.clone() }).collect();
+    let facts = |files| {
+        Facts::Certification(certification::Facts { now_s: Some(NOW_S + 3 * 3_600), files })
+    };
+    or_empty(sample("certification", &with, facts(files)), &facts(gone))
 }

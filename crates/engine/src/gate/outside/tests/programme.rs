@@ -2,12 +2,14 @@
 
 use std::fmt::Write;
 
-use carnet_programme::{Check, FILE_BYTES_MAX, Form};
+use carnet_programme::{CertifiedRun, Check, Drill, FILE_BYTES_MAX, Form};
 
 use super::*;
 
 const RUN: &str = "platform_20260301T120000Z";
 const HOME: &str = "evidence/runs/platform_20260301T120000Z";
+
+const REPLAY: &str = "evidence/runs/{platform_run_id}/certification/replay_archive.json";
 
 fn run() -> Value {
     json!({"platform_run_id": RUN, "scenario_run_id": "00112233445566778899aabbccddeeff"})
@@ -42,7 +44,8 @@ fn receipts(admit: usize, duplicate: usize, quarantine: usize) -> String {
 fn whole() -> Place {
     let place = Place::new();
     for form in Form::ALL.iter().filter(|form| !form.is_lines()) {
-        if let Some(path) = form.path() {
+        let path = form.path().or((*form == Form::Replay).then_some(REPLAY));
+        if let Some(path) = path {
             let text = serde_json::to_string_pretty(&form.example()).unwrap();
             place.write(&path.replace("{platform_run_id}", RUN), &text);
         }
@@ -64,14 +67,18 @@ fn agreement() -> Value {
     forms.extend([Form::QuarantineSummary, Form::CaseSummary, Form::LabelSummary]);
     forms.sort();
     forms.dedup();
-    let files: Vec<Value> = forms.iter().map(|form| json!({"form": form})).collect();
+    let asked = |form: &Form| match form.path() {
+        Some(_) => json!({"form": form}),
+        None => json!({"form": form, "path": REPLAY}),
+    };
+    let files: Vec<Value> = forms.iter().map(asked).collect();
     json!({"root": ".", "run": run(), "files": files, "checks": Check::ALL})
 }
 
 #[test]
 fn the_evidence_of_a_run_agrees_and_each_damage_of_a_file_is_told() {
     let place = whole();
-    place.says("run_agreement", &agreement(), Pass, "agree by 8 checks");
+    place.says("run_agreement", &agreement(), Pass, "agree by 10 checks");
     let more = receipts(21, 3, 2);
     place.write(&format!("{HOME}/ingest/receipts.jsonl"), &more);
     place.says(
@@ -180,4 +187,115 @@ fn many_lines_are_counted_and_not_kept() {
     assert_eq!(evaluation.judgement.sample, 50_000);
     let kept = serde_json::to_string(&observation.unwrap()).unwrap();
     assert!(kept.len() < 2_000, "{}", kept.len());
+}
+
+/// Writes the files of a run that began at this hour.
+fn write_at(place: &Place, hour: u32, forms: &[Form]) {
+    let write = |path: &str, text: &str| {
+        let moved = |text: &str| {
+            let text = text.replace("20260301T12", &format!("20260301T{hour}"));
+            text.replace("2026-03-01T12", &format!("2026-03-01T{hour}"))
+        };
+        place.write(&moved(&path.replace("{platform_run_id}", RUN)), &moved(text));
+    };
+    for form in forms.iter().filter(|form| !form.is_lines()) {
+        let drill = "evidence/runs/{platform_run_id}/drills/duplicate.json";
+        write(form.path().unwrap_or(drill), &form.example().to_string());
+    }
+    let mut events = String::new();
+    for family in ["RUN_STARTED", "RUN_ENDED"] {
+        let mut event = Form::GovernanceEvent.example();
+        event["family"] = json!(family);
+        writeln!(events, "{event}").unwrap();
+    }
+    write(Form::GovernanceEvent.path().unwrap(), &events);
+}
+
+fn id(hour: u32) -> String {
+    format!("platform_20260301T{hour}0000Z")
+}
+
+fn certification(root: &str) -> Value {
+    let run = |hour: u32| json!({"platform_run_id": id(hour)});
+    json!({
+        "root": root,
+        "runs": [
+            {"run": run(12), "events": 20},
+            {"run": run(13), "events": 20},
+            {"run": run(14), "events": 20, "same_meaning_as": id(13)},
+        ],
+        "drills": [{"run": run(15), "drill": "duplicate"}],
+    })
+}
+
+/// A shakedown, a run, its repetition and a drill.
+fn certified() -> Place {
+    let place = Place::new();
+    for hour in [12, 13, 14] {
+        write_at(&place, hour, &CertifiedRun::forms(hour > 12));
+    }
+    write_at(&place, 15, Drill::FORMS);
+    place
+}
+
+#[test]
+fn runs_and_drills_certify_and_each_damage_of_one_of_them_is_told() {
+    let place = certified();
+    let told = "3 runs of 20, 20, 20 events, 1 repetition and 1 drill certify";
+    place.says("certification", &certification("."), Pass, told);
+    let mut more = certification(".");
+    more["runs"][1]["events"] = json!(200);
+    more["runs"][2]["events"] = json!(200);
+    place.says("certification", &more, Fail, "says that 20 were admitted, not 200");
+    let mut other = certification(".");
+    other["drills"][0]["drill"] = json!("second_writer");
+    place.says("certification", &other, NoData, "drills/second_writer.json");
+    other["drills"][0]["path"] = json!("evidence/runs/{platform_run_id}/drills/duplicate.json");
+    place.says("certification", &other, Fail, "is of duplicate, not second_writer");
+    let cases = [
+        (12, Form::RunCompleted, "12:30:00.25Z", "13:30:00.25Z", Fail, "was closed only at"),
+        (13, Form::Run, "sha256:12", "sha256:34", Fail, "has the image sha256:34"),
+        (
+            14,
+            Form::SemanticDigest,
+            "\"config_digest\":\"f2",
+            "\"config_digest\":\"00",
+            Fail,
+            "another configuration",
+        ),
+        (
+            15,
+            Form::DrillReport,
+            "\"took_place\":3",
+            "\"took_place\":0",
+            NoData,
+            "none of them took place",
+        ),
+        (14, Form::RunReport, "20260301T14", "20260301T13", Fail, "(other_run)"),
+        (13, Form::Reconciliation, "PASS", "WARN", Fail, "the status WARN"),
+    ];
+    for (hour, form, from, to, verdict, reason) in cases {
+        let place = certified();
+        let path = form.path().unwrap_or("evidence/runs/{platform_run_id}/drills/duplicate.json");
+        let path = path.replace("{platform_run_id}", &id(hour));
+        let text = fs::read_to_string(place.folder.path().join(&path)).unwrap();
+        assert!(text.contains(from), "{text}");
+        place.write(&path, &text.replace(from, to));
+        place.says("certification", &certification("."), verdict, reason);
+        fs::remove_file(place.folder.path().join(&path)).unwrap();
+        place.says("certification", &certification("."), NoData, "there is nothing at");
+    }
+}
+
+#[test]
+fn runs_in_a_bucket_certify_in_the_same_way() {
+    let mut place = certified();
+    let url = "s3://evidence/lab?endpoint=http://127.0.0.1:9000";
+    place.says("certification", &certification(url), NoData, "there is nothing at");
+    place.world.bucket = Some(place.folder.path().to_owned());
+    place.says("certification", &certification(url), Pass, "certify");
+    let path = format!("evidence/runs/{}/certification/semantic_digest.json", id(14));
+    let other = Form::SemanticDigest.example().to_string().replace("20260301T12", "20260301T14");
+    place.write(&path, &other.replace("T12:", "T14:").replace("4d38d720", "00000000"));
+    place.says("certification", &certification(url), Fail, "another digest than it says");
 }
