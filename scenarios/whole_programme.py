@@ -41,13 +41,13 @@ def statuses():
 
 
 def another_image():
-    """One more line in the source, after packaging: another digest, and the next phase does not begin."""
+    """One more line in the source after packaging: another digest, and nothing is made from it."""
     source = pathlib.Path("run/platform/eventplatform/source.py")
     good = source.read_text()
     source.write_text(good + "\n# one more line\n")
     lab("image", "--git-sha", SHA)
     said = drive("--until", "substrate", exit=1)
-    kit.want("substrate/same_image" in said and "digest" in said, said)
+    kit.want("waits at the gate substrate/same_image" in said, said)
     kit.want(statuses()["substrate"] == "BLOCKED" and not pathlib.Path("run/state").exists(), "the substrate was made")
     source.write_text(good)
     lab("image", "--git-sha", SHA)
@@ -69,7 +69,7 @@ def another_configuration():
     good = path.read_text()
     path.write_text(good.replace('"seed": 42', '"seed": 43'))
     kit.want(path.read_text() != good, good)
-    refused("run", "plan.yaml", code="plan.changed", exit=2)
+    refused("run", "plan.yaml", code="programme.drift")
     said = refused("run", "plan.yaml", "--state", "elsewhere", code="programme.pinned")
     kit.want("config" in said and "new platform_run_id" in said, said)
     path.write_text(good)
@@ -83,7 +83,7 @@ def ended():
     # An approval is passed by a signature, and was no gate that looked at something.
     kit.want(report["status"] == "done" and not shut and len(report["gates"]) >= 45, shut)
     copies = sum(gate["damaged"] for gate in report["gates"])
-    kit.want(copies == sum(gate["refused"] for gate in report["gates"]) > 3000, copies)
+    kit.want(copies == sum(gate["refused"] for gate in report["gates"]) > 2000, copies)
     for folder in ("lab", "certification"):
         left = lab("list", folder=folder)
         kit.want(not any(left[kind] for kind in ("processes", "topics", "tables", "secrets")), left)

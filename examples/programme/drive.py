@@ -125,18 +125,15 @@ class Drive:
 
     # --- the operator ------------------------------------------------------------------------
 
-    def phases(self):
-        return json.loads(self.command(self.carnet, "phase", "show", "plan.yaml", "--json").stdout)["phases"]
-
-    def run(self, until):
-        """Goes on until the message `until` is waited for, or the run is over."""
+    def run(self):
+        """Goes on until a phase waits to be begun or confirmed; gives the message, or None at the end."""
         while True:
             done = self.command(self.carnet, "run", "plan.yaml", "--json", codes=(0, WAITS))
             token = self.folder / "lab" / "secrets" / "ig_token"
             self.env["IG_TOKEN"] = token.read_text().strip() if token.exists() else "none"
             report = json.loads(done.stdout)
-            if report["status"] == "done" or until in report["messages"]:
-                return
+            if report["status"] == "done" or report["messages"]:
+                return next(iter(report["messages"]), None)
             waits = report["waits_for"] or {}
             if waits.get("code") != "approval.missing":
                 raise SystemExit(done.stderr)
@@ -148,20 +145,20 @@ class Drive:
         return re.search(r"carnet approve PLAN ([a-z_]+)", waits["remedy"])[1]
 
     def carry(self):
-        """Each phase is begun, worked through, noted and confirmed; also where an earlier try ended."""
+        """Each phase is begun, worked through, noted and confirmed. Whether all of them are done."""
         self.command(self.carnet, "check", "plan.yaml")
-        for name in [phase["phase"] for phase in self.phases()]:
-            status = {phase["phase"]: phase["status"] for phase in self.phases()}[name]
-            if status == "NOT_STARTED":
-                self.run(f"{name}/activate")
-                self.command(self.carnet, "phase", "advance", "plan.yaml", "--by", WHO, "--reason", f"begin {name}")
-            if status != "DONE":
-                self.run(f"{name}/confirm")
-                self.command(self.carnet, "note", "plan.yaml", "--text", f"{name}: all gates are open", "--by", WHO)
-                self.command(self.carnet, "phase", "advance", "plan.yaml", "--by", WHO, "--reason", f"{name} is done")
-            if name == self.told.until:
-                return
-        self.run(None)
+        before = None
+        while (message := self.run()) is not None:
+            phase, act = message.split("/")
+            if act == "activate":
+                if before == self.told.until is not None:
+                    return False
+                reason = f"begin {phase}"
+            else:
+                self.command(self.carnet, "note", "plan.yaml", "--text", f"{phase}: all gates are open", "--by", WHO)
+                before, reason = phase, f"{phase} is done"
+            self.command(self.carnet, "phase", "advance", "plan.yaml", "--by", WHO, "--reason", reason)
+        return True
 
     def close(self):
         self.command(self.carnet, "evidence", "export", "plan.yaml", "--out", "evidence")
@@ -173,8 +170,7 @@ def main():
     drive = Drive(arguments())
     if not (drive.folder / "plan.yaml").exists():
         drive.prepare()
-    if not drive.told.prepare:
-        drive.carry()
+    if not drive.told.prepare and drive.carry():
         drive.close()
 
 
