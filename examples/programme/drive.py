@@ -111,7 +111,7 @@ class Drive:
             # These runs are others than the one that the programme is pinned to.
             "OTHER": f'program: env, args: [-u, REQUIRED_PLATFORM_RUN_ID, "{python}", platform/lab.py, --dir, certification,',
             "CORE": f"{{ folder: infra/core, variables: {{ evidence_bucket: {handles['S3_EVIDENCE_BUCKET']}, "
-                    f"archive_bucket: {handles['S3_ARCHIVE_BUCKET']}, budget: \"30\" }} }}",
+                    f"archive_bucket: {handles['S3_ARCHIVE_BUCKET']}, budget: \"30\", budget_alerts: \"10,20,28\" }} }}",
             "DEMO": f'{{ folder: infra/demo, variables: {{ python: "{python}", lab: "{self.folder / "lab"}" }}, {env} }}',
             "BROKER": handles["KAFKA_BOOTSTRAP"], "IG": handles["IG_BASE_URL"], "DATABASE": handles["DATABASE_URL"],
             "SCHEMA": handles["DATABASE_SCHEMA"], "EVIDENCE_BUCKET": handles["S3_EVIDENCE_BUCKET"],

@@ -11,13 +11,13 @@ resource "terraform_data" "substrate" {
   input = { python = var.python, lab = var.lab }
 
   provisioner "local-exec" {
-    command = "\"$PYTHON\" ../../platform/lab.py --dir \"$LAB\" up"
+    command     = "\"$PYTHON\" ../../platform/lab.py --dir \"$LAB\" up"
     environment = { PYTHON = self.input.python, LAB = self.input.lab }
   }
 
   provisioner "local-exec" {
-    when    = destroy
-    command = "\"$PYTHON\" ../../platform/lab.py --dir \"$LAB\" down"
+    when        = destroy
+    command     = "\"$PYTHON\" ../../platform/lab.py --dir \"$LAB\" down"
     environment = { PYTHON = self.input.python, LAB = self.input.lab }
   }
 }
