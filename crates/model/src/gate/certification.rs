@@ -105,7 +105,7 @@ impl Rule {
             rest = others;
             match self.demand(run, files).each(facts.now_s, mine) {
                 Ok(good) => passed.push(good),
-                Err(refusal) => return refusal.judgement(),
+                Err(refusal) => return refusal.of(run).judgement(),
             }
         }
         if !rest.is_empty() {

@@ -140,6 +140,11 @@ impl Refusal {
         Self { verdict: Verdict::NoData, reason, remedy }
     }
 
+    /// Says of which run, where there are several.
+    pub(super) fn of(self, run: &Run) -> Self {
+        Self { reason: format!("{}: {}", run.platform_run_id, self.reason), ..self }
+    }
+
     pub(super) fn judgement(self) -> Judgement {
         let sample = usize::from(self.verdict != Verdict::NoData);
         let judgement = Judgement::fail(sample, self.reason, self.remedy);

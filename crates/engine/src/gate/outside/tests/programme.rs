@@ -282,6 +282,9 @@ fn runs_and_drills_certify_and_each_damage_of_one_of_them_is_told() {
         assert!(text.contains(from), "{text}");
         place.write(&path, &text.replace(from, to));
         place.says("certification", &certification("."), verdict, reason);
+        if verdict == NoData {
+            place.says("certification", &certification("."), verdict, &format!("{}: ", id(hour)));
+        }
         fs::remove_file(place.folder.path().join(&path)).unwrap();
         place.says("certification", &certification("."), NoData, "there is nothing at");
     }
