@@ -64,8 +64,11 @@ impl Repin {
             .map_err(|error| Failure::io(format!("cannot read {}", self.plan.display()), error))?;
         write_new(&self.out, &amended(&text, amends))?;
         let new = PlanFile::open(&self.out)?;
-        let view =
-            Repinned { plan: self.out.display().to_string(), amends, plan_digest: new.plan.digest() };
+        let view = Repinned {
+            plan: self.out.display().to_string(),
+            amends,
+            plan_digest: new.plan.digest(),
+        };
         setting.screen.show(&view, |view| {
             format!(
                 "wrote {} (digest {})\nnext        carnet plan {} --amends {}\n            carnet approve {} \

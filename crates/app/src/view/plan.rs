@@ -328,7 +328,8 @@ fn step_view(node: &Node, step: &PlannedStep) -> StepView {
 /// The command that sends a message: the first and the last of a phase of a programme are acts.
 fn sent_by(phase: &Phase, node: &Node) -> String {
     let ends = [phase.nodes.first(), phase.nodes.last()];
-    let is_an_act = phase.begins != Begins::InTurn && ends.into_iter().flatten().any(|it| it.name == node.name);
+    let is_an_act =
+        phase.begins != Begins::InTurn && ends.into_iter().flatten().any(|it| it.name == node.name);
     if is_an_act {
         "carnet phase advance PLAN".to_owned()
     } else {

@@ -256,11 +256,7 @@ fn a_teardown_leaves_nothing_and_destroys_nothing_that_is_preserved() {
         &[("/preserved", json!(["core/evidence", "demo/db"]))],
         "demo/db as destroyed and as preserved",
     );
-    differs(
-        form,
-        &[("/secrets_absent/IG_TOKEN", json!(true))],
-        "IG_TOKEN is still there",
-    );
+    differs(form, &[("/secrets_absent/IG_TOKEN", json!(true))], "IG_TOKEN is still there");
     differs(form, &[("/confirmed_absent/nat_gateway", json!(true))], "nat_gateway is still there");
     differs(form, &[("/destroy_status", json!("PARTIAL"))], "the status PARTIAL");
     differs(form, &[("/evidence_readable", json!(false))], "cannot be read");

@@ -69,9 +69,9 @@ fn by_form(
     });
     let seen = look(around, &rule)?;
     let said = judge_facts(&rule, &seen.facts);
-    Ok(said.filter(|said| said.verdict != Verdict::Pass).map(|said| {
-        format!("the evidence {path} ({form}) does not hold: {}", said.reason)
-    }))
+    Ok(said
+        .filter(|said| said.verdict != Verdict::Pass)
+        .map(|said| format!("the evidence {path} ({form}) does not hold: {}", said.reason)))
 }
 
 /// The run that a file must belong to: that of the programme, or the one that its path names. A

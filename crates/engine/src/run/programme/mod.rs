@@ -66,7 +66,11 @@ fn may_repeat(plan: &Plan, run: &RunState) -> Result<(), EngineError> {
     let missing: Vec<_> = failed
         .flat_map(|stop| {
             let subject = &stop.subject;
-            let rule = if posture.retry == Retry::None { "the phase has no retries" } else { "not every retry is allowed" };
+            let rule = if posture.retry == Retry::None {
+                "the phase has no retries"
+            } else {
+                "not every retry is allowed"
+            };
             let what = format!("{subject} failed, and {rule} ({}): {}", posture.says, stop.reason);
             let more = before_retry(plan, run, subject);
             let by_word = Missing::new(what, format!("`carnet incident retry PLAN {subject}`"));
@@ -100,15 +104,22 @@ fn before_retry(plan: &Plan, run: &RunState, subject: &str) -> Vec<Missing> {
         Retry::None | Retry::L0 => return Vec::new(),
         Retry::L1 if run.resets.contains(phase) => return Vec::new(),
         Retry::L1 => {
-            let what = format!("nobody said what was cleaned up since {subject} failed (L1: {})", posture.says);
+            let what = format!(
+                "nobody said what was cleaned up since {subject} failed (L1: {})",
+                posture.says
+            );
             return vec![Missing::new(what, "`carnet note PLAN --kind reset --text …`")];
         }
         Retry::L2 => "a fresh platform_run_id",
         Retry::L3 => "a fresh platform_run_id, from a fresh root of scenario and oracle",
         Retry::L4 => "a fresh platform_run_id, on a substrate that was made anew",
     };
-    let what = format!("{subject} is not done again in this run ({}): it needs {fresh}", posture.says);
-    vec![Missing::new(what, "`carnet rollback PLAN`, and a plan with that; or an approved amendment that says why it may be done again here")]
+    let what =
+        format!("{subject} is not done again in this run ({}): it needs {fresh}", posture.says);
+    vec![Missing::new(
+        what,
+        "`carnet rollback PLAN`, and a plan with that; or an approved amendment that says why it may be done again here",
+    )]
 }
 
 /// Whether an incident is about a step, done or not.
