@@ -251,7 +251,7 @@ fn shown(asked: &Asked, statement: &Statement) -> String {
             0 => String::new(),
             all => format!("; {} of {all} damaged copies refused", gate.refused),
         };
-        sheet.field(format_args!("  {}", gate.gate), 28, &format!("{verdict}{copies}"));
+        sheet.field(format!("  {}", gate.gate), 28, &format!("{verdict}{copies}"));
         sheet.field("", 28, &gate.reason);
         if let Some(exception) = &gate.exception {
             sheet.field("", 28, &format!("exception {exception}"));
