@@ -12,6 +12,8 @@ use carnet_connect::{
     Address, Certificate, CertificateRequest, HttpRequest, HttpResponse, Objects, Outside,
     SqlSession, StoreError,
 };
+#[cfg(feature = "aws")]
+use carnet_connect::{Aws, AwsPlace};
 #[cfg(feature = "kafka")]
 use carnet_connect::{Broker, BrokerPlace};
 #[cfg(feature = "podman")]
@@ -70,12 +72,7 @@ impl Outside for World {
 
     #[cfg(feature = "s3")]
     fn objects(&self, url: &str) -> Result<Box<dyn Objects>, StoreError> {
-        let keys = carnet_connectors::S3Keys {
-            id: self.secret("AWS_ACCESS_KEY_ID"),
-            secret: self.secret("AWS_SECRET_ACCESS_KEY"),
-            token: self.secret("AWS_SESSION_TOKEN"),
-        };
-        carnet_connectors::open_objects(url, &keys)
+        carnet_connectors::open_objects(url, &keys())
     }
 
     #[cfg(not(feature = "s3"))]
@@ -86,6 +83,11 @@ impl Outside for World {
     #[cfg(feature = "kafka")]
     fn broker(&self, place: &BrokerPlace) -> Result<Box<dyn Broker>, StoreError> {
         carnet_connectors::open_broker(place)
+    }
+
+    #[cfg(feature = "aws")]
+    fn aws(&self, place: &AwsPlace) -> Result<Box<dyn Aws>, StoreError> {
+        carnet_connectors::open_aws(place, &keys())
     }
 
     #[cfg(feature = "podman")]
@@ -104,6 +106,16 @@ impl Outside for World {
 
     fn secret(&self, name: &str) -> Option<Secret> {
         Environment::secret(name)
+    }
+}
+
+/// The keys of the account, for objects and for other services.
+#[cfg(feature = "s3")]
+fn keys() -> carnet_connectors::S3Keys {
+    carnet_connectors::S3Keys {
+        id: World.secret("AWS_ACCESS_KEY_ID"),
+        secret: World.secret("AWS_SECRET_ACCESS_KEY"),
+        token: World.secret("AWS_SESSION_TOKEN"),
     }
 }
 

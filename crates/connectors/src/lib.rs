@@ -2,6 +2,8 @@
 //! each.
 #![deny(unsafe_code)]
 
+#[cfg(feature = "aws")]
+mod aws;
 #[cfg(feature = "faiss")]
 mod faiss;
 #[cfg(feature = "http")]
@@ -24,6 +26,8 @@ mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+#[cfg(feature = "aws")]
+pub use aws::open_aws;
 #[cfg(feature = "faiss")]
 pub use faiss::{
     FaissFlatWriter, FaissFormatError, FaissIndex, FaissLayout, FaissMetric, FaissRefused,

@@ -1,5 +1,7 @@
 //! Gates through the real world: Python's web server, that of openssl, a database file.
 
+#[cfg(feature = "aws")]
+mod aws;
 mod image;
 #[cfg(feature = "kafka")]
 mod kafka;

@@ -1,7 +1,8 @@
 //! What gates look through and steps act through, beside stores of vectors: HTTP, plain connections,
-//! certificates, SQL, objects, containers and virtual machines. The engine names no connector; it is
-//! handed one [`Outside`].
+//! certificates, SQL, objects, services of AWS, containers and virtual machines. The engine names no
+//! connector; it is handed one [`Outside`].
 
+mod aws;
 mod broker;
 mod containers;
 mod http;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use carnet_model::Secret;
 use carnet_model::policy::{PolicyAnswer, PolicyQuestion};
 
+pub use aws::{Aws, AwsContainer, AwsDepth, AwsPlace, AwsRepository, AwsService, AwsTask};
 pub use broker::{Broker, BrokerPlace, BrokerTopic};
 pub use containers::{
     ContainerPlace, ContainerRuntime, Health, HeldImage, NewContainer, Unit, UnitState,
@@ -52,6 +54,11 @@ pub trait Outside: Send + Sync {
     /// Brokers that speak Kafka's protocol.
     fn broker(&self, _: &BrokerPlace) -> Result<Box<dyn Broker>, StoreError> {
         none::missing("ask a broker (feature `kafka`)")
+    }
+
+    /// Services of AWS, and what speaks like them. Keys come from the environment.
+    fn aws(&self, _: &AwsPlace) -> Result<Box<dyn Aws>, StoreError> {
+        none::missing("ask services of AWS (feature `aws`)")
     }
 
     /// A runtime of containers.

@@ -123,6 +123,9 @@ const fn is_steady(gate: Gate) -> bool {
         | Gate::Image
         | Gate::Terraform
         | Gate::Topics
+        | Gate::RegistryTag
+        | Gate::Services
+        | Gate::SecretsAbsent
         | Gate::Claims
         | Gate::SupplyChain => true,
         Gate::Command

@@ -121,7 +121,10 @@ fn observe(cx: &Context<'_>, definition: &Definition) -> Result<Seen, StepError>
         | Rule::Image(_)
         | Rule::Terraform(_)
         | Rule::Topics(_)
-        | Rule::ConsumerLag(_) => {
+        | Rule::ConsumerLag(_)
+        | Rule::RegistryTag(_)
+        | Rule::Services(_)
+        | Rule::SecretsAbsent(_) => {
             let observation = outside::look(&around(cx), &definition.rule)?;
             Ok(Seen { observation, reread: Vec::new() })
         }

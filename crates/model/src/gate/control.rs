@@ -29,7 +29,8 @@ pub const CLOSED_PORT: &str = "closed_port";
 pub const WITHOUT_CREDENTIAL: &str = "without_credential";
 /// The request with a credential that nobody gave out must be refused.
 pub const BOGUS_CREDENTIAL: &str = "bogus_credential";
-/// A certificate for another name must not be trusted; a topic of another name must not be there.
+/// A certificate for another name must not be trusted; what nobody made must not be there by another
+/// name.
 pub const OTHER_NAME: &str = "other_name";
 /// A damaged copy on the disk must be refused.
 pub const CANARY: &str = "canary";
@@ -50,7 +51,7 @@ impl Rule {
             | Self::Digest(_)
             | Self::Handles(_)
             | Self::Image(_) => &[CANARY],
-            Self::Topics(_) => &[OTHER_NAME],
+            Self::Topics(_) | Self::RegistryTag(_) | Self::Services(_) => &[OTHER_NAME],
             Self::Sql(_) | Self::Rows(_) => &[NO_ROWS],
             Self::SchemaVersion(_)
             | Self::Dimensions(_)
@@ -75,7 +76,8 @@ impl Rule {
             | Self::RunAgreement(_)
             | Self::Certification(_)
             | Self::Terraform(_)
-            | Self::ConsumerLag(_) => &[],
+            | Self::ConsumerLag(_)
+            | Self::SecretsAbsent(_) => &[],
         }
     }
 }

@@ -10,8 +10,9 @@ use super::control::Control;
 use super::{
     approval, artifact_checksums, authority, certification, checksums, claims, command,
     consumer_lag, content_root, contract, count, digest, dimensions, file, handles, http, image,
-    lag, losses, object, policy, query_parity, rows, run_agreement, run_evidence, schema_version,
-    sql, supply_chain, tcp, term, terraform, tls_expiry, topics,
+    lag, losses, object, policy, query_parity, registry_tag, rows, run_agreement, run_evidence,
+    schema_version, secrets_absent, services, sql, supply_chain, tcp, term, terraform, tls_expiry,
+    topics,
 };
 
 /// How old an observation may be when it is judged, in seconds: a quarter of an hour, so that what
@@ -154,12 +155,18 @@ gates! {
     Handles = handles;
     /// An image of a container is the one that it must be, and holds no secret.
     Image = image;
+    /// A tag in a registry means the pinned image, and cannot be moved.
+    RegistryTag = registry_tag;
     /// What Terraform keeps is as it is written down, and holds nothing forbidden.
     Terraform = terraform;
     /// Topics are there, with their partitions and their retention.
     Topics = topics;
     /// A group of consumers has read all but a few records.
     ConsumerLag = consumer_lag;
+    /// A cluster runs the services that it must, and nothing beside them.
+    Services = services;
+    /// Secrets that a teardown takes away are gone.
+    SecretsAbsent = secrets_absent;
 }
 
 impl fmt::Display for Gate {

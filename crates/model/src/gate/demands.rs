@@ -56,6 +56,9 @@ impl Rule {
             Self::Terraform(rule) => rule.demands(),
             Self::Topics(rule) => rule.demands(),
             Self::ConsumerLag(rule) => rule.demands(),
+            Self::RegistryTag(rule) => rule.demands(),
+            Self::Services(rule) => rule.demands(),
+            Self::SecretsAbsent(rule) => rule.demands(),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::damaged::{Copies, flipped, spots};
 use super::finding::{Judgement, counted};
-use super::limits::{check_objects_url, check_text};
+use super::limits::{check_aws, check_objects_url, check_path, check_text};
 
 /// The longest registry or environment file that is read, in bytes.
 pub const HANDLES_BYTES_MAX: u64 = 1 << 20;
@@ -21,12 +21,17 @@ pub struct Rule {
     /// The registry, relative to the plan's folder: a file with a line `HANDLE=value` for each
     /// handle, in `UPPER_SNAKE_CASE`. Empty lines and lines that begin with `#` say nothing.
     pub registry: String,
-    /// Where they resolve: an environment file, relative to the plan's folder. This or `object`.
+    /// Where they resolve: an environment file, relative to the plan's folder. This, `object` or
+    /// `parameters`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env_file: Option<String>,
-    /// Where they resolve: an object in S3 of the same form. This or `env_file`.
+    /// Where they resolve: an object in S3 of the same form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<ObjectAt>,
+    /// Where they resolve: parameters of SSM directly below a path. The last part of a name is the
+    /// handle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<ParametersAt>,
     /// Handles that the registry must pin. Without them, whatever it pins is enough.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub handles: BTreeSet<String>,
@@ -43,6 +48,19 @@ pub struct ObjectAt {
     pub url: String,
     /// The key below the prefix.
     pub key: String,
+}
+
+/// Parameters of SSM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ParametersAt {
+    /// The URL of the service; Amazon's own if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The region.
+    pub region: String,
+    /// The path, such as `/carnet/dev_min`.
+    pub path: String,
 }
 
 /// What was read. Of a value only the SHA-256 is kept.
@@ -81,14 +99,22 @@ impl Listing {
         for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
             match Line::of(line) {
                 Line::Sets(name, value) => {
-                    let sha256 = (!value.is_empty()).then(|| Digest::of(value.as_bytes()));
-                    listing.entries.push(Entry { name, sha256 });
+                    listing.entries.extend(Self::of_values([(&*name, &*value)]).entries);
                 }
                 Line::Note => {}
                 Line::Unreadable => listing.unreadable = listing.unreadable.or(Some(number)),
             }
         }
         listing
+    }
+
+    /// What is set by a list of names and values.
+    pub fn of_values<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let entry = |(name, value): (&str, &str)| {
+            let sha256 = (!value.is_empty()).then(|| Digest::of(value.as_bytes()));
+            Entry { name: name.to_owned(), sha256 }
+        };
+        Self { entries: values.into_iter().map(entry).collect(), unreadable: None }
     }
 
     /// The same, without what it says of names that a registry does not have.
@@ -175,7 +201,8 @@ impl Rule {
     /// Where handles resolve, in words.
     fn place(&self) -> &str {
         let object = self.object.as_ref().map(|it| it.key.as_str());
-        self.env_file.as_deref().or(object).unwrap_or_default()
+        let parameters = self.parameters.as_ref().map(|it| it.path.as_str());
+        self.env_file.as_deref().or(object).or(parameters).unwrap_or_default()
     }
 
     pub(super) fn judge(&self, facts: &Facts) -> Judgement {
@@ -313,16 +340,20 @@ impl Rule {
 
     pub(super) fn check(&self) -> Vec<InputError> {
         let mut errors = check_text("/registry", &self.registry);
-        match (&self.env_file, &self.object) {
-            (Some(file), None) => errors.extend(check_text("/env_file", file)),
-            (None, Some(object)) => {
+        match (&self.env_file, &self.object, &self.parameters) {
+            (Some(file), None, None) => errors.extend(check_text("/env_file", file)),
+            (None, Some(object), None) => {
                 errors.extend(check_objects_url("/object/url", &object.url));
                 errors.extend(check_text("/object/key", &object.key));
             }
-            (None, None) | (Some(_), Some(_)) => errors.push(InputError::new(
+            (None, None, Some(at)) => {
+                errors.extend(check_aws("/parameters", at.endpoint.as_deref(), &at.region));
+                errors.extend(check_path("/parameters/path", &at.path));
+            }
+            _ => errors.push(InputError::new(
                 "",
                 "the handles must resolve in one place",
-                "write either env_file or object",
+                "write one of env_file, object and parameters",
             )),
         }
         for (number, handle) in self.handles.iter().enumerate() {

@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::definition::{Gate, Rule};
 use super::{
     approval, authority, certification, claims, command, consumer_lag, digest, file, handles, http,
-    image, lag, object, policy, rows, run_agreement, run_evidence, sql, supply_chain, tcp, term,
-    terraform, tls_expiry, topics,
+    image, lag, object, policy, registry_tag, rows, run_agreement, run_evidence, secrets_absent,
+    services, sql, supply_chain, tcp, term, terraform, tls_expiry, topics,
 };
 
 /// A kind of gate that a plan can name. (The gates of a knowledge move come with its process.)
@@ -89,9 +89,12 @@ kinds! {
     Certification = certification, "judges whether runs and drills certify a programme";
     Handles = handles, "compares where handles resolve with the values that a registry pins";
     Image = image, "judges an image: tag, digest, entrypoints, no secret in a layer";
+    RegistryTag = registry_tag, "judges a tag in a registry of ECR: its image, and that it cannot be moved";
     Terraform = terraform, "judges what Terraform keeps: an empty plan, nothing forbidden";
     Topics = topics, "judges topics of Kafka: there, their partitions, their retention";
     ConsumerLag = consumer_lag, "judges how far a group of consumers is behind";
+    Services = services, "judges what a cluster of ECS runs: how often, from which image, nothing else";
+    SecretsAbsent = secrets_absent, "judges whether parameters of SSM are gone, and the others kept";
 }
 
 fn schema_of<T: JsonSchema>() -> Value {
@@ -157,6 +160,9 @@ mod tests {
             json!({"root": "evidence", "runs": runs, "drills": [{"run": run(15), "drill": "duplicate"}]})
         };
         let admission = json!({"bundle": "b", "target": {"name": "t", "jurisdiction": "DE", "classifications": ["internal"]}});
+        let gone = |absent: &[&str], present: &[&str]| json!({"region": "eu-west-2", "path": "/carnet", "absent": absent, "present": present});
+        let cluster = |image: &str, replicas: u32| json!({"region": "eu-west-2", "cluster": "c", "services": {"s": {"replicas": replicas}}, "image": image});
+        let tag = |endpoint: &str| json!({"endpoint": endpoint, "region": "eu-west-2", "repository": "r", "tag": "git-0123abc", "digest": image});
         vec![
             ("command", json!({"program": "true"}), json!({"program": "ls -l"}), "/program"),
             ("command", json!({"program": "ls -l", "shell": true}), json!({"program": "x", "stdout": {}}), "/stdout"),
@@ -188,6 +194,12 @@ mod tests {
             ("certification", certification("platform_20260301T130000Z", 200), certification("platform_20260301T140000Z", 200), "/runs/2/same_meaning_as"),
             ("certification", certification("platform_20260301T130000Z", 200), certification("platform_20260301T130000Z", 19), "/runs/2/events"),
             ("handles", json!({"registry": "r", "env_file": "e"}), json!({"registry": "r", "env_file": "e", "object": {"url": "s3://b/p", "key": "k"}}), ""),
+            ("handles", json!({"registry": "r", "parameters": {"region": "eu-west-2", "path": "/a/b"}}), json!({"registry": "r", "parameters": {"region": "eu-west-2", "path": "a//b"}}), "/parameters/path"),
+            ("handles", json!({"registry": "r", "parameters": {"endpoint": "http://h:1", "region": "r-1", "path": "/a"}}), json!({"registry": "r", "env_file": "e", "parameters": {"region": "r-1", "path": "/a"}}), ""),
+            ("secrets_absent", gone(&["demo/"], &["core/A"]), gone(&["demo/", "core/A"], &["core/A"]), "/present"),
+            ("secrets_absent", gone(&["A"], &["B"]), gone(&["A"], &[]), "/present"),
+            ("services", cluster(&image, 1), cluster(&image, 0), "/services/s/replicas"),
+            ("registry_tag", tag("http://127.0.0.1:1"), tag("http://127.0.0.1:1/v2"), "/endpoint"),
             ("image", json!({"layout": "i", "tag": "git-0123abc", "digest": image}), json!({"layout": "i", "tag": "latest", "tag_form": "any", "digest": image}), "/tag"),
             ("terraform", json!({"place": {"folder": "infra"}, "forbidden": ["aws_lb"]}), json!({"place": {"folder": "infra"}, "forbidden": ["a b"]}), "/forbidden/0"),
             ("topics", json!({"servers": ["h:1"], "topics": {"t": {"partitions": 3}}}), json!({"servers": ["h"], "topics": {"t": {"partitions": 3}}}), "/servers/0"),

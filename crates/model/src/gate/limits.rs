@@ -113,3 +113,33 @@ pub(super) fn check_topic(pointer: &str, name: &str) -> Vec<InputError> {
     let remedy = "write letters, digits, dots, lines and underscores, 249 at most";
     vec![InputError::new(pointer, format!("{name:?} is no name of a topic"), remedy)]
 }
+
+/// What is wrong with where a service of AWS is asked.
+pub(super) fn check_aws(pointer: &str, endpoint: Option<&str>, region: &str) -> Vec<InputError> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let mut errors = Vec::new();
+    if region.is_empty() || !region.chars().all(plain) {
+        let pointer = format!("{pointer}/region");
+        errors.push(InputError::new(pointer, "is no region", "write it as in eu-west-2"));
+    }
+    if let Some(endpoint) = endpoint {
+        let pointer = format!("{pointer}/endpoint");
+        errors.extend(check_http_url(&pointer, endpoint));
+        if endpoint.split_once("://").is_some_and(|(_, rest)| rest.contains(['/', '?', '#'])) {
+            let remedy = "write http://HOST:PORT or https://HOST:PORT";
+            errors.push(InputError::new(pointer, "an endpoint has no path", remedy));
+        }
+    }
+    errors
+}
+
+/// What is wrong with a path of parameters.
+pub(super) fn check_path(pointer: &str, path: &str) -> Vec<InputError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let is_right = |part: &str| !part.is_empty() && part.chars().all(plain);
+    if path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_right)) {
+        return Vec::new();
+    }
+    let remedy = "write it as in /carnet/dev_min";
+    vec![InputError::new(pointer, format!("{path:?} is no path of parameters"), remedy)]
+}

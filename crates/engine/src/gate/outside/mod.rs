@@ -5,6 +5,7 @@
 //! refused; the model's judge sees to it.
 
 mod ask;
+mod aws;
 mod border;
 mod broker;
 mod files;
@@ -99,6 +100,9 @@ pub(crate) fn look(around: &Surroundings<'_>, rule: &Rule) -> Result<Observation
         Rule::Terraform(rule) => platform::terraform(around, rule),
         Rule::Topics(rule) => broker::topics(around, rule),
         Rule::ConsumerLag(rule) => broker::consumer_lag(around, rule),
+        Rule::RegistryTag(rule) => aws::registry_tag(around, rule),
+        Rule::Services(rule) => aws::services(around, rule),
+        Rule::SecretsAbsent(rule) => aws::secrets_absent(around, rule),
         Rule::SchemaVersion(_)
         | Rule::Dimensions(_)
         | Rule::Contract(_)

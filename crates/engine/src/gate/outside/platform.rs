@@ -19,26 +19,28 @@ pub(super) fn handles(
     rule: &handles::Rule,
 ) -> Result<Looked, StepError> {
     let registry = small(&around.path(&rule.registry))?.map(|bytes| Listing::of(&bytes));
-    let found = match (&rule.env_file, &rule.object) {
-        (Some(file), _) => small(&around.path(file))?,
-        (None, Some(object)) => {
+    let of_bytes = |bytes: Vec<u8>| Listing::of(&bytes);
+    let found = match (&rule.env_file, &rule.object, &rule.parameters) {
+        (Some(file), ..) => small(&around.path(file))?.map(of_bytes),
+        (None, Some(object), _) => {
             let objects = around.outside.objects(&object.url)?;
             if objects.head(&object.key)?.is_some() {
                 let mut bytes = Vec::new();
                 objects.get(&object.key, HANDLES_BYTES_MAX, &mut bytes)?;
-                Some(bytes)
+                Some(of_bytes(bytes))
             } else {
                 None
             }
         }
-        (None, None) => None,
+        (None, None, Some(at)) => Some(super::aws::values(around, at)?),
+        (None, None, None) => None,
     };
-    let known = |bytes: &[u8]| Listing::of(bytes).known_to(&registry.clone().unwrap_or_default());
+    let known = |found: Listing| found.known_to(&registry.clone().unwrap_or_default());
     let canary = handles::Facts {
         registry: registry.clone(),
-        found: Some(known(b"CARNET_CANARY=canary\n")),
+        found: Some(known(Listing::of(b"CARNET_CANARY=canary\n"))),
     };
-    let facts = handles::Facts { found: found.as_deref().map(known), registry };
+    let facts = handles::Facts { found: found.map(known), registry };
     let what = "an environment with other handles";
     let control = judged(CANARY, what, &Rule::Handles(rule.clone()), &Facts::Handles(canary));
     Ok(Looked::new(Facts::Handles(facts)).control(control))

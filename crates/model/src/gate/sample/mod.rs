@@ -1,5 +1,6 @@
 //! Observations that each gate must pass, and some of nothing: what its score is made of.
 
+mod aws;
 mod knowledge;
 mod outside;
 mod platform;
@@ -68,5 +69,8 @@ pub fn samples(gate: Gate) -> Vec<Sample> {
         Gate::Terraform => platform::terraform(),
         Gate::Topics => platform::topics(),
         Gate::ConsumerLag => platform::consumer_lags(),
+        Gate::RegistryTag => aws::tags(),
+        Gate::Services => aws::services(),
+        Gate::SecretsAbsent => aws::absent(),
     }
 }

@@ -21,9 +21,13 @@ pub(super) fn handles() -> Vec<Sample> {
         "registry": "handles.registry", "handles": ["LAG_MAX"], "others": true,
         "object": {"url": "s3://b/config?endpoint=http://127.0.0.1:9000", "key": "run.env"},
     });
+    let parameters = json!({"registry": "handles.registry", "parameters": {
+        "endpoint": "http://127.0.0.1:5000", "region": "eu-west-2", "path": "/carnet/dev_min",
+    }});
     let more = format!("{shuffled}PATH=/bin\n");
     let samples = [
         sample("handles", &file, facts(registry, shuffled)),
+        sample("handles", &parameters, facts(registry, shuffled)),
         sample("handles", &object, facts(registry, &more)),
     ];
     let samples = or_empty(samples.concat(), &facts("", shuffled));

@@ -1,0 +1,46 @@
+//! Services of AWS, and what speaks like them: its JSON protocol (1.1), signed with version 4 of its
+//! signatures by `aws-sigv4`, sent like every other request. Nothing is kept between requests and
+//! nothing is asked twice: a service that asks for patience is reported.
+//!
+//! Reading order: `call` signs and sends one request and names what is refused, `parameters` (SSM),
+//! `services` (ECS) and `images` (ECR) ask.
+
+mod call;
+mod images;
+mod parameters;
+mod services;
+
+use std::collections::BTreeMap;
+
+use carnet_connect::{Aws, AwsDepth, AwsPlace, AwsRepository, AwsService, AwsTask, StoreError};
+use carnet_model::Secret;
+
+use self::call::Account;
+use crate::s3::S3Keys;
+
+/// Opens the services of a place. Nothing is asked of them yet.
+pub fn open_aws(place: &AwsPlace, keys: &S3Keys) -> Result<Box<dyn Aws>, StoreError> {
+    Ok(Box::new(Account::new(place, keys)?))
+}
+
+impl Aws for Account {
+    fn parameters(
+        &self,
+        path: &str,
+        depth: AwsDepth,
+    ) -> Result<BTreeMap<String, Option<Secret>>, StoreError> {
+        parameters::below(self, path, depth)
+    }
+
+    fn services(&self, cluster: &str) -> Result<Option<Vec<AwsService>>, StoreError> {
+        services::services(self, cluster)
+    }
+
+    fn tasks(&self, cluster: &str) -> Result<Vec<AwsTask>, StoreError> {
+        services::tasks(self, cluster)
+    }
+
+    fn repository(&self, name: &str, tag: &str) -> Result<Option<AwsRepository>, StoreError> {
+        images::repository(self, name, tag)
+    }
+}
