@@ -64,6 +64,15 @@ fn a_policy_decides_and_is_decided_again() {
 }
 
 #[test]
+fn a_secret_is_put_and_taken_back_and_a_teardown_is_seen() {
+    if cfg!(all(feature = "aws", feature = "faults")) {
+        play("parameters");
+    } else {
+        panic!("it needs the features `aws` and `faults`: run ./test, which sets them");
+    }
+}
+
+#[test]
 fn a_run_waits_for_people_and_goes_on_as_they_say() {
     play("approvals");
 }

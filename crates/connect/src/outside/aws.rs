@@ -27,6 +27,17 @@ pub enum AwsDepth {
     Names,
 }
 
+/// A parameter, at one of its versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsParameter {
+    /// Which one of its versions, counted from 1 since it was made.
+    pub version: u64,
+    /// Its value.
+    pub value: Secret,
+    /// Whether the service encrypts it.
+    pub is_encrypted: bool,
+}
+
 /// A service of containers.
 #[derive(Debug, Clone)]
 pub struct AwsService {
@@ -94,6 +105,26 @@ pub trait Aws {
         path: &str,
         depth: AwsDepth,
     ) -> Result<BTreeMap<String, Option<Secret>>, StoreError>;
+
+    /// A parameter by its whole name, as it is now or at a version; `None` if there is none.
+    fn parameter(
+        &self,
+        name: &str,
+        version: Option<u64>,
+    ) -> Result<Option<AwsParameter>, StoreError>;
+
+    /// Puts a parameter, and gives its version. Without `replace`, one that is there is left alone:
+    /// `object.exists`.
+    fn put_parameter(
+        &self,
+        name: &str,
+        value: &Secret,
+        encrypt: bool,
+        replace: bool,
+    ) -> Result<u64, StoreError>;
+
+    /// Takes a parameter away with all its versions. Gives whether it was there.
+    fn delete_parameter(&self, name: &str) -> Result<bool, StoreError>;
 
     /// The services of a cluster; `None` if there is no such cluster.
     fn services(&self, cluster: &str) -> Result<Option<Vec<AwsService>>, StoreError>;

@@ -17,7 +17,9 @@ use std::time::Duration;
 use carnet_model::Secret;
 use carnet_model::policy::{PolicyAnswer, PolicyQuestion};
 
-pub use aws::{Aws, AwsContainer, AwsDepth, AwsPlace, AwsRepository, AwsService, AwsTask};
+pub use aws::{
+    Aws, AwsContainer, AwsDepth, AwsParameter, AwsPlace, AwsRepository, AwsService, AwsTask,
+};
 pub use broker::{Broker, BrokerPlace, BrokerTopic};
 pub use containers::{
     ContainerPlace, ContainerRuntime, Health, HeldImage, NewContainer, Unit, UnitState,

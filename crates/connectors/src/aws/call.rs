@@ -110,6 +110,13 @@ pub(super) fn unless<T>(
     }
 }
 
+/// Makes a question one for the next page.
+pub(super) fn go_on(input: &mut Value, key: &str, token: String) {
+    if let Some(members) = input.as_object_mut() {
+        members.insert(key.to_owned(), token.into());
+    }
+}
+
 impl Account {
     pub(super) fn new(place: &AwsPlace, keys: &S3Keys) -> Result<Self, StoreError> {
         let missing = |name: &str| {
@@ -354,7 +361,7 @@ mod tests {
             token: secret("a-token"),
         };
         let account = Account::new(&place, &keys).unwrap();
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
         let input = serde_json::json!({"Path": "/carnet/dev_min"});
         let request = account.signed(Service::Ssm, "GetParametersByPath", &input, now).unwrap();
         let header = request.headers.iter().find(|it| it.name == "authorization").unwrap();

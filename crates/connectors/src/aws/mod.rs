@@ -12,7 +12,9 @@ mod services;
 
 use std::collections::BTreeMap;
 
-use carnet_connect::{Aws, AwsDepth, AwsPlace, AwsRepository, AwsService, AwsTask, StoreError};
+use carnet_connect::{
+    Aws, AwsDepth, AwsParameter, AwsPlace, AwsRepository, AwsService, AwsTask, StoreError,
+};
 use carnet_model::Secret;
 
 use self::call::Account;
@@ -30,6 +32,28 @@ impl Aws for Account {
         depth: AwsDepth,
     ) -> Result<BTreeMap<String, Option<Secret>>, StoreError> {
         parameters::below(self, path, depth)
+    }
+
+    fn parameter(
+        &self,
+        name: &str,
+        version: Option<u64>,
+    ) -> Result<Option<AwsParameter>, StoreError> {
+        parameters::get(self, name, version)
+    }
+
+    fn put_parameter(
+        &self,
+        name: &str,
+        value: &Secret,
+        encrypt: bool,
+        replace: bool,
+    ) -> Result<u64, StoreError> {
+        parameters::put(self, name, value, encrypt, replace)
+    }
+
+    fn delete_parameter(&self, name: &str) -> Result<bool, StoreError> {
+        parameters::delete(self, name)
     }
 
     fn services(&self, cluster: &str) -> Result<Option<Vec<AwsService>>, StoreError> {

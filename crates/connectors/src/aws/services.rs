@@ -7,7 +7,7 @@ use carnet_model::{Code, Secret};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::call::{Account, Failed, PAGES_MAX, Service, unless};
+use super::call::{Account, Failed, PAGES_MAX, Service, go_on, unless};
 
 /// How many services, and how many tasks, are asked about at once.
 const SERVICES_AT_ONCE: usize = 10;
@@ -115,13 +115,12 @@ pub(super) fn services(
         all_told(&told.failures, told.services.len(), arns.len())?;
         // One that is deleted is remembered for a while, and runs nothing.
         for told in told.services.into_iter().filter(|it| it.status != "INACTIVE") {
-            let containers = match definitions.get(&told.task_definition) {
-                Some(held) => held.clone(),
-                None => {
-                    let asked = containers(account, &told.task_definition)?;
-                    definitions.insert(told.task_definition.clone(), asked.clone());
-                    asked
-                }
+            let containers = if let Some(held) = definitions.get(&told.task_definition) {
+                held.clone()
+            } else {
+                let asked = containers(account, &told.task_definition)?;
+                definitions.insert(told.task_definition.clone(), asked.clone());
+                asked
             };
             found.push(AwsService {
                 name: told.service_name,
@@ -191,7 +190,7 @@ fn list(account: &Account, action: &str, mut input: Value) -> Result<Vec<String>
         let page: Page = account.call(Service::Ecs, action, &input)?;
         found.extend(page.arns);
         match page.next_token {
-            Some(token) if !token.is_empty() => input["nextToken"] = token.into(),
+            Some(token) if !token.is_empty() => go_on(&mut input, "nextToken", token),
             Some(_) | None => return Ok(found),
         }
     }

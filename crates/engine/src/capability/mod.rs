@@ -10,7 +10,7 @@
 //! `workload/started`, `vm/claimed`, `vm/placed`, `vm/started`. Of bundles: `bundle/laid`,
 //! `bundle/evidence`, `bundle/sealed`, `bundle/transfer`, `bundle/transferred`, `bundle/placing`,
 //! `bundle/placed`. Of Terraform: `terraform/started`, `terraform/applied`, `terraform/destroyed`. Of
-//! ways back: `take_back/begun`.
+//! ways back: `take_back/begun`. Of parameters: `parameter/put`, `parameter/returned`.
 
 mod bundle;
 mod command;
@@ -20,6 +20,7 @@ mod file;
 mod http;
 mod knowledge;
 mod objects;
+mod parameter;
 mod placed;
 mod policy;
 pub(crate) mod program;
@@ -136,6 +137,7 @@ pub(crate) fn find(name: &str) -> Option<&'static dyn Capability> {
         "bundle.verify" => &bundle::Verify,
         "bundle.import" => &bundle::Import,
         "env.set" => &env_file::Set,
+        "parameter.put" => &parameter::Put,
         "run.take_back" => &take_back::TakeBack,
         "terraform.apply" => &terraform::Apply,
         "terraform.destroy" => &terraform::Destroy,

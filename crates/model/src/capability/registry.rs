@@ -1,8 +1,8 @@
 //! The list of all capabilities.
 
 use super::{
-    Descriptor, bundle, command, env_file, erasure, file, http, knowledge, object, policy, service,
-    snapshot, sql, take_back, terraform, vm, workload,
+    Descriptor, bundle, command, env_file, erasure, file, http, knowledge, object, parameter,
+    policy, service, snapshot, sql, take_back, terraform, vm, workload,
 };
 
 static ALL: &[Descriptor] = &[
@@ -32,6 +32,7 @@ static ALL: &[Descriptor] = &[
     bundle::VERIFY,
     bundle::IMPORT,
     env_file::DESCRIPTOR,
+    parameter::DESCRIPTOR,
     take_back::DESCRIPTOR,
     terraform::APPLY,
     terraform::DESTROY,

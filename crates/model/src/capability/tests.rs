@@ -103,6 +103,10 @@ fn fitting() -> Vec<(&'static str, Value)> {
             json!({"place": {"folder": "infra", "variables": {"a": "b", "c": {"secret": "D"}},
                 "env": {"AWS_REGION": "x"}}, "before": "infra-1"}),
         ),
+        (
+            "parameter.put",
+            json!({"region": "eu-west-2", "name": "/carnet/dev_min/A", "value": {"secret": "A"}}),
+        ),
         ("terraform.destroy", json!({"place": {"folder": "infra", "time_limit_s": 9}})),
         ("knowledge.switch", json!({})),
     ]

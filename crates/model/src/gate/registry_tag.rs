@@ -55,12 +55,16 @@ const MOVES: &str =
     "set the repository to immutable tags, see that the tag is right, and run again";
 
 impl Rule {
+    fn wanted(&self) -> Option<Digest> {
+        self.digest.strip_prefix("sha256:").and_then(|hex| hex.parse().ok())
+    }
+
     pub(super) fn judge(&self, facts: &Facts) -> Judgement {
         let (name, tag) = (&self.repository, &self.tag);
         let Some(repository) = &facts.repository else {
             return Judgement::no_data(0, format!("there is no repository {name}"), REMEDY);
         };
-        let wanted = self.digest.strip_prefix("sha256:").and_then(|hex| hex.parse().ok());
+        let wanted = self.wanted();
         match repository.digest {
             None => return Judgement::fail(1, format!("{name} has no image tagged {tag}"), REMEDY),
             Some(digest) if Some(digest) != wanted => {
@@ -83,7 +87,7 @@ impl Rule {
             copies.add(name, |facts| facts.repository.iter_mut().for_each(damage));
         };
         add("not_tagged", &|it| it.digest = None);
-        add("digest_other", &|it| it.digest = it.digest.map(flipped));
+        add("digest_other", &|it| it.digest = self.wanted().map(flipped));
         for word in ["MUTABLE", "IMMUTABLE_WITH_EXCLUSION", ""] {
             add("tag_can_move", &|it| word.clone_into(&mut it.mutability));
         }

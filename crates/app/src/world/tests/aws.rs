@@ -158,7 +158,8 @@ impl Outside for Moto {
 fn handles_resolve_in_parameters() {
     let moto = Moto::start();
     let folder = tempfile::tempdir().unwrap();
-    let registry: String = (10..35).map(|number| format!("H_{number}=value {number}\n")).collect();
+    let registry =
+        (10..35).fold(String::new(), |all, number| all + &format!("H_{number}=value {number}\n"));
     std::fs::write(folder.path().join("handles"), registry).unwrap();
     let path = "/carnet/dev_min";
     let with = json!({"registry": "handles", "parameters": {
@@ -315,9 +316,9 @@ fn a_cluster_runs_what_it_must_and_nothing_else() {
     let says = |verdict, reason: &str| moto.says(folder.path(), "services", &with, verdict, reason);
     let does = |words: &[Value]| moto.does(&words.iter().cloned().collect());
     // Each look at a task would let it end in moto, if that were not stopped here.
-    let stays =
+    let held =
         json!({"model_name": "ecs::task", "transition": {"progression": "manual", "times": 1000}});
-    does(&[json!(["post", "/moto-api/state-manager/set-transition", stays])]);
+    does(&[json!(["post", "/moto-api/state-manager/set-transition", held])]);
     says(NoData, "there is no cluster demo");
     does(&[json!(["ecs", "create_cluster", {"clusterName": "demo"}])]);
     says(NoData, "nothing is in the cluster demo");
@@ -371,9 +372,9 @@ fn a_cluster_runs_the_pinned_image_for_this_run() {
         "endpoint": moto.url, "region": REGION, "cluster": "demo", "services": {"ingest": {}},
         "image": DIGEST, "environment": {"REQUIRED_PLATFORM_RUN_ID": RUN},
     });
-    let stays =
+    let held =
         json!({"model_name": "ecs::task", "transition": {"progression": "manual", "times": 1000}});
-    moto.does(&json!([["post", "/moto-api/state-manager/set-transition", stays]]));
+    moto.does(&json!([["post", "/moto-api/state-manager/set-transition", held]]));
     let made = |image: &str, run: &str, on: &str| {
         let mut service = service("ingest");
         service[2]["launchType"] = json!(on);
