@@ -88,9 +88,7 @@ def ended():
         left = lab("list", folder=folder)
         kit.want(not any(left[kind] for kind in ("processes", "topics", "tables", "secrets")), left)
         kit.want(all("evidence" in name or "archive" in name for name in left["buckets"]), left)
-    certified = json.loads(pathlib.Path("run/certification/runs").joinpath(
-        sorted(os.listdir("run/certification/runs"))[-1]).read_text())
-    return copies, certified["handles"]["EVIDENCE_ROOT"]
+    return copies
 
 
 def main():
@@ -108,7 +106,7 @@ def main():
             another_configuration()
             said = drive()
             kit.want("verified: all that was demanded holds" in said, said)
-            copies, _ = ended()
+            copies = ended()
             evidence.verify("run/.carnet/platform")
         finally:
             for folder in ("lab", "certification"):
