@@ -235,9 +235,9 @@ def last_phase():
     kit.want(statuses("whole.yaml") == ["DONE"] * 3, statuses("whole.yaml"))
 
 
-def failing(name, retry):
+def failing(name, retry, program="test -f ok"):
     """A plan with a step that fails until `ok` is there, begun, and failed once."""
-    steps = "  - {name: build, capability: command.run, with: {program: test, args: [-f, ok], repeat: again}, undo: {capability: command.run, with: {program: 'true', repeat: again}}}\n"
+    steps = f"  - {{name: build, capability: command.run, with: {{program: sh, args: [-c, '{program}'], repeat: again}}, undo: {{capability: command.run, with: {{program: 'true', repeat: again}}}}}}\n"
     before, after = PLAN.split("  steps:\n", 1)
     plan = before + "  steps:\n" + steps + "  exit:" + after.split("  exit:", 1)[1]
     plan = plan.replace("retry: L0", f"retry: {retry}").replace("root: store", f"root: {name}_store")
@@ -256,6 +256,25 @@ def goes_on(words):
     write("ok", "")
     kit.carnet("run", *words, exit=5)
     kit.want("package/confirm" in kit.carnet("status", *words, exit=None)["messages"], "the step was not done again")
+
+
+def settled():
+    """A step that nobody knows of is settled as not done: that is no way around its level."""
+    killed = "test -f ok || kill -9 $$"
+    words = failing("unknown1", "L1", killed)
+    settle = ["incident", "settle", words[0], "package/build", "--outcome", "not-applied", "--reason", "looked", "--by", "ops", *words[1:]]
+    said = refused(*settle, code="programme.unready")
+    kit.want("cleaned up" in said, said)
+    kit.carnet("note", *words, "--kind", "reset", "--text", "nothing is left of it")
+    kit.carnet(*settle)
+    goes_on(words)
+    words = failing("unknown2", "L2", killed)
+    settle[2], settle[-1] = words[0], words[-1]
+    kit.carnet(*settle)
+    write("ok", "")
+    said = refused("run", *words, code="programme.unready")
+    kit.want("a fresh platform_run_id" in said and "amendment" in said, said)
+    kit.carnet("rollback", *words)
 
 
 def retries():
@@ -282,6 +301,7 @@ def retries():
         for act in (["run", *words], ["incident", "retry", words[0], "package/build", *words[1:]]):
             said = refused(*act, code="programme.unready")
             kit.want(fresh in said and "amendment" in said, said)
+    settled()
     # A rerun in the same run is approved explicitly, or it is not.
     digest = kit.carnet("check", words[0])["plan_digest"]
     write("rerun.yaml", pathlib.Path(words[0]).read_text().replace("retry: L4", "retry: L0") + f"amends: sha256:{digest}\n")

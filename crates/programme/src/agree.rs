@@ -8,7 +8,7 @@ mod places;
 #[cfg(test)]
 mod tests;
 
-pub use certified::{CertifiedRun, Drill, DrilledRun, certify};
+pub use certified::{CertifiedRun, Drill, DrilledRun, certify, has_image};
 
 use carnet_ledger::Digest;
 use schemars::JsonSchema;

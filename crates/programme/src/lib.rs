@@ -30,7 +30,9 @@ mod wrong;
 #[cfg(test)]
 mod example;
 
-pub use agree::{Agreed, CertifiedRun, Check, Drill, DrilledRun, Evidence, agree, certify};
+pub use agree::{
+    Agreed, CertifiedRun, Check, Drill, DrilledRun, Evidence, agree, certify, has_image,
+};
 pub use fault::Fault;
 pub use form::{FILE_BYTES_MAX, Form, LINE_BYTES_MAX};
 pub use lines::{LineFault, Lines};

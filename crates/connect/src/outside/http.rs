@@ -1,12 +1,13 @@
 //! HTTP requests and answers.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use carnet_model::Secret;
 
 /// A request. Redirects are not followed: where one leads is the plan's affair.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpRequest {
     /// Such as `GET`.
     pub method: String,
@@ -22,6 +23,14 @@ pub struct HttpRequest {
     pub body_bytes_max: usize,
     /// A PEM file with the roots to trust; those of the system if nothing is said.
     pub roots: Option<PathBuf>,
+}
+
+impl fmt::Debug for HttpRequest {
+    /// Without the body: a secret may be on its way in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.body.len();
+        write!(f, "{} {} with {bytes} bytes", self.method, self.url)
+    }
 }
 
 /// A header.

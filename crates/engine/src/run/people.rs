@@ -207,7 +207,12 @@ impl Engine {
         by_hand: ByHand,
     ) -> Result<(), EngineError> {
         match by_hand {
-            ByHand::Applied | ByHand::NotApplied | ByHand::Undone => return Ok(()),
+            ByHand::NotApplied => {
+                let may =
+                    desk.look(|run| programme::may_settle_as_not_done(request.plan, run, step));
+                return may.unwrap_or(Ok(()));
+            }
+            ByHand::Applied | ByHand::Undone => return Ok(()),
             ByHand::LeftStanding => {}
         }
         let subject = format!("{SKIP}{step}");

@@ -2,7 +2,7 @@
 //! faults that took place.
 
 use carnet_document::InputError;
-use carnet_programme::{CertifiedRun, Check, Drill, DrilledRun, Run, certify};
+use carnet_programme::{CertifiedRun, Check, Drill, DrilledRun, Form, Run, certify, has_image};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,11 +24,16 @@ pub struct Rule {
     /// `s3://BUCKET/PREFIX?endpoint=URL&region=NAME`.
     pub root: String,
     /// The runs in their order: the shakedown, then what it is the shakedown of.
-    #[schemars(length(min = 2, max = 20))]
+    #[schemars(length(min = 2, max = 10))]
     pub runs: Vec<Certified>,
     /// The runs with a fault in them.
-    #[schemars(length(min = 1, max = 20))]
+    #[schemars(length(min = 1, max = 10))]
     pub drills: Vec<Drilled>,
+    /// The digest of the image that all of them must have been pinned to; without it they must have
+    /// the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"))]
+    pub image: Option<String>,
     /// By how many seconds clocks may differ.
     #[serde(default = "clock_skew_s")]
     #[schemars(range(max = 3600))]
@@ -76,8 +81,8 @@ impl Rule {
         });
         let drills = self.drills.iter().map(|one| {
             let place = || format!("{DRILLS}/{}.json", one.drill.name());
-            let files = Drill::FORMS.iter().map(|form| Asked {
-                path: form.path().is_none().then(|| one.path.clone().unwrap_or_else(place)),
+            let files = one.drill.forms().iter().map(|form| Asked {
+                path: (*form == Form::DrillReport).then(|| one.path.clone().unwrap_or_else(place)),
                 ..Asked::usual(*form)
             });
             (&one.run, files.collect())
@@ -119,6 +124,10 @@ impl Rule {
         let runs: Vec<_> = runs.collect();
         let drills = self.drills.iter().zip(good);
         let drills = drills.map(|(one, evidence)| DrilledRun { evidence, drill: one.drill });
+        let pinned = self.image.as_deref().zip(runs.first());
+        if let Some(wrong) = pinned.and_then(|(image, run)| has_image(run, image).err()) {
+            return refused(&wrong).judgement();
+        }
         match certify(&runs, &drills.collect::<Vec<_>>()) {
             Ok(agreed) => Judgement { sample: agreed.compared, ..Judgement::pass(0, self.told()) },
             Err(wrong) => refused(&wrong).judgement(),
@@ -141,8 +150,10 @@ impl Rule {
         let files: Vec<Asked> = parts.iter().flat_map(|(_, files)| files.clone()).collect();
         let Some((run, _)) = parts.first() else { return Vec::new() };
         let mut copies = damage(&self.demand(run, &files), &facts.files);
-        copies.extend(damage_between(&[Check::Closure], &facts.files));
-        copies.extend(damage_certified(&facts.files));
+        let of_runs = parts.iter().take(self.runs.len()).map(|(_, files)| files.len()).sum();
+        let checks = [Check::Closure, Check::Unresolved];
+        copies.extend(damage_between(&checks, &facts.files, of_runs));
+        copies.extend(damage_certified(&facts.files, of_runs));
         facts.damaged(copies)
     }
 

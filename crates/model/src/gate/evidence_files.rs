@@ -429,10 +429,14 @@ fn tallies(form: Form, tally: &Tally) -> Vec<(&'static str, Tally)> {
     copies
 }
 
-/// Copies that only other files betray.
-pub(super) fn damage_between(checks: &[Check], seen: &[Seen]) -> Vec<(&'static str, Vec<Seen>)> {
+/// Copies that only other files betray, of the first so many files.
+pub(super) fn damage_between(
+    checks: &[Check],
+    seen: &[Seen],
+    first: usize,
+) -> Vec<(&'static str, Vec<Seen>)> {
     let mut copies = Vec::new();
-    for (spot, it) in seen.iter().enumerate() {
+    for (spot, it) in seen.iter().enumerate().take(first) {
         let mut add = |name, found: Found| {
             let mut copy = seen.to_vec();
             if let Some(place) = copy.get_mut(spot) {
@@ -463,8 +467,10 @@ pub(super) fn damage_between(checks: &[Check], seen: &[Seen]) -> Vec<(&'static s
     copies
 }
 
-/// Copies that only the other runs of a certification betray, and those that lack a file.
-pub(super) fn damage_certified(seen: &[Seen]) -> Vec<(&'static str, Vec<Seen>)> {
+/// Copies that only the other runs of a certification betray, and those that lack a file. The first so
+/// many files are of its runs; the others are of drills, whose receipts may say what they will of the
+/// events that no fault touched.
+pub(super) fn damage_certified(seen: &[Seen], of_runs: usize) -> Vec<(&'static str, Vec<Seen>)> {
     let document = |it: &Seen| match it.found.as_ref().map(|found| &found.said) {
         Some(Said::Text(text)) => serde_json::from_str::<Value>(text).ok(),
         Some(Said::Lines(_) | Said::Refused { .. }) | None => None,
@@ -472,6 +478,9 @@ pub(super) fn damage_certified(seen: &[Seen]) -> Vec<(&'static str, Vec<Seen>)> 
     let mut changes: Vec<(&'static str, usize, Option<Found>)> = Vec::new();
     for (spot, it) in seen.iter().enumerate() {
         changes.push(("file_missing", spot, None));
+        if spot >= of_runs && it.form == Form::ReceiptSummary {
+            continue;
+        }
         for (name, copy) in document(it).iter().flat_map(|value| spoiled_certified(it.form, value))
         {
             changes.push((name, spot, Some(of(&copy.to_string()))));

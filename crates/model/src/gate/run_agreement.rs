@@ -70,7 +70,7 @@ impl Rule {
 
     pub(super) fn damage(&self, facts: &Facts) -> Vec<(&'static str, Facts)> {
         let mut files = damage(&self.demand(), &facts.files);
-        files.extend(damage_between(&self.checks(), &facts.files));
+        files.extend(damage_between(&self.checks(), &facts.files, facts.files.len()));
         facts.damaged(files)
     }
 

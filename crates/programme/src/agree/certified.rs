@@ -37,8 +37,15 @@ impl Drill {
         }
     }
 
-    /// The files of a drill.
-    pub const FORMS: &'static [Form] = &[Form::Run, Form::DrillReport];
+    /// The files of a drill: its report, and where the platform itself shows that the fault took place.
+    pub const fn forms(self) -> &'static [Form] {
+        match self {
+            Self::Duplicate | Self::AmbiguousPublish => {
+                &[Form::Run, Form::ReceiptSummary, Form::DrillReport]
+            }
+            Self::SecondWriter => &[Form::Run, Form::DrillReport],
+        }
+    }
 }
 
 /// A run of a certification.
@@ -62,7 +69,7 @@ impl CertifiedRun<'_> {
 
 /// A run with a fault in it.
 pub struct DrilledRun<'a> {
-    /// Its files: see [`Drill::FORMS`].
+    /// Its files: see [`Drill::forms`].
     pub evidence: Evidence<'a>,
     /// Which fault.
     pub drill: Drill,
@@ -115,7 +122,8 @@ fn of<T>(evidence: &Evidence<'_>, judged: Result<T, Wrong>) -> Result<T, Wrong> 
 /// by what it meant.
 fn closed(run: &CertifiedRun<'_>) -> Result<u64, Wrong> {
     let evidence = &run.evidence;
-    let mut compared = agree(&[Check::Closure], evidence, CAUGHT_UP_LAG_MAX)?.compared;
+    let checks = [Check::Closure, Check::Unresolved];
+    let mut compared = agree(&checks, evidence, CAUGHT_UP_LAG_MAX)?.compared;
     let places = [
         (Form::ReceiptSummary, "/by_outcome/ADMIT"),
         (Form::RunReport, "/ingress/admit"),
@@ -141,7 +149,37 @@ fn drilled(run: &DrilledRun<'_>) -> Result<u64, Wrong> {
     let compared = run.evidence.each(CAUGHT_UP_LAG_MAX)?;
     let report = run.evidence.needed(Form::DrillReport)?;
     let (found, must) = (report.text("/drill"), run.drill.name());
-    if found == must { Ok(compared) } else { report.differs(format!("is of {found}, not {must}")) }
+    if found != must {
+        return report.differs(format!("is of {found}, not {must}"));
+    }
+    let took_place = report.number("/fault/took_place")?;
+    let shown = match run.drill {
+        Drill::Duplicate => "/by_outcome/DUPLICATE",
+        Drill::AmbiguousPublish => "/admission_states/PUBLISH_AMBIGUOUS",
+        // What it leaves outside of its report is no file with a form.
+        Drill::SecondWriter => return Ok(compared),
+    };
+    let receipts = run.evidence.needed(Form::ReceiptSummary)?;
+    let count = receipts.number(shown)?;
+    if count < took_place {
+        return receipts.differs(format!(
+            "shows {count} at {shown}, and the drill says that {took_place} took place"
+        ));
+    }
+    Ok(compared.saturating_add(1))
+}
+
+/// Whether a run was pinned to this image.
+pub fn has_image(run: &CertifiedRun<'_>, image: &str) -> Result<(), Wrong> {
+    of(&run.evidence, {
+        let pinned = run.evidence.needed(Form::Run)?;
+        let found = pinned.text("/image_digest");
+        if bare(found) == bare(image) {
+            Ok(())
+        } else {
+            pinned.differs(format!("has the image {found}, and not {image}"))
+        }
+    })
 }
 
 fn same_image(one: &Evidence<'_>, other: &Evidence<'_>) -> Result<u64, Wrong> {

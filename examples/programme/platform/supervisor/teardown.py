@@ -39,7 +39,9 @@ def down(lab):
              if config.handle("DATABASE_SCHEMA") == lab.handles["DATABASE_SCHEMA"]}
     kept = [run for run, evidence in roots.items() if evidence.digest("run.json")]
     before = resources.inventory(lab)
-    evidence_before = digests(roots[kept[0]].root) if kept else {}
+    # What was there before the first try; others may write more below the same root meanwhile.
+    evidence_before = lab.read("evidence-before.json") or (digests(roots[kept[0]].root) if kept else {})
+    lab.save("evidence-before.json", evidence_before)
     resources.destroy(lab)
     after = resources.inventory(lab)
     evidence_after = digests(roots[kept[0]].root) if kept else {}
@@ -49,15 +51,16 @@ def down(lab):
     gone = sorted((set(named(made)) | set(named(before))) - set(named(after)))
     left = sorted(set(named(after)) - preserve)
     lost = sorted(preserve - set(named(after)))
-    readable = evidence_before == evidence_after
+    readable = all(evidence_after.get(key) == digest for key, digest in evidence_before.items())
+    secrets = sorted(set(made["secrets"]) | set(before["secrets"]))
     proof = {
-        "phase_id": "P12", "destroy_status": "DESTROYED" if not left and not lost else "PARTIAL",
+        "phase_id": "P12", "destroy_status": "DESTROYED" if readable and not left and not lost else "PARTIAL",
         "confirmed_absent": {  # whether it is still there
             "ecs_services": bool(after["processes"]), "db": bool(after["tables"]),
             "nat_gateway": any("nat" in name for name in left), "load_balancer": any("balancer" in name for name in left),
             "confluent_cluster": resources.listens(lab.handles["KAFKA_BOOTSTRAP"])},
         "destroyed": gone, "preserved": sorted(preserve),
-        "secrets_absent": {f"secret:{name}": name in after["secrets"] for name in before["secrets"]},
+        "secrets_absent": {f"secret:{name}": name in after["secrets"] for name in secrets},
         "evidence_readable": readable}
     lists = {"phase_id": "P12", "captured_at_utc": now(), "before": before, "after": after, "left": left,
              "evidence_digests": evidence_after}

@@ -92,6 +92,8 @@ class Down(unittest.TestCase):
             proof, left = teardown.down(lab)
             self.assertEqual((proof["destroy_status"], left), ("DESTROYED", []))
             self.assertIn("process:broker", proof["destroyed"])
+            self.assertEqual(proof["secrets_absent"], {"secret:ig_token": False, "secret:forgotten": False})
+            self.assertTrue(proof["evidence_readable"])
             first = evidence.digest("teardown/teardown_proof.json")
             teardown.down(lab)
             self.assertEqual(evidence.digest("teardown/teardown_proof.json"), first)

@@ -25,8 +25,12 @@ pub(super) fn missing(
         let ids = phase.phase_id.iter().map(|id| id.as_str());
         let paths: BTreeSet<_> =
             ids.map(|id| programme.evidence_path(file.path.as_str(), id)).collect();
-        // What the plan has no value for is told by the gates that read it.
-        for path in paths.into_iter().flatten() {
+        for path in paths {
+            let Some(path) = path else {
+                let what = format!("nothing says what stands for the tokens of {}", file.path);
+                found.push(Missing::new(what, "write the path out in the plan, by an amendment"));
+                continue;
+            };
             let wrong = match Form::named(file.form.as_str()) {
                 Some(form) => by_form(programme, form, &path, around)?,
                 None => by_place(file, &path, &root)?,
@@ -68,10 +72,11 @@ fn by_form(
         lag_max: u32::try_from(CAUGHT_UP_LAG_MAX).unwrap_or(0),
     });
     let seen = look(around, &rule)?;
-    let said = judge_facts(&rule, &seen.facts);
-    Ok(said
-        .filter(|said| said.verdict != Verdict::Pass)
-        .map(|said| format!("the evidence {path} ({form}) does not hold: {}", said.reason)))
+    let Some(said) = judge_facts(&rule, &seen.facts) else {
+        return Ok(Some(format!("nobody has judged the evidence {path} ({form})")));
+    };
+    let holds = said.verdict == Verdict::Pass;
+    Ok((!holds).then(|| format!("the evidence {path} ({form}) does not hold: {}", said.reason)))
 }
 
 /// The run that a file must belong to: that of the programme, or the one that its path names. A

@@ -15,7 +15,7 @@ use super::recorder::{Note, Recorder};
 use crate::error::EngineError;
 use crate::step::Context;
 use carnet_journal::Clock;
-use carnet_process::{Direction, Missing, NodeState, Refused, RunState, Status};
+use carnet_process::{Direction, Missing, NodeState, Refused, RunState, Status, StepStatus};
 
 /// What must hold before a run of a programme begins or goes on: no pinned file has changed, what
 /// failed may be repeated, and what the run is pinned to is written where everybody finds it. Gives
@@ -50,13 +50,20 @@ pub(super) fn is_an_act(plan: &Plan, message: &str) -> bool {
 
 /// What failed is done again only as the posture of its phase allows.
 fn may_repeat(plan: &Plan, run: &RunState) -> Result<(), EngineError> {
-    if run.status != Status::Waiting(Direction::Forward) || run.plan != plan.digest() {
+    let forward = Status::Running(Direction::Forward);
+    let waits = Status::Waiting(Direction::Forward);
+    if (run.status != forward && run.status != waits) || run.plan != plan.digest() {
         return Ok(());
     }
     let Some(phase) = run.phase() else { return Ok(()) };
     let Some(posture) = plan.written_phase(phase).and_then(|phase| phase.posture.as_ref()) else {
         return Ok(());
     };
+    // Nor is what a person settled as not done: that would be the same rerun by another name.
+    unless_missing(phase, settled_as_not_done(plan, run, phase))?;
+    if run.status != waits {
+        return Ok(());
+    }
     let failed = run.incidents.iter().filter(|stop| match posture.retry {
         Retry::L0 => false,
         Retry::None => has_failed(plan, run, &stop.subject),
@@ -80,9 +87,37 @@ fn may_repeat(plan: &Plan, run: &RunState) -> Result<(), EngineError> {
     unless_missing(phase, missing)
 }
 
+/// What stands in the way of doing again what is not done and waits for nobody any more. With L1 the
+/// clean-up was told before it was settled.
+fn settled_as_not_done(plan: &Plan, run: &RunState, phase: &str) -> Vec<Missing> {
+    let below = format!("{phase}/");
+    let names = run.process.nodes().map(|(_, node)| node.name.as_str());
+    let open = names.filter(|name| name.starts_with(&below)).filter(|name| {
+        let step = run.step(name);
+        step.is_some_and(|step| step.status == StepStatus::NotApplied)
+            && !run.incidents.iter().any(|stop| stop.subject == **name)
+    });
+    open.flat_map(|name| before_retry(plan, run, name)).collect()
+}
+
 /// Whether a person may have something done again that failed.
 pub(super) fn may_retry(plan: &Plan, run: &RunState, subject: &str) -> Result<(), EngineError> {
     unless_missing(subject.split('/').next().unwrap_or_default(), before_retry(plan, run, subject))
+}
+
+/// Whether a person may say that a step is not done, after which it is done again: with L1 only once it
+/// was told what was cleaned up. With the levels above it may be said, and no run goes on from there.
+pub(super) fn may_settle_as_not_done(
+    plan: &Plan,
+    run: &RunState,
+    step: &str,
+) -> Result<(), EngineError> {
+    let phase = step.split('/').next().unwrap_or_default();
+    let posture = plan.written_phase(phase).and_then(|phase| phase.posture.as_ref());
+    if posture.is_none_or(|posture| posture.retry != Retry::L1) {
+        return Ok(());
+    }
+    may_retry(plan, run, step)
 }
 
 fn unless_missing(phase: &str, missing: Vec<Missing>) -> Result<(), EngineError> {

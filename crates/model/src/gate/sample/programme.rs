@@ -162,7 +162,7 @@ pub(super) fn certifications() -> Vec<Sample> {
         "drills": [{"run": run(15), "drill": "duplicate"}],
     });
     let runs = [12, 13, 14].map(|hour| (hour, CertifiedRun::forms(hour > 12)));
-    let parts = runs.into_iter().chain([(15, Drill::FORMS.to_vec())]);
+    let parts = runs.into_iter().chain([(15, Drill::Duplicate.forms().to_vec())]);
     let files: Vec<Seen> = parts
         .flat_map(|(hour, forms)| forms.into_iter().map(move |form| seen_at(hour, form)))
         .collect();

@@ -29,7 +29,7 @@ fn at(hour: u32, forms: &[Form]) -> Files {
 fn whole() -> [Files; 4] {
     let runs = [12, 13, 14].map(|hour| at(hour, &CertifiedRun::forms(hour > 12)));
     let [shakedown, first, again] = runs;
-    [shakedown, first, Files { repeats: Some(1), ..again }, at(15, Drill::FORMS)]
+    [shakedown, first, Files { repeats: Some(1), ..again }, at(15, Drill::Duplicate.forms())]
 }
 
 impl Files {
@@ -222,4 +222,39 @@ fn a_drill_is_the_one_that_was_asked_for_and_its_fault_took_place() {
     let schema = Form::DrillReport.schema();
     assert_eq!(json!(all), schema["properties"]["drill"]["enum"]);
     assert_eq!(json!(all), json!(all.map(Drill::name)));
+}
+
+#[test]
+fn a_certified_run_has_nothing_in_flight_and_nothing_ambiguous() {
+    for state in ["PUBLISH_IN_FLIGHT", "PUBLISH_AMBIGUOUS"] {
+        let at = format!("/admission_states/{state}");
+        changed(1, Form::ReceiptSummary, &at, json!(1), "unresolved");
+    }
+    let mut files = whole();
+    files[1].of(Form::ReceiptSummary).as_object_mut().unwrap().remove("admission_states");
+    says(&files, WrongKind::Empty, "unresolved");
+}
+
+#[test]
+fn a_drill_is_not_taken_at_its_word() {
+    let mut files = whole();
+    files[3].set(Form::ReceiptSummary, "/by_outcome/DUPLICATE", json!(2));
+    files[3].set(Form::ReceiptSummary, "/by_outcome/QUARANTINE", json!(3));
+    files[3].set(Form::ReceiptSummary, "/by_reason_code/SCHEMA_FAIL", json!(3));
+    says(&files, WrongKind::Differs, "shows 2 at /by_outcome/DUPLICATE");
+}
+
+#[test]
+fn the_image_may_be_pinned_by_who_asks() {
+    let files = at(12, &CertifiedRun::forms(false));
+    let read = files.read();
+    let mut evidence = Evidence::default();
+    for (path, document) in &read {
+        evidence.add(path, carnet_ledger::Digest::of(b""), document);
+    }
+    let run = CertifiedRun { evidence, events: 20, repeats: None };
+    let pinned = Form::Run.example()["image_digest"].as_str().unwrap().to_owned();
+    has_image(&run, &pinned).unwrap();
+    let wrong = has_image(&run, &format!("sha256:{}", "0".repeat(64))).unwrap_err();
+    assert!(wrong.what.contains("has the image"), "{wrong}");
 }

@@ -234,7 +234,7 @@ fn certified() -> Place {
     for hour in [12, 13, 14] {
         write_at(&place, hour, &CertifiedRun::forms(hour > 12));
     }
-    write_at(&place, 15, Drill::FORMS);
+    write_at(&place, 15, Drill::Duplicate.forms());
     place
 }
 
