@@ -112,8 +112,9 @@ def up(lab):
     if lab.processes.alive():
         raise SystemExit(f"a lab is up in {lab.folder} already: `lab.py down` first")
     make_secret(lab.handles["IG_TOKEN_FILE"])
-    if os.path.exists(lab.path("evidence-before.json")):
-        os.unlink(lab.path("evidence-before.json"))  # of a teardown of what was here before
+    for name in ("evidence-before.json", "teardown.json"):  # of what was here before, and is gone
+        if os.path.exists(lab.path(name)):
+            os.unlink(lab.path(name))
     url = f"tcp://{lab.handles['KAFKA_BOOTSTRAP']}"
     lab.processes.start("broker", [tansu(), "broker", "--listener-url", url, "--advertised-listener-url", url,
                                    "--storage-engine", "memory://tansu/", "--silent"])

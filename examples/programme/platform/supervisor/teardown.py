@@ -47,12 +47,12 @@ def down(lab):
     evidence_after = digests(roots[kept[0]].root) if kept else {}
     preserve = {f"bucket:{lab.handles[handle]}" for handle in resources.PRESERVED_BUCKETS}
     # What an earlier try has destroyed already is part of what is gone.
-    made = lab.read("inventory-up.json") or before
+    made, earlier = lab.read("inventory-up.json") or before, lab.read("teardown.json") or {}
     gone = sorted((set(named(made)) | set(named(before))) - set(named(after)))
     left = sorted(set(named(after)) - preserve)
     lost = sorted(preserve - set(named(after)))
     readable = all(evidence_after.get(key) == digest for key, digest in evidence_before.items())
-    secrets = sorted(set(made["secrets"]) | set(before["secrets"]))
+    seen = {f"secret:{name}" for name in [*made["secrets"], *before["secrets"]]} | set(earlier.get("secrets_absent", {}))
     proof = {
         "phase_id": "P12", "destroy_status": "DESTROYED" if readable and not left and not lost else "PARTIAL",
         "confirmed_absent": {  # whether it is still there
@@ -60,7 +60,7 @@ def down(lab):
             "nat_gateway": any("nat" in name for name in left), "load_balancer": any("balancer" in name for name in left),
             "confluent_cluster": resources.listens(lab.handles["KAFKA_BOOTSTRAP"])},
         "destroyed": gone, "preserved": sorted(preserve),
-        "secrets_absent": {f"secret:{name}": name in after["secrets"] for name in secrets},
+        "secrets_absent": {name: name.removeprefix("secret:") in after["secrets"] for name in sorted(seen)},
         "evidence_readable": readable}
     lists = {"phase_id": "P12", "captured_at_utc": now(), "before": before, "after": after, "left": left,
              "evidence_digests": evidence_after}
