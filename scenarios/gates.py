@@ -15,21 +15,6 @@ import shutil
 
 import kit
 
-PLAN = """carnet: v1
-migration: gated
-owner: ops
-phases:
-  - name: go
-    entry:
-      - gate: {kind}
-        name: asked
-        with: {rule}
-    steps:
-      - {{ name: step, capability: file.copy, with: {{ from: plan.yaml, to: made }} }}
-    exit:
-      - {{ gate: file, name: made, with: {{ path: made }} }}
-"""
-
 EXITS = {"pass": 0, "fail": 3, "no_data": 3, "error": 3}
 
 
@@ -37,7 +22,7 @@ def judged(folder, kind, rule, env=None, exit=None):
     """Runs a plan with this gate before its step. Gives the gate as the run reports it."""
     shutil.rmtree(folder / ".carnet", ignore_errors=True)
     (folder / "made").unlink(missing_ok=True)
-    (folder / "plan.yaml").write_text(PLAN.format(kind=kind, rule=json.dumps(rule)))
+    (folder / "plan.yaml").write_text(kit.BEHIND_A_GATE.format(kind=kind, rule=json.dumps(rule)))
     kit.carnet("run", "plan.yaml", cwd=folder, env=env, exit=exit, as_json=False)
     said = kit.carnet("status", "plan.yaml", cwd=folder, env=env)
     (gate,) = [gate for gate in said["gates"] if gate["gate"] == "asked"]

@@ -25,6 +25,21 @@ import pyarrow.parquet as pq
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 REAL_DATA = ROOT / "examples" / "quickstart" / "knowledge"
 MODEL = {"name": "synthetic", "revision": "1"}
+# One step behind one gate: `.format(kind=…, rule=…)`.
+BEHIND_A_GATE = """carnet: v1
+migration: gated
+owner: ops
+phases:
+  - name: go
+    entry:
+      - gate: {kind}
+        name: asked
+        with: {rule}
+    steps:
+      - {{ name: step, capability: file.copy, with: {{ from: plan.yaml, to: made }} }}
+    exit:
+      - {{ gate: file, name: made, with: {{ path: made }} }}
+"""
 
 
 def setting(name):

@@ -13,20 +13,6 @@ import kit
 import platform_evidence
 import programme
 
-PLAN = """carnet: v1
-migration: judged
-owner: ops
-phases:
-  - name: go
-    entry:
-      - gate: {kind}
-        name: asked
-        with: {rule}
-    steps:
-      - {{ name: step, capability: file.copy, with: {{ from: plan.yaml, to: made }} }}
-    exit:
-      - {{ gate: file, name: made, with: {{ path: made }} }}
-"""
 # What a person is told has no more than so many characters.
 REASON_MAX = 320
 PLAYERS = 3
@@ -45,7 +31,7 @@ class Desk:
         made.unlink(missing_ok=True)
         shutil.rmtree(self.folder / state, ignore_errors=True)
         done = kit.carnet("run", "plan.yaml", "--state", state, cwd=self.folder, exit=None, as_json=False)
-        found = [event for event in evidence.parsed(self.folder / state / "judged") if event["event_type"] == "gate.verdict"]
+        found = [event for event in evidence.parsed(self.folder / state / "gated") if event["event_type"] == "gate.verdict"]
         found = [event for event in found if event["resource_id"] == "go/asked"]
         kit.want(len(found) == 1, f"{len(found)} verdicts\n{done.stdout}\n{done.stderr}")
         said = found[0]["context"]
@@ -63,7 +49,7 @@ class Desk:
         if case.pinned:
             files = [{**file, "sha256": platform_evidence.digest(self.place.read(run.home + case.pinned))} for file in files]
         rule = {"root": self.place.url, "run": run.ids(), **rule, "files": files}
-        plan = PLAN.format(kind=kind, rule=json.dumps(rule))
+        plan = kit.BEHIND_A_GATE.format(kind=kind, rule=json.dumps(rule))
         (self.folder / "plan.yaml").write_text(plan)
         return plan
 
@@ -88,7 +74,7 @@ class Desk:
         kit.want(len(reason) <= REASON_MAX and "\n" not in reason, f"{name}: {reason}")
         for text in (reason, remedy) if case.verdict != "pass" else ():
             kit.want(text and "".join(text.split()) in told, f"{name}: the command does not say {text!r}\n{told}")
-        evidence.verify(self.folder / "bad" / "judged")
+        evidence.verify(self.folder / "bad" / "gated")
         self.tell(case.name, said["verdict"], reason.replace(run.home, "").replace(run.platform_run_id, "RUN"))
 
     def tell(self, name, verdict, why):

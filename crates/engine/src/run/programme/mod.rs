@@ -5,17 +5,18 @@ mod acts;
 mod contract;
 mod drift;
 mod pins;
+mod retry;
 
 pub use acts::{Advanced, NextAct, NoteRow, PhaseRow, ProgrammeReport, kept_notes};
+pub(super) use retry::{may_retry, may_settle_as_not_done};
 
-use carnet_model::plan::{ACTIVATE, CONFIRM, NodeKind, Plan, Retry};
+use carnet_model::plan::{ACTIVATE, CONFIRM, Plan};
 
 use super::RunRequest;
 use super::recorder::{Note, Recorder};
 use crate::error::EngineError;
 use crate::step::Context;
 use carnet_journal::Clock;
-use carnet_process::{Direction, Missing, NodeState, Refused, RunState, Status, StepStatus};
 
 /// What must hold before a run of a programme begins or goes on: no pinned file has changed, what
 /// failed may be repeated, and what the run is pinned to is written where everybody finds it. Gives
@@ -28,7 +29,7 @@ pub(super) fn before_run(
     let Some(programme) = request.plan.programme() else { return Ok(Vec::new()) };
     drift::before_run(request.plan, recorder, clock)?;
     if let Some(run) = recorder.run() {
-        may_repeat(request.plan, &run)?;
+        retry::may_repeat(request.plan, &run)?;
     }
     Ok(vec![pins::write(request, programme, clock)?])
 }
@@ -46,136 +47,4 @@ pub(super) fn drifts(cx: &Context<'_>) -> Result<bool, EngineError> {
 pub(super) fn is_an_act(plan: &Plan, message: &str) -> bool {
     let node = message.rsplit('/').next().unwrap_or_default();
     plan.programme().is_some() && (node == ACTIVATE || node == CONFIRM)
-}
-
-/// What failed is done again only as the posture of its phase allows.
-fn may_repeat(plan: &Plan, run: &RunState) -> Result<(), EngineError> {
-    let forward = Status::Running(Direction::Forward);
-    let waits = Status::Waiting(Direction::Forward);
-    if (run.status != forward && run.status != waits) || run.plan != plan.digest() {
-        return Ok(());
-    }
-    let Some(phase) = run.phase() else { return Ok(()) };
-    let Some(posture) = plan.written_phase(phase).and_then(|phase| phase.posture.as_ref()) else {
-        return Ok(());
-    };
-    // Nor is what a person settled as not done: that would be the same rerun by another name.
-    unless_missing(phase, settled_as_not_done(plan, run, phase))?;
-    if run.status != waits {
-        return Ok(());
-    }
-    let failed = run.incidents.iter().filter(|stop| match posture.retry {
-        Retry::L0 => false,
-        Retry::None => has_failed(plan, run, &stop.subject),
-        // A gate only looks: nothing has to be reset before it looks again.
-        Retry::L1 | Retry::L2 | Retry::L3 | Retry::L4 => is_a_step(plan, run, &stop.subject),
-    });
-    let missing: Vec<_> = failed
-        .flat_map(|stop| {
-            let subject = &stop.subject;
-            let rule = if posture.retry == Retry::None {
-                "the phase has no retries"
-            } else {
-                "not every retry is allowed"
-            };
-            let what = format!("{subject} failed, and {rule} ({}): {}", posture.says, stop.reason);
-            let more = before_retry(plan, run, subject);
-            let by_word = Missing::new(what, format!("`carnet incident retry PLAN {subject}`"));
-            if more.is_empty() { vec![by_word] } else { more }
-        })
-        .collect();
-    unless_missing(phase, missing)
-}
-
-/// What stands in the way of doing again what is not done and waits for nobody any more. With L1 the
-/// clean-up was told before it was settled.
-fn settled_as_not_done(plan: &Plan, run: &RunState, phase: &str) -> Vec<Missing> {
-    let below = format!("{phase}/");
-    let names = run.process.nodes().map(|(_, node)| node.name.as_str());
-    let open = names.filter(|name| name.starts_with(&below)).filter(|name| {
-        let step = run.step(name);
-        step.is_some_and(|step| step.status == StepStatus::NotApplied)
-            && !run.incidents.iter().any(|stop| stop.subject == **name)
-    });
-    open.flat_map(|name| before_retry(plan, run, name)).collect()
-}
-
-/// Whether a person may have something done again that failed.
-pub(super) fn may_retry(plan: &Plan, run: &RunState, subject: &str) -> Result<(), EngineError> {
-    unless_missing(subject.split('/').next().unwrap_or_default(), before_retry(plan, run, subject))
-}
-
-/// Whether a person may say that a step is not done, after which it is done again: with L1 only once it
-/// was told what was cleaned up. With the levels above it may be said, and no run goes on from there.
-pub(super) fn may_settle_as_not_done(
-    plan: &Plan,
-    run: &RunState,
-    step: &str,
-) -> Result<(), EngineError> {
-    let phase = step.split('/').next().unwrap_or_default();
-    let posture = plan.written_phase(phase).and_then(|phase| phase.posture.as_ref());
-    if posture.is_none_or(|posture| posture.retry != Retry::L1) {
-        return Ok(());
-    }
-    may_retry(plan, run, step)
-}
-
-fn unless_missing(phase: &str, missing: Vec<Missing>) -> Result<(), EngineError> {
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(Refused::Unready { phase: phase.to_owned(), act: "repeated", missing }.into())
-}
-
-/// What stands in the way of doing a step again, by the level of its phase (L0 to L4 of the programme's
-/// reference: as it stands, after a clean-up, under a fresh run id, from a fresh root, on a fresh substrate).
-fn before_retry(plan: &Plan, run: &RunState, subject: &str) -> Vec<Missing> {
-    let phase = subject.split('/').next().unwrap_or_default();
-    let posture = plan.written_phase(phase).and_then(|phase| phase.posture.as_ref());
-    let Some(posture) = posture.filter(|_| is_a_step(plan, run, subject)) else {
-        return Vec::new();
-    };
-    let fresh = match posture.retry {
-        Retry::None | Retry::L0 => return Vec::new(),
-        Retry::L1 if run.resets.contains(phase) => return Vec::new(),
-        Retry::L1 => {
-            let what = format!(
-                "nobody said what was cleaned up since {subject} failed (L1: {})",
-                posture.says
-            );
-            return vec![Missing::new(what, "`carnet note PLAN --kind reset --text …`")];
-        }
-        Retry::L2 => "a fresh platform_run_id",
-        Retry::L3 => "a fresh platform_run_id, from a fresh root of scenario and oracle",
-        Retry::L4 => "a fresh platform_run_id, on a substrate that was made anew",
-    };
-    let what =
-        format!("{subject} is not done again in this run ({}): it needs {fresh}", posture.says);
-    vec![Missing::new(
-        what,
-        "`carnet rollback PLAN`, and a plan with that; or an approved amendment that says why it may be done again here",
-    )]
-}
-
-/// Whether an incident is about a step, done or not.
-fn is_a_step(plan: &Plan, run: &RunState, subject: &str) -> bool {
-    has_failed(plan, run, subject)
-        && matches!(plan.node(subject).map(|(_, node)| &node.kind), Some(NodeKind::Step(_)))
-}
-
-/// Whether an incident is a failure of a step or a gate, and not something that people still have to do.
-fn has_failed(plan: &Plan, run: &RunState, subject: &str) -> bool {
-    let waits = match plan.node(subject).map(|(_, node)| &node.kind) {
-        Some(NodeKind::Gate(gate)) => gate.closed == carnet_model::plan::Closed::Wait,
-        Some(
-            NodeKind::Step(_)
-            | NodeKind::Choice { .. }
-            | NodeKind::Timer(_)
-            | NodeKind::Message
-            | NodeKind::Commit,
-        ) => false,
-        None => true,
-    };
-    let state = run.node(subject).and_then(|(place, _)| run.at(place));
-    !waits && matches!(state, Some(NodeState::Gate(_) | NodeState::Step(_)))
 }
