@@ -322,6 +322,8 @@ def another_config(pins):
     write("config.json", '{"a": "y"}\n')
     said = refused("run", "whole.yaml", "--state", "elsewhere", code="programme.pinned")
     kit.want("config" in said and "new platform_run_id" in said, said)
+    told = evidence.parsed("elsewhere")[-1]
+    kit.want(told.get("refusal_reason_code") == "programme.pinned", told)
     kit.want(pins.read_bytes() == held, "the pins were written again")
 
 
@@ -345,6 +347,14 @@ def in_a_bucket():
     kit.carnet("note", *words, "--text", "built")
     said = refused("phase", "advance", *words, code="programme.unready")
     kit.want("image.json (image) is not there" in said, said)
+    # The bucket cannot be asked: nothing is advanced, and the log says why.
+    os.environ["AWS_SECRET_ACCESS_KEY"] = "another"
+    done = kit.carnet("phase", "advance", *words, "--json", exit=None, as_json=False)
+    code = json.loads(done.stderr)["error"]["code"]
+    os.environ["AWS_SECRET_ACCESS_KEY"] = secret
+    told = evidence.parsed("bucket")[-1]
+    kit.want(code != "programme.unready" and told.get("refusal_reason_code") == code, told)
+    kit.want(secret not in json.dumps(told) and "another" not in json.dumps(told), told)
     s3.put_object(Bucket=bucket, Key=f"evidence/runs/{RUN_ID}/image.json", Body=b"{}\n")
     kit.carnet("phase", "advance", *words)
     write("config.json", '{"other": 1}\n')

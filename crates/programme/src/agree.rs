@@ -4,6 +4,7 @@ mod certified;
 mod closure;
 mod counts;
 mod kept;
+mod placement;
 mod places;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::form::Form;
-use crate::own::{Says, own_sums};
+use crate::own::{CAUGHT_UP_LAG_MAX, Says, own_sums};
 use crate::read::Document;
 use crate::tally::Tally;
 use crate::wrong::Wrong;
@@ -43,6 +44,8 @@ pub enum Check {
     Anchors,
     /// The archive has what the run wrote to each partition.
     Archive,
+    /// Each service and each job ran where it may, from the image that `run` pins.
+    Placement,
     /// What was read again are the events that were admitted.
     Replay,
     /// Each reference of `run_completed` resolves, is as it was, and passes.
@@ -60,6 +63,7 @@ impl Check {
         Self::Decisions,
         Self::Anchors,
         Self::Archive,
+        Self::Placement,
         Self::Replay,
         Self::Closure,
     ];
@@ -75,6 +79,7 @@ impl Check {
             Self::Decisions => "decisions",
             Self::Anchors => "anchors",
             Self::Archive => "archive",
+            Self::Placement => "placement",
             Self::Replay => "replay",
             Self::Closure => "closure",
         }
@@ -97,6 +102,7 @@ impl Check {
                 &[Form::ReplayAnchors, Form::KafkaOffsetsSnapshot, Form::OffsetsSnapshot]
             }
             Self::Archive => &[Form::ArchiveProgress, Form::KafkaOffsetsSnapshot],
+            Self::Placement => &[Form::Run, Form::DaemonsReady, Form::IgReady, Form::TaskRun],
             Self::Replay => &[Form::SemanticDigest, Form::ReceiptSummary, Form::Replay],
             Self::Closure => &[
                 Form::RunCompleted,
@@ -203,12 +209,31 @@ fn whole(file: &File<'_>, tally: &Tally) -> Result<u64, Wrong> {
     Ok(tally.lines)
 }
 
+/// What who asks lets pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds<'a> {
+    /// How far a consumer may be behind, in records, and has caught up.
+    pub lag_max: i64,
+    /// Where something may run: what the names of its tasks begin with.
+    pub compute: &'a [String],
+}
+
+impl Default for Bounds<'_> {
+    fn default() -> Self {
+        Self { lag_max: CAUGHT_UP_LAG_MAX, compute: &[] }
+    }
+}
+
 /// Whether files agree: each with itself, and all with each other, by each of the checks.
-pub fn agree(checks: &[Check], evidence: &Evidence<'_>, lag_max: i64) -> Result<Agreed, Wrong> {
+pub fn agree(
+    checks: &[Check],
+    evidence: &Evidence<'_>,
+    bounds: Bounds<'_>,
+) -> Result<Agreed, Wrong> {
     if checks.is_empty() || evidence.files.is_empty() {
         return Err(Wrong::empty("nothing was compared"));
     }
-    let mut compared = evidence.each(lag_max)?;
+    let mut compared = evidence.each(bounds.lag_max)?;
     for check in checks {
         for form in check.needs() {
             if !evidence.files.iter().any(|file| file.form == *form) {
@@ -221,10 +246,11 @@ pub fn agree(checks: &[Check], evidence: &Evidence<'_>, lag_max: i64) -> Result<
             Check::Receipts => counts::receipts(evidence),
             Check::Unresolved => counts::unresolved(evidence),
             Check::Flow => counts::flow(evidence),
-            Check::Offsets => places::offsets(evidence, lag_max),
+            Check::Offsets => places::offsets(evidence, bounds.lag_max),
             Check::Decisions => counts::decisions(evidence),
             Check::Anchors => places::anchors(evidence),
             Check::Archive => kept::archived(evidence),
+            Check::Placement => placement::placed(evidence, bounds.compute),
             Check::Replay => kept::replayed(evidence),
             Check::Closure => closure::closed(evidence),
         };

@@ -67,6 +67,19 @@ pub(crate) fn governance(families: &[&str]) -> String {
     families.iter().enumerate().map(line).collect()
 }
 
+/// Two services and a job, one a line.
+pub(crate) fn task_runs() -> String {
+    let roles = [("ig", "service"), ("case-mgmt", "service"), ("report", "job")];
+    let line = |(role, kind): (&str, &str)| {
+        let mut line = Form::TaskRun.example();
+        line["role"] = json!(role);
+        line["kind"] = json!(kind);
+        line["task_arn"] = json!(format!("task/{role}"));
+        format!("{line}\n")
+    };
+    roles.into_iter().map(line).collect()
+}
+
 pub(crate) fn path(form: Form) -> String {
     let path = form.path().unwrap_or("evidence/runs/{platform_run_id}/other.json");
     crate::Template::parse(path).unwrap().expand(&run()).unwrap()

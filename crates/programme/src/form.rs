@@ -123,12 +123,16 @@ forms! {
     TeardownProof = "teardown_proof", of_run!("teardown/teardown_proof.json");
     /// The report of a drill.
     DrillReport = "drill_report", None;
+    /// Who came second to write the closure, and lost: the first one.
+    WriterConflict = "writer_conflict", of_run!("obs/conflict/1.json");
     /// The receipts of the ingest gate, one a line.
     IngestionReceipt = "ingestion_receipt", of_run!("ingest/receipts.jsonl");
     /// What was put aside, one event a line.
     QuarantineRecord = "quarantine_record", of_run!("ig/quarantine.jsonl");
     /// Governance events, one a line.
     GovernanceEvent = "governance_event", of_run!("obs/governance/events.jsonl");
+    /// Where each service and each job ran, one a line.
+    TaskRun = "task_run", of_run!("operate/task_runs.jsonl");
 }
 
 impl fmt::Display for Form {
@@ -145,7 +149,10 @@ impl Form {
 
     /// Whether the file has many lines, each of this form.
     pub const fn is_lines(self) -> bool {
-        matches!(self, Self::IngestionReceipt | Self::QuarantineRecord | Self::GovernanceEvent)
+        matches!(
+            self,
+            Self::IngestionReceipt | Self::QuarantineRecord | Self::GovernanceEvent | Self::TaskRun
+        )
     }
 
     /// Whether the file is one of the run, with its id and a time; else it may be older.
@@ -189,7 +196,9 @@ impl Form {
             | Self::SemanticDigest
             | Self::Replay
             | Self::TeardownProof
-            | Self::DrillReport => Some("written_at_utc"),
+            | Self::DrillReport
+            | Self::WriterConflict
+            | Self::TaskRun => Some("written_at_utc"),
         }
     }
 

@@ -31,7 +31,7 @@ mod wrong;
 mod example;
 
 pub use agree::{
-    Agreed, CertifiedRun, Check, Drill, DrilledRun, Evidence, agree, certify, has_image,
+    Agreed, Bounds, CertifiedRun, Check, Drill, DrilledRun, Evidence, agree, certify, has_image,
 };
 pub use fault::Fault;
 pub use form::{FILE_BYTES_MAX, Form, LINE_BYTES_MAX};
@@ -40,6 +40,6 @@ pub use own::{CAUGHT_UP_LAG_MAX, own_sums};
 pub use read::{Document, read};
 pub use run::{CLOCK_SKEW_S, Run, When};
 pub use spoil::{spoiled, spoiled_certified};
-pub use tally::{Range, Tally};
+pub use tally::{Range, Tally, Task};
 pub use template::{Template, TemplateError};
 pub use wrong::{Wrong, WrongKind};

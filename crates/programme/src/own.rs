@@ -49,12 +49,14 @@ pub fn own_sums(document: &Document, lag_max: i64) -> Result<u64, Wrong> {
         Form::Replay => kept::replayed(says),
         Form::TeardownProof => place::torn_down(says),
         Form::DrillReport => place::drilled(says),
+        Form::WriterConflict => place::refused(says),
         // Of these a form is all that there is to say; what they refer to is another's affair.
         Form::RunStarted
         | Form::ReadySignal
         | Form::RunCompleted
         | Form::IngestionReceipt
         | Form::QuarantineRecord
+        | Form::TaskRun
         | Form::GovernanceEvent => Ok(1),
     }
 }

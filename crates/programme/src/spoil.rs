@@ -64,6 +64,11 @@ const REPLAYED: &[Change] = &[
     ("replay_failed", "/status", |_| json!("FAIL")),
 ];
 
+const LOST: &[Change] = &[
+    ("holder_unknown", "/held_by", |_| Value::Null),
+    ("lease_not_taken", "/held_by/generation", |_| json!(0)),
+];
+
 /// Copies of a file that do not agree with themselves, each with the name of its damage.
 pub fn spoiled(form: Form, value: &Value) -> Vec<(&'static str, Value)> {
     let empty = |_: &Value| json!([]);
@@ -122,6 +127,7 @@ pub fn spoiled(form: Form, value: &Value) -> Vec<(&'static str, Value)> {
             ("nothing_injected", "/fault/injected", nothing),
             ("did_not_take_place", "/fault/took_place", nothing),
         ],
+        Form::WriterConflict => LOST,
         Form::CaseSummary
         | Form::LabelSummary
         | Form::RunStarted
@@ -129,7 +135,8 @@ pub fn spoiled(form: Form, value: &Value) -> Vec<(&'static str, Value)> {
         | Form::RunCompleted
         | Form::IngestionReceipt
         | Form::QuarantineRecord
-        | Form::GovernanceEvent => &[],
+        | Form::GovernanceEvent
+        | Form::TaskRun => &[],
     };
     changed(value, changes)
 }
@@ -138,6 +145,9 @@ impl Check {
     /// Copies of one of the files that agree with themselves and not with the others.
     pub fn spoiled(self, form: Form, value: &Value) -> Vec<(&'static str, Value)> {
         let beyond: fn(&Value) -> Value = |_| json!(9_007_199_254_740_990_i64);
+        let other: fn(&Value) -> Value = |_| json!("0".repeat(64));
+        let no_task: fn(&Value) -> Value = |_| json!("carnet:no.such.host/task");
+        let no_tasks: fn(&Value) -> Value = |_| json!(["carnet:no.such.host/task"]);
         let nowhere: fn(&Value) -> Value = |_| json!("carnet/no/such/file.json");
         let changes: &[Change] = match (self, form) {
             (Self::Pins, Form::ReadyPublishReceipt) => {
@@ -157,6 +167,11 @@ impl Check {
                 ("anchor_outside", "/anchors/ingest/0/offset", beyond),
                 ("anchor_outside", "/anchors/rtdl_core/0/offset", beyond),
             ],
+            (Self::Placement, Form::Run) => &[("other_image", "/image_digest", other)],
+            (Self::Placement, Form::DaemonsReady) => {
+                &[("task_elsewhere", "/services/0/task_arns", no_tasks)]
+            }
+            (Self::Placement, Form::IgReady) => &[("task_elsewhere", "/task_arn", no_task)],
             (Self::Archive, Form::ArchiveProgress) => return one_more_archived(value),
             (Self::Replay, Form::Replay) => &[
                 ("other_events", "/hash_sum", |_| json!("1".repeat(64))),
@@ -260,6 +275,11 @@ pub fn spoiled_certified(form: Form, value: &Value) -> Vec<(&'static str, Value)
         copies = one_more_received(value);
     } else if form == Form::RunReport {
         copies = one_fewer_admitted(value);
+    } else if form == Form::WriterConflict {
+        let another: fn(&Value) -> Value = |_| json!("carnet:no.such.lock");
+        let changes: &[Change] =
+            &[("other_lock", "/lock_key", another), ("other_lease", "/held_by/generation", more)];
+        copies = changed(value, changes);
     } else if form == Form::SemanticDigest {
         copies = changed(value, &[("other_configuration", "/config_digest", other)]);
         copies.extend(other_meaning(value));

@@ -33,6 +33,9 @@ pub struct Tally {
     pub families: BTreeMap<String, u64>,
     /// Where admitted events lie, by topic and partition, sorted.
     pub ranges: Vec<Range>,
+    /// What ran, in the order of the lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<Task>,
     /// The first line that is wrong; nothing after it was counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<LineFault>,
@@ -51,6 +54,26 @@ pub struct Range {
     pub last: i64,
     /// How many there are.
     pub events: u64,
+}
+
+/// A service or a job, and where it ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// What ran.
+    pub role: String,
+    /// `service` or `job`.
+    pub kind: String,
+    /// The name that its runtime gives it.
+    pub task_arn: String,
+    /// The image that it was made from.
+    pub image_digest: String,
+}
+
+impl Task {
+    /// Whether it ends by itself.
+    pub fn is_job(&self) -> bool {
+        self.kind == "job"
+    }
 }
 
 /// The first half of a SHA-256: enough to tell things apart.
@@ -86,10 +109,22 @@ impl Counter {
             self.receipt(value)?;
         } else if form == Form::GovernanceEvent {
             add(&mut self.tally.families, text(value, "family"))?;
+        } else if form == Form::TaskRun {
+            self.task(value)?;
         } else {
             self.reasons(value)?;
         }
         self.tally.lines += 1;
+        Ok(())
+    }
+
+    fn task(&mut self, value: &Value) -> Result<(), Fault> {
+        if self.tally.tasks.len() >= NAMES_MAX {
+            return Err(Fault::TooMany { what: "tasks", max: NAMES_MAX });
+        }
+        let [role, kind, task_arn, image_digest] =
+            ["role", "kind", "task_arn", "image_digest"].map(|key| text(value, key).to_owned());
+        self.tally.tasks.push(Task { role, kind, task_arn, image_digest });
         Ok(())
     }
 

@@ -242,12 +242,16 @@ impl Engine {
         asked: &'static str,
         error: EngineError,
     ) -> EngineError {
-        let EngineError::Refused(refused) = &error else { return error };
-        if *refused == Refused::Done {
-            return error;
-        }
+        let note = match &error {
+            EngineError::Refused(Refused::Done)
+            | EngineError::Journal(_)
+            | EngineError::Fact(_)
+            | EngineError::Illegal(_)
+            | EngineError::NoRun(_) => return error,
+            EngineError::Refused(refused) => notes::refused(refused, error.code(), asked, plan),
+            EngineError::Work(failed) => notes::failed(failed, asked, plan),
+        };
         let id = self.ids.next_id().to_string();
-        let note = notes::refused(refused, error.code(), asked, plan);
         match recorder.outside_of_runs(&id, note) {
             Ok(()) => error,
             Err(unkept) => unkept,

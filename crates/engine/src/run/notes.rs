@@ -84,16 +84,28 @@ pub(super) fn start(recorder: &Recorder, plan: &Plan) -> Result<Vec<Note>, StepE
     Ok(notes)
 }
 
+/// A command that came to nothing before anything was done: what it had to look at could not be
+/// asked, or did not let it go on.
+pub(super) fn failed(error: &StepError, asked: &'static str, plan: &Plan) -> Note {
+    let refusal = refusal_of(error.code, &error.what, plan);
+    let subject = refusal.subject.clone();
+    Note::refused(EventBody::MigrationRefusal, asked, refusal).about(subject)
+}
+
+fn refusal_of(code: Code, reason: &str, plan: &Plan) -> Refusal {
+    Refusal {
+        class: refusal_class(code),
+        code: code.name().to_owned(),
+        subject: plan.document().migration.to_string(),
+        reason: Some(cut(reason)),
+    }
+}
+
 /// A command that was refused before anything was done. A plan that is not the one of the run, or
 /// not one that the log was made for, was given no authority; the rest is a matter of what must
 /// come first.
 pub(super) fn refused(refused: &Refused, code: Code, asked: &'static str, plan: &Plan) -> Note {
-    let refusal = Refusal {
-        class: refusal_class(code),
-        code: code.name().to_owned(),
-        subject: plan.document().migration.to_string(),
-        reason: Some(cut(&refused.to_string())),
-    };
+    let refusal = refusal_of(code, &refused.to_string(), plan);
     let subject = refusal.subject.clone();
     let note = |body| Note::refused(body, asked, refusal).about(subject);
     match refused {

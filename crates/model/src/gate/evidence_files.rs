@@ -468,8 +468,8 @@ pub(super) fn damage_between(
 }
 
 /// Copies that only the other runs of a certification betray, and those that lack a file. The first so
-/// many files are of its runs; the others are of drills, whose receipts may say what they will of the
-/// events that no fault touched.
+/// many files are of its runs; the others are of drills, whose receipts and report may say what they will
+/// of the events that no fault touched.
 pub(super) fn damage_certified(seen: &[Seen], of_runs: usize) -> Vec<(&'static str, Vec<Seen>)> {
     let document = |it: &Seen| match it.found.as_ref().map(|found| &found.said) {
         Some(Said::Text(text)) => serde_json::from_str::<Value>(text).ok(),
@@ -478,7 +478,7 @@ pub(super) fn damage_certified(seen: &[Seen], of_runs: usize) -> Vec<(&'static s
     let mut changes: Vec<(&'static str, usize, Option<Found>)> = Vec::new();
     for (spot, it) in seen.iter().enumerate() {
         changes.push(("file_missing", spot, None));
-        if spot >= of_runs && it.form == Form::ReceiptSummary {
+        if spot >= of_runs && matches!(it.form, Form::ReceiptSummary | Form::RunReport) {
             continue;
         }
         for (name, copy) in document(it).iter().flat_map(|value| spoiled_certified(it.form, value))

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use carnet_document::InputError;
-use carnet_programme::{Check, Run, agree};
+use carnet_programme::{Bounds, Check, Run, agree};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,11 @@ pub struct Rule {
     /// By what they must agree.
     #[schemars(length(min = 1))]
     pub checks: BTreeSet<Check>,
+    /// Where services and jobs may run: what the names of their tasks begin with, such as
+    /// `arn:aws:ecs:eu-west-2:123456789012:task/`. The check `placement` needs it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub compute: Vec<String>,
     /// By how many seconds clocks may differ.
     #[serde(default = "clock_skew_s")]
     #[schemars(range(max = 3600))]
@@ -55,8 +60,8 @@ impl Rule {
     pub(super) fn judge(&self, facts: &Facts) -> Judgement {
         let passed = self.demand().each(facts.now_s, &facts.files);
         let agreed = passed.and_then(|passed| {
-            let lag_max = i64::from(self.lag_max);
-            agree(&self.checks(), &passed.evidence(), lag_max).map_err(|wrong| refused(&wrong))
+            let bounds = Bounds { lag_max: i64::from(self.lag_max), compute: &self.compute };
+            agree(&self.checks(), &passed.evidence(), bounds).map_err(|wrong| refused(&wrong))
         });
         match agreed {
             Ok(agreed) => {
@@ -89,7 +94,25 @@ impl Rule {
             let what = format!("the form `{}` stands twice", twice.form);
             errors.push(InputError::new("/files", what, "compare one file of each form"));
         }
+        errors.extend(self.check_compute());
         errors
+    }
+
+    /// A beginning that ends in the middle of a name lets another host, account or cluster in.
+    fn check_compute(&self) -> Option<InputError> {
+        let is_placed = self.checks.contains(&Check::Placement);
+        if is_placed == self.compute.is_empty() {
+            let (what, remedy) = if is_placed {
+                ("the check `placement` needs to know where tasks may run", "say `compute`")
+            } else {
+                ("nothing judges where tasks ran", "add the check `placement`, or leave this out")
+            };
+            return Some(InputError::new("/compute", what, remedy));
+        }
+        let open = |place: &&String| !place.ends_with([':', '/']) || place.len() < 2;
+        let place = self.compute.iter().find(open)?;
+        let what = format!("`{place}` ends in the middle of a name");
+        Some(InputError::new("/compute", what, "end it with `:` or `/`"))
     }
 
     pub(super) fn demands(&self) -> String {

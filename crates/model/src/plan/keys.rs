@@ -192,8 +192,16 @@ pub(super) const GATE_LEVEL: &[Key] = &[
 ];
 pub(super) const POSTURE: &[Key] = &[must("retry"), must("says")];
 pub(super) const EVIDENCE_CONTRACT: &[Key] = &[must("path"), must("form")];
-pub(super) const STEP: &[Key] =
-    &[must("name"), must("capability"), may("with"), may("undo"), may("does"), may("after")];
+pub(super) const STEP: &[Key] = &[
+    must("name"),
+    must("capability"),
+    may("with"),
+    may("undo"),
+    may("freeze"),
+    may("unfreeze"),
+    may("does"),
+    may("after"),
+];
 pub(super) const GATE: &[Key] = &[
     must("gate"),
     may("name"),

@@ -28,8 +28,12 @@ impl Plan {
         let bad = |what: &str| vec![InputError::new("", what, "use another name")];
         let migration = MigrationName::read(migration).map_err(|error| bad(&error.to_string()))?;
         let owner = Label::read(owner).map_err(|error| bad(&error.to_string()))?;
-        let step =
-            WrittenStep { capability: capability.name.to_owned(), with: with.clone(), undo: None };
+        let step = WrittenStep {
+            capability: capability.name.to_owned(),
+            with: with.clone(),
+            undo: None,
+            freeze: None,
+        };
         let node = WrittenNode {
             name: NodeName::of(&capability.name.replace('.', "_")),
             does: None,

@@ -117,6 +117,19 @@ pub struct WrittenStep {
     /// What takes it back, where the plan says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undo: Option<WrittenUndo>,
+    /// The freeze that it begins or ends.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<Freeze>,
+}
+
+/// What holds writers, or anything else, still for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Freeze {
+    /// From this step on.
+    Freeze(NodeName),
+    /// Up to this step.
+    Unfreeze(NodeName),
 }
 
 /// What takes a step back, as the plan has it.

@@ -129,6 +129,10 @@ struct StepShape {
     with: Map<String, Value>,
     /// What takes it back, where the capability does not know that itself.
     undo: Option<UndoShape>,
+    /// The freeze that begins with it: something is held still, until a step says `unfreeze`.
+    freeze: Option<NodeName>,
+    /// The freeze that ends with it.
+    unfreeze: Option<NodeName>,
     /// What it does, for people.
     does: Option<Label>,
     /// The nodes that it waits for, `NODE` or `CHOICE:BRANCH`; the one before it if nothing is said.

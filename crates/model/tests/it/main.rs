@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod crossing;
 #[cfg(test)]
+mod freezes;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod jcs;

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::places::bare;
-use super::{Agreed, Check, Evidence, agree};
+use super::{Agreed, Bounds, Check, Evidence, agree};
 use crate::form::Form;
 use crate::moment;
 use crate::own::CAUGHT_UP_LAG_MAX;
@@ -43,7 +43,13 @@ impl Drill {
             Self::Duplicate | Self::AmbiguousPublish => {
                 &[Form::Run, Form::ReceiptSummary, Form::DrillReport]
             }
-            Self::SecondWriter => &[Form::Run, Form::DrillReport],
+            Self::SecondWriter => &[
+                Form::Run,
+                Form::DrillReport,
+                Form::WriterConflict,
+                Form::RunReport,
+                Form::RunCompleted,
+            ],
         }
     }
 }
@@ -123,7 +129,7 @@ fn of<T>(evidence: &Evidence<'_>, judged: Result<T, Wrong>) -> Result<T, Wrong> 
 fn closed(run: &CertifiedRun<'_>) -> Result<u64, Wrong> {
     let evidence = &run.evidence;
     let checks = [Check::Closure, Check::Unresolved];
-    let mut compared = agree(&checks, evidence, CAUGHT_UP_LAG_MAX)?.compared;
+    let mut compared = agree(&checks, evidence, Bounds::default())?.compared;
     let places = [
         (Form::ReceiptSummary, "/by_outcome/ADMIT"),
         (Form::RunReport, "/ingress/admit"),
@@ -156,8 +162,7 @@ fn drilled(run: &DrilledRun<'_>) -> Result<u64, Wrong> {
     let shown = match run.drill {
         Drill::Duplicate => "/by_outcome/DUPLICATE",
         Drill::AmbiguousPublish => "/admission_states/PUBLISH_AMBIGUOUS",
-        // What it leaves outside of its report is no file with a form.
-        Drill::SecondWriter => return Ok(compared),
+        Drill::SecondWriter => return Ok(compared.saturating_add(lost(&run.evidence)?)),
     };
     let receipts = run.evidence.needed(Form::ReceiptSummary)?;
     let count = receipts.number(shown)?;
@@ -167,6 +172,29 @@ fn drilled(run: &DrilledRun<'_>) -> Result<u64, Wrong> {
         ));
     }
     Ok(compared.saturating_add(1))
+}
+
+/// Somebody was refused by the very writer that closed the run, and before it was closed.
+fn lost(evidence: &Evidence<'_>) -> Result<u64, Wrong> {
+    let conflict = evidence.needed(Form::WriterConflict)?;
+    let report = evidence.needed(Form::RunReport)?;
+    let (lock, held) = (conflict.text("/lock_key"), report.text("/basis/lock_key"));
+    if lock != held {
+        return conflict.differs(format!("is about the lock {lock}, and the report about {held}"));
+    }
+    let held = conflict.number("/held_by/generation")?;
+    let wrote = report.number("/basis/writer_generation")?;
+    if held != wrote {
+        let what =
+            format!("was refused by the lease {held}, and the lease {wrote} wrote the report");
+        return conflict.differs(what);
+    }
+    let marker = evidence.needed(Form::RunCompleted)?;
+    let [refused, closed] = [conflict, marker].map(|says| says.text("/written_at_utc"));
+    if moment::micros(refused) > moment::micros(closed) {
+        return conflict.differs(format!("is of {refused}, and the run was closed at {closed}"));
+    }
+    Ok(3)
 }
 
 /// Whether a run was pinned to this image.

@@ -80,16 +80,29 @@ pub(super) fn offsets(evidence: &Evidence<'_>, lag_max: i64) -> Result<u64, Wron
                 }
             }
         }
-        // A partition that is left out is not one that has caught up.
-        let mut written = ranges.iter().filter(|range| range.start < range.end);
-        if let Some(range) =
-            written.find(|range| of(&taken_rows, range.topic, range.partition).is_empty())
-        {
+        all_parts(says, &ranges, &taken_rows)?;
+    }
+    Ok(compared)
+}
+
+/// A partition that is left out is not one that has caught up: not of a topic, and not of a consumer
+/// that reads this topic.
+fn all_parts(says: Says<'_>, ranges: &[Row<'_>], taken: &[Row<'_>]) -> Result<(), Wrong> {
+    for range in ranges.iter().filter(|range| range.start < range.end) {
+        let found = of(taken, range.topic, range.partition);
+        if found.is_empty() {
             let name = range.name();
             return says.empty(format!("is not about {name}, which the run wrote to"));
         }
+        for row in taken.iter().filter(|row| row.topic == range.topic) {
+            if !found.iter().any(|other| other.group == row.group) {
+                let (name, group) = (range.name(), row.group.unwrap_or("a consumer"));
+                return says
+                    .empty(format!("is not about {name} of {group}, which reads this topic"));
+            }
+        }
     }
-    Ok(compared)
+    Ok(())
 }
 
 /// Where the receipts say that admitted events lie.

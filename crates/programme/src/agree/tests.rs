@@ -1,8 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::example::{SCENARIO, document, governance, path, receipts, tally, value};
-use crate::own::CAUGHT_UP_LAG_MAX;
+use crate::example::{SCENARIO, document, governance, path, receipts, tally, task_runs, value};
 use crate::wrong::WrongKind;
 
 /// The files of a run, that a test changes.
@@ -10,6 +9,7 @@ struct Files {
     documents: Vec<(String, Value, Form)>,
     receipts: String,
     governance: Vec<&'static str>,
+    tasks: String,
 }
 
 impl Files {
@@ -24,7 +24,8 @@ impl Files {
             (path(*form) + if form.path().is_none() { form.name() } else { "" }, value, *form)
         });
         let governance = vec!["RUN_STARTED", "RUN_ENDED"];
-        Self { documents: documents.collect(), receipts: receipts(20, 3, 2), governance }
+        let (documents, receipts) = (documents.collect(), receipts(20, 3, 2));
+        Self { documents, receipts, governance, tasks: task_runs() }
     }
 
     fn of(&mut self, form: Form) -> &mut Value {
@@ -53,7 +54,8 @@ impl Files {
         for (path, sha256, document) in &documents {
             evidence.add(path, *sha256, document);
         }
-        let paths = [path(Form::IngestionReceipt), path(Form::GovernanceEvent)];
+        let tasks = tally(Form::TaskRun, &self.tasks);
+        let paths = [Form::IngestionReceipt, Form::GovernanceEvent, Form::TaskRun].map(path);
         if !self.receipts.is_empty() {
             let sha256 = Digest::of(self.receipts.as_bytes());
             evidence.add_lines(&paths[0], sha256, Form::IngestionReceipt, &receipts);
@@ -61,7 +63,11 @@ impl Files {
         if !self.governance.is_empty() {
             evidence.add_lines(&paths[1], Digest::of(b""), Form::GovernanceEvent, &events);
         }
-        agree(checks, &evidence, CAUGHT_UP_LAG_MAX)
+        if !self.tasks.is_empty() {
+            evidence.add_lines(&paths[2], Digest::of(b""), Form::TaskRun, &tasks);
+        }
+        let compute = ["task/".to_owned()];
+        agree(checks, &evidence, Bounds { compute: &compute, ..Bounds::default() })
     }
 
     fn wrong(&self, check: Check) -> (WrongKind, String) {
@@ -105,13 +111,57 @@ fn a_check_without_one_of_its_files_is_no_data() {
                 files.receipts.clear();
             } else if *form == Form::GovernanceEvent {
                 files.governance.clear();
+            } else if *form == Form::TaskRun {
+                files.tasks.clear();
             }
             files.empty(*check, &format!("there is no {form} to compare with"));
         }
     }
     assert_eq!(Files::new().judged(&[]).unwrap_err().kind, WrongKind::Empty);
-    let nothing = agree(Check::ALL, &Evidence::default(), 0).unwrap_err();
+    let nothing = agree(Check::ALL, &Evidence::default(), Bounds::default()).unwrap_err();
     assert_eq!(nothing.kind, WrongKind::Empty);
+}
+
+#[test]
+fn what_ran_is_recorded_and_ran_where_it_may_from_the_image_of_the_run() {
+    let check = Check::Placement;
+    let with = |from: &str, to: &str| {
+        let tasks = task_runs().replace(from, to);
+        assert_ne!(tasks, task_runs());
+        Files { tasks, ..Files::new() }
+    };
+    with("task/report", "process:laptop:7")
+        .differs(check, "report ran as process:laptop:7, and not at task/");
+    with("sha256:12", "sha256:34").differs(check, "ig ran from the image sha256:34");
+    with("task/report", "task/ig").differs(check, "task/ig is the task of two, one of them report");
+    with("\"job\"", "\"service\"").empty(check, "no job is recorded");
+    with("task/case-mgmt", "task/other")
+        .differs(check, "case-mgmt as task/case-mgmt, which is not");
+    with("\"case-mgmt\"", "\"other\"").differs(check, "case-mgmt as task/case-mgmt, which is not");
+    let job = task_runs().replacen("\"service\"", "\"job\"", 1);
+    Files { tasks: job, ..Files::new() }.differs(check, "ig as task/ig, which is not recorded");
+    let other = Files::new().set(Form::IgReady, "/task_arn", json!("task/report"));
+    other.differs(check, "asked the task task/report, which is no recorded service");
+    let job = tally(Form::TaskRun, &task_runs());
+    let mut evidence = Evidence::default();
+    evidence.add_lines("tasks", Digest::of(b""), Form::TaskRun, &job);
+    let nowhere = placement::placed(&evidence, &[]).unwrap_err();
+    assert_eq!(
+        (nowhere.kind, nowhere.what.contains("where tasks may run")),
+        (WrongKind::Empty, true)
+    );
+}
+
+/// In practice: the lag of one group was looked at, and the other one had stopped.
+#[test]
+fn a_consumer_that_is_left_out_of_a_partition_has_not_caught_up() {
+    let mut files = Files::new();
+    let rows = files.of(Form::CaughtUp)["partitions"].as_array_mut().unwrap();
+    let mut other = rows[0].clone();
+    other["consumer_group_id"] = json!("features");
+    rows.push(other);
+    let what = "is not about fp.bus.traffic.fraud.v1/1 of features, which reads this topic";
+    files.empty(Check::Offsets, what);
 }
 
 #[test]

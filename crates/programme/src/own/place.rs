@@ -103,6 +103,18 @@ pub(super) fn published(says: Says<'_>) -> Result<u64, Wrong> {
     if says.number("/offset")? < 0 { says.empty("has no offset of READY") } else { Ok(1) }
 }
 
+/// Somebody else held the lock, by a lease.
+pub(super) fn refused(says: Says<'_>) -> Result<u64, Wrong> {
+    let (loser, holder) = (says.text("/loser"), says.text("/held_by/holder"));
+    if holder.is_empty() || says.number("/held_by/generation")? == 0 {
+        return says.empty("does not say who held the lock");
+    }
+    if loser == holder {
+        return says.differs(format!("says that {loser} was refused by itself"));
+    }
+    Ok(2)
+}
+
 /// The lease was taken, and given back before this was written.
 pub(super) fn leased(says: Says<'_>) -> Result<u64, Wrong> {
     if says.number("/generation")? == 0 {

@@ -147,15 +147,16 @@ impl Engine {
         let desk = self.desk(request)?;
         let run = desk.run().ok_or(Refused::NoRun)?;
         let around = self.around(request, outside);
-        let next = next(request, programme, &around, &run, &|digest| desk.object(digest).ok())?;
+        let next = next(request, programme, &around, &run, &|digest| desk.object(digest).ok());
         let mut done = None;
         let command = match next {
-            None => Err(not_now("no phase can be set active or confirmed").into()),
-            Some((_, Some(drifted))) => Err(drifted.into()),
-            Some((Transition { phase, act, missing, .. }, None)) if !missing.is_empty() => {
+            Err(unseen) => Err(unseen),
+            Ok(None) => Err(not_now("no phase can be set active or confirmed").into()),
+            Ok(Some((_, Some(drifted)))) => Err(drifted.into()),
+            Ok(Some((Transition { phase, act, missing, .. }, None))) if !missing.is_empty() => {
                 Err(Refused::Unready { phase, act: act.done(), missing }.into())
             }
-            Some((Transition { phase, message, act, .. }, None)) => {
+            Ok(Some((Transition { phase, message, act, .. }, None))) => {
                 let said = if reason.is_empty() { String::new() } else { format!(": {reason}") };
                 let reason = format!("{} by {by}{said}", act.done());
                 done = Some(Advanced { phase, act: act.done(), by: by.to_owned() });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use carnet_ledger::Digest;
-use carnet_programme::{CertifiedRun, Check, Drill, Form, Range, Run, Tally};
+use carnet_programme::{CertifiedRun, Check, Drill, Form, Range, Run, Tally, Task};
 use serde_json::{Value, json};
 
 use super::super::definition::Facts;
@@ -36,6 +36,18 @@ fn counts(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
     pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
 }
 
+/// The services of the examples, and a job.
+fn tasks() -> Vec<Task> {
+    let image = Form::Run.example().get("image_digest").and_then(Value::as_str).map(str::to_owned);
+    let task = |(role, kind): (&str, &str)| Task {
+        role: role.to_owned(),
+        kind: kind.to_owned(),
+        task_arn: format!("task/{role}"),
+        image_digest: image.clone().unwrap_or_default(),
+    };
+    [("ig", "service"), ("case-mgmt", "service"), ("report", "job")].map(task).into()
+}
+
 /// The counts of the lines that go with the examples.
 fn tally(form: Form) -> Tally {
     let range = |partition| Range {
@@ -49,6 +61,9 @@ fn tally(form: Form) -> Tally {
     if form == Form::GovernanceEvent {
         let families = counts(&[("RUN_STARTED", 1), ("RUN_ENDED", 1)]);
         return Tally { lines: 2, families, ..Tally::default() };
+    }
+    if form == Form::TaskRun {
+        return Tally { lines: 3, tasks: tasks(), ..Tally::default() };
     }
     if form == Form::QuarantineRecord {
         return Tally { lines: 2, reason_codes, ..Tally::default() };
@@ -102,8 +117,11 @@ pub(super) fn evidence() -> Vec<Sample> {
 /// One sample for each check, over the files that it needs, and one for all of them.
 pub(super) fn agreements() -> Vec<Sample> {
     let mut samples = Vec::new();
-    let all: Vec<Form> =
-        Form::ALL.iter().copied().filter(|form| *form != Form::DrillReport).collect();
+    let all: Vec<Form> = Form::ALL
+        .iter()
+        .copied()
+        .filter(|form| !matches!(form, Form::DrillReport | Form::WriterConflict))
+        .collect();
     for check in Check::ALL {
         let mut needs = check.needs().to_vec();
         if *check == Check::Receipts {
@@ -119,14 +137,32 @@ fn agreement(checks: &[Check], forms: &[Form]) -> Vec<Sample> {
     let facts =
         |files: Vec<Seen>| Facts::RunAgreement(run_agreement::Facts { now_s: Some(NOW_S), files });
     let files: Vec<Value> = forms.iter().map(|form| asked(*form)).collect();
-    let with = json!({"root": "evidence", "run": run(), "files": files, "checks": checks});
+    let mut with = json!({"root": "evidence", "run": run(), "files": files, "checks": checks});
+    if let Some(with) = with.as_object_mut().filter(|_| checks.contains(&Check::Placement)) {
+        with.insert("compute".to_owned(), json!(["task/"]));
+    }
     let there = facts(forms.iter().map(|form| seen(*form)).collect());
     let missing = facts(forms.iter().map(|form| missing(*form)).collect());
     or_empty(sample("run_agreement", &with, there), &missing)
 }
 
+/// The report of the example, as that of another drill.
+fn of_drill(text: &str, drill: Drill) -> String {
+    let report = serde_json::from_str::<Value>(text);
+    let (Ok(Value::Object(mut report)), Drill::SecondWriter) = (report, drill) else {
+        return text.to_owned();
+    };
+    if report.contains_key("drill") {
+        let checks =
+            json!({"refused_by_lock": true, "conflict_recorded": true, "one_writer": true});
+        report.insert("drill".to_owned(), drill.name().into());
+        report.insert("checks".to_owned(), checks);
+    }
+    Value::Object(report).to_string()
+}
+
 /// A file of a run that began at this hour.
-fn seen_at(hour: u32, form: Form) -> Seen {
+fn seen_at(hour: u32, drill: Drill, form: Form) -> Seen {
     let moved = |text: &str| {
         let text = text.replace("20260301T12", &format!("20260301T{hour}"));
         text.replace("2026-03-01T12", &format!("2026-03-01T{hour}"))
@@ -134,14 +170,14 @@ fn seen_at(hour: u32, form: Form) -> Seen {
     let Seen { path, found, .. } = seen(form);
     let found = found.map(|found| match found.said {
         Said::Text(text) => {
-            let text = moved(&text);
+            let text = moved(&of_drill(&text, drill));
             let bytes = u64::try_from(text.len()).unwrap_or_default();
             Found { bytes, sha256: Digest::of(text.as_bytes()), said: Said::Text(text) }
         }
         Said::Lines(_) | Said::Refused { .. } => found,
     });
     let path = if form == Form::DrillReport {
-        path.replace("drill_report", "drills/duplicate")
+        path.replace("drill_report", &format!("drills/{}", drill.name()))
     } else {
         path
     };
@@ -150,6 +186,10 @@ fn seen_at(hour: u32, form: Form) -> Seen {
 
 /// A shakedown, a run, its repetition and a drill, an hour each.
 pub(super) fn certifications() -> Vec<Sample> {
+    [Drill::Duplicate, Drill::SecondWriter].into_iter().flat_map(certification).collect()
+}
+
+fn certification(drill: Drill) -> Vec<Sample> {
     let id = |hour: u32| format!("platform_20260301T{hour}0000Z");
     let run = |hour: u32| json!({"platform_run_id": id(hour), "scenario_run_id": "00112233445566778899aabbccddeeff"});
     let with = json!({
@@ -159,12 +199,12 @@ pub(super) fn certifications() -> Vec<Sample> {
             {"run": run(13), "events": 20},
             {"run": run(14), "events": 20, "same_meaning_as": id(13)},
         ],
-        "drills": [{"run": run(15), "drill": "duplicate"}],
+        "drills": [{"run": run(15), "drill": drill}],
     });
     let runs = [12, 13, 14].map(|hour| (hour, CertifiedRun::forms(hour > 12)));
-    let parts = runs.into_iter().chain([(15, Drill::Duplicate.forms().to_vec())]);
+    let parts = runs.into_iter().chain([(15, drill.forms().to_vec())]);
     let files: Vec<Seen> = parts
-        .flat_map(|(hour, forms)| forms.into_iter().map(move |form| seen_at(hour, form)))
+        .flat_map(|(hour, forms)| forms.into_iter().map(move |form| seen_at(hour, drill, form)))
         .collect();
     let gone = files.iter().map(|seen| Seen { found: None, ..seen.clone() }).collect();
     let facts = |files| {

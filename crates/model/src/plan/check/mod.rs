@@ -3,6 +3,7 @@
 //! The check knows nothing of how a plan is compiled, so that a mistake there is not made twice.
 
 mod approvals;
+mod freezes;
 mod knowledge;
 mod phases;
 
@@ -23,6 +24,7 @@ pub(super) fn check(document: &Document, tree: &Tree, now_s: Option<i64>) -> Vec
         Work::Crossing(it) => findings.extend(portability::check(document, it, tree)),
         Work::Phases(it) => {
             findings.extend(phases::check(document, tree));
+            findings.extend(freezes::check(it, document, tree));
             findings.extend(programme::check(document, it, tree));
         }
     }

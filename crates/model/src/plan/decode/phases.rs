@@ -12,8 +12,8 @@ use crate::plan::compiled::OnFailure;
 use crate::plan::keys::{self, Key};
 use crate::plan::nearest::nearest;
 use crate::plan::phases::{
-    NODES_MAX, Phases, WayBack, WrittenBranch, WrittenKind, WrittenNode, WrittenPhase, WrittenStep,
-    WrittenUndo,
+    Freeze, NODES_MAX, Phases, WayBack, WrittenBranch, WrittenKind, WrittenNode, WrittenPhase,
+    WrittenStep, WrittenUndo,
 };
 use crate::plan::reader::{Fields, Reader};
 use crate::plan::written::{Duration, Label, NodeName, Written};
@@ -190,16 +190,29 @@ fn step(
 ) -> Option<(Option<NodeName>, WrittenKind)> {
     let given = given(reader, fields, at);
     let undo = fields.get("undo").map(|at| undo(reader, at));
+    let freeze = freeze(reader, fields, at);
     let (capability, with) = given?;
     let undo = match undo {
         Some(undo) => Some(undo?),
         None => None,
     };
-    let with = with.json;
-    Some((
-        None,
-        WrittenKind::Step(WrittenStep { capability: capability.name.to_owned(), with, undo }),
-    ))
+    let (capability, with) = (capability.name.to_owned(), with.json);
+    Some((None, WrittenKind::Step(WrittenStep { capability, with, undo, freeze })))
+}
+
+/// What the step begins or ends. What cannot be read is a finding, and the plan is refused for it.
+fn freeze(reader: &mut Reader, fields: &Fields<'_>, at: Span) -> Option<Freeze> {
+    match (fields.get("freeze"), fields.get("unfreeze")) {
+        (None, None) => None,
+        (Some(name), None) => reader.written(name).map(Freeze::Freeze),
+        (None, Some(name)) => reader.written(name).map(Freeze::Unfreeze),
+        (Some(_), Some(_)) => {
+            let message = "a step cannot begin a freeze and end one";
+            let remedy = "keep `freeze` or `unfreeze`, and write another step";
+            reader.push(Diagnostic::error(Code::PLAN_CONFLICT, at, message, remedy));
+            None
+        }
+    }
 }
 
 /// The capability and its inputs, checked.

@@ -132,7 +132,8 @@ fn undone(
     // These types are written as JSON objects, whatever is in them.
     let with = serde_json::to_value(with).map(without_null).unwrap_or_default();
     let capability = capability.to_owned();
-    node(name, does, WrittenKind::Step(WrittenStep { capability, with, undo }))
+    let step = WrittenStep { capability, with, undo, freeze: None };
+    node(name, does, WrittenKind::Step(step))
 }
 
 /// Inputs as a plan would write them: what may be left out is left out.

@@ -10,6 +10,7 @@ use crate::wrong::WrongKind;
 /// The files of one run, that a test changes.
 struct Files {
     documents: Vec<(Form, Value)>,
+    drill: Option<Drill>,
     events: u64,
     repeats: Option<usize>,
 }
@@ -22,14 +23,19 @@ fn at(hour: u32, forms: &[Form]) -> Files {
         let text = text.replace("2026-03-01T12", &format!("2026-03-01T{hour}"));
         (*form, serde_json::from_str(&text).unwrap())
     });
-    Files { documents: documents.collect(), events: 20, repeats: None }
+    Files { documents: documents.collect(), drill: None, events: 20, repeats: None }
+}
+
+/// A drill that began at this hour.
+fn drill(hour: u32, drill: Drill) -> Files {
+    Files { drill: Some(drill), ..at(hour, drill.forms()) }
 }
 
 /// A shakedown, a run after it, one that repeats this one, and a drill.
 fn whole() -> [Files; 4] {
     let runs = [12, 13, 14].map(|hour| at(hour, &CertifiedRun::forms(hour > 12)));
     let [shakedown, first, again] = runs;
-    [shakedown, first, Files { repeats: Some(1), ..again }, at(15, Drill::Duplicate.forms())]
+    [shakedown, first, Files { repeats: Some(1), ..again }, drill(15, Drill::Duplicate)]
 }
 
 impl Files {
@@ -64,8 +70,8 @@ fn judged(files: &[Files]) -> Result<Agreed, Wrong> {
             let sha256 = carnet_ledger::Digest::of(value.to_string().as_bytes());
             evidence.add(path, sha256, document);
         }
-        if files.documents.iter().any(|(form, _)| *form == Form::DrillReport) {
-            drills.push(DrilledRun { evidence, drill: Drill::Duplicate });
+        if let Some(drill) = files.drill {
+            drills.push(DrilledRun { evidence, drill });
             continue;
         }
         let sha256 = carnet_ledger::Digest::of(b"");
@@ -242,6 +248,32 @@ fn a_drill_is_not_taken_at_its_word() {
     files[3].set(Form::ReceiptSummary, "/by_outcome/QUARANTINE", json!(3));
     files[3].set(Form::ReceiptSummary, "/by_reason_code/SCHEMA_FAIL", json!(3));
     says(&files, WrongKind::Differs, "shows 2 at /by_outcome/DUPLICATE");
+}
+
+#[test]
+fn a_second_writer_is_shown_by_what_the_first_one_left() {
+    let with = |form: Form, pointer: &str, value: Value| {
+        let [shakedown, first, again, _] = whole();
+        let mut lost = drill(15, Drill::SecondWriter);
+        lost.set(Form::DrillReport, "/drill", json!("second_writer"));
+        let told = json!({"refused_by_lock": true, "conflict_recorded": true, "one_writer": true});
+        lost.set(Form::DrillReport, "/checks", told);
+        lost.set(form, pointer, value);
+        [shakedown, first, again, lost]
+    };
+    let conflict = Form::WriterConflict;
+    judged(&with(conflict, "/loser", json!("20260301T152930Z-3"))).unwrap();
+    let differs = |pointer, value, reason| {
+        says(&with(conflict, pointer, value), WrongKind::Differs, reason);
+    };
+    differs("/lock_key", json!("reporter:other"), "is about the lock reporter:other");
+    differs("/held_by/generation", json!(2), "was refused by the lease 2, and the lease 1 wrote");
+    differs("/loser", json!("20260301T152900Z-1"), "was refused by itself");
+    differs("/written_at_utc", json!("2026-03-01T15:30:01Z"), "and the run was closed at");
+    says(&with(conflict, "/held_by", Value::Null), WrongKind::Empty, "who held the lock");
+    let mut gone = with(conflict, "/loser", json!("20260301T152930Z-3"));
+    gone[3].documents.retain(|(form, _)| *form != conflict);
+    says(&gone, WrongKind::Empty, "there is no writer_conflict to compare with");
 }
 
 #[test]

@@ -40,6 +40,19 @@ fn receipts(admit: usize, duplicate: usize, quarantine: usize) -> String {
     text
 }
 
+/// Two services and a job.
+fn task_runs() -> String {
+    let mut text = String::new();
+    for (role, kind) in [("ig", "service"), ("case-mgmt", "service"), ("report", "job")] {
+        let mut task = Form::TaskRun.example();
+        task["role"] = json!(role);
+        task["kind"] = json!(kind);
+        task["task_arn"] = json!(format!("task/{role}"));
+        writeln!(text, "{task}").unwrap();
+    }
+    text
+}
+
 /// The evidence of a run that adds up.
 fn whole() -> Place {
     let place = Place::new();
@@ -59,6 +72,7 @@ fn whole() -> Place {
     };
     let events = event("RUN_STARTED") + &event("RUN_ENDED");
     place.write(&format!("{HOME}/obs/governance/events.jsonl"), &events);
+    place.write(&format!("{HOME}/operate/task_runs.jsonl"), &task_runs());
     place
 }
 
@@ -72,13 +86,15 @@ fn agreement() -> Value {
         None => json!({"form": form, "path": REPLAY}),
     };
     let files: Vec<Value> = forms.iter().map(asked).collect();
-    json!({"root": ".", "run": run(), "files": files, "checks": Check::ALL})
+    json!({
+        "root": ".", "run": run(), "files": files, "checks": Check::ALL, "compute": ["task/"],
+    })
 }
 
 #[test]
 fn the_evidence_of_a_run_agrees_and_each_damage_of_a_file_is_told() {
     let place = whole();
-    place.says("run_agreement", &agreement(), Pass, "agree by 10 checks");
+    place.says("run_agreement", &agreement(), Pass, "agree by 11 checks");
     let more = receipts(21, 3, 2);
     place.write(&format!("{HOME}/ingest/receipts.jsonl"), &more);
     place.says(
@@ -93,6 +109,11 @@ fn the_evidence_of_a_run_agrees_and_each_damage_of_a_file_is_told() {
         .write(&format!("{HOME}/ingest/receipts.jsonl"), &(receipts(20, 3, 2) + "{\"receipt_id\""));
     place.says("run_agreement", &agreement(), Fail, "line 26 of");
     place.says("run_agreement", &agreement(), Fail, "(truncated)");
+    place.write(&format!("{HOME}/ingest/receipts.jsonl"), &receipts(20, 3, 2));
+    let elsewhere = task_runs().replace("task/report", "process:laptop:7");
+    place.write(&format!("{HOME}/operate/task_runs.jsonl"), &elsewhere);
+    let reason = "placement: report ran as process:laptop:7, and not at task/";
+    place.says("run_agreement", &agreement(), Fail, reason);
 }
 
 #[test]
@@ -250,6 +271,7 @@ fn runs_and_drills_certify_and_each_damage_of_one_of_them_is_told() {
     let mut other = certification(".");
     other["drills"][0]["drill"] = json!("second_writer");
     place.says("certification", &other, NoData, "drills/second_writer.json");
+    write_at(&place, 15, Drill::SecondWriter.forms());
     other["drills"][0]["path"] = json!("evidence/runs/{platform_run_id}/drills/duplicate.json");
     place.says("certification", &other, Fail, "is of duplicate, not second_writer");
     let cases = [
