@@ -11,26 +11,14 @@ import hashlib
 import json
 import os
 import pathlib
-import shutil
 
 import kit
 
 EXITS = {"pass": 0, "fail": 3, "no_data": 3, "error": 3}
 
 
-def judged(folder, kind, rule, env=None, exit=None):
-    """Runs a plan with this gate before its step. Gives the gate as the run reports it."""
-    shutil.rmtree(folder / ".carnet", ignore_errors=True)
-    (folder / "made").unlink(missing_ok=True)
-    (folder / "plan.yaml").write_text(kit.BEHIND_A_GATE.format(kind=kind, rule=json.dumps(rule)))
-    kit.carnet("run", "plan.yaml", cwd=folder, env=env, exit=exit, as_json=False)
-    said = kit.carnet("status", "plan.yaml", cwd=folder, env=env)
-    (gate,) = [gate for gate in said["gates"] if gate["gate"] == "asked"]
-    return gate, (folder / "made").exists()
-
-
 def expect(rows, folder, where, kind, case, rule, verdict, env=None):
-    gate, happened = judged(folder, kind, rule, env, EXITS[verdict])
+    gate, happened = kit.judged(folder, kind, rule, env, EXITS[verdict])
     told = f"{where}, {kind}, {case}: {gate}"
     kit.want(gate["verdict"] == verdict, told)
     kit.want(happened == (verdict == "pass") == gate["open"], f"{told}; the step happened: {happened}")

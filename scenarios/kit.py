@@ -65,6 +65,17 @@ def carnet(*words, exit=0, as_json=True, env=None, cwd=None, timeout=600):
         fail(f"{' '.join(command)}\ndid not print JSON:\n{done.stdout}\n{done.stderr}")
 
 
+def judged(folder, kind, rule, env=None, exit=None):
+    """Runs a plan with this gate before its step. Gives the gate as the run reports it."""
+    shutil.rmtree(folder / ".carnet", ignore_errors=True)
+    (folder / "made").unlink(missing_ok=True)
+    (folder / "plan.yaml").write_text(BEHIND_A_GATE.format(kind=kind, rule=json.dumps(rule)))
+    carnet("run", "plan.yaml", cwd=folder, env=env, exit=exit, as_json=False)
+    said = carnet("status", "plan.yaml", cwd=folder, env=env)
+    (gate,) = [gate for gate in said["gates"] if gate["gate"] == "asked"]
+    return gate, (folder / "made").exists()
+
+
 def kill_at(point, *words, cwd=None, limit=180):
     """Starts the program, and kills it (kill -9) when it has reached a point."""
     env = {**os.environ, "CARNET_FAULTS": f"{point}:1:sleep"}

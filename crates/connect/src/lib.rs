@@ -26,11 +26,11 @@ pub use memory::{MemoryStore, batches};
 pub use merge::{MergedStream, RowCursor};
 pub use outside::{
     Address, Aws, AwsContainer, AwsDepth, AwsParameter, AwsPlace, AwsRepository, AwsService,
-    AwsTask, Boot, Broker, BrokerPlace, BrokerTopic, Certificate, CertificateRequest,
-    ContainerPlace, ContainerRuntime, DiskFacts, Forward, Header, HeaderValue, Health, HeldImage,
-    HttpRequest, HttpResponse, MachinePlace, MachineState, Machines, NewContainer, NoOutside,
-    ObjectHead, ObjectPage, ObjectPlace, Objects, Outside, PutIf, SqlChange, SqlFence, SqlRows,
-    SqlSession, SqlStatement, SqlValue, Unit, UnitState,
+    AwsTask, Boot, Broker, BrokerLogin, BrokerPlace, BrokerTls, BrokerTopic, Certificate,
+    CertificateRequest, ContainerPlace, ContainerRuntime, DiskFacts, Forward, Header, HeaderValue,
+    Health, HeldImage, HttpRequest, HttpResponse, MachinePlace, MachineState, Machines,
+    NewContainer, NoOutside, ObjectHead, ObjectPage, ObjectPlace, Objects, Outside, PutIf,
+    SqlChange, SqlFence, SqlRows, SqlSession, SqlStatement, SqlValue, Unit, UnitState,
 };
 pub use progress::{Job, NoProgress, Progress};
 pub use range::IdRange;

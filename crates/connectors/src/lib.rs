@@ -19,6 +19,8 @@ mod postgres;
 mod program;
 #[cfg(feature = "qemu")]
 mod qemu;
+#[cfg(any(feature = "http", feature = "kafka"))]
+mod roots;
 #[cfg(feature = "s3")]
 mod s3;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

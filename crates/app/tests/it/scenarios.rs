@@ -100,6 +100,15 @@ fn what_goes_wrong_with_programmes_in_practice_is_refused_by_name() {
 }
 
 #[test]
+fn a_broker_is_asked_over_tls_by_somebody_whom_it_knows() {
+    if cfg!(feature = "kafka") {
+        play("broker_login");
+    } else {
+        panic!("brokers need the feature `kafka`: run ./test, which sets it");
+    }
+}
+
+#[test]
 fn an_exception_opens_a_gate_by_name_and_for_a_while() {
     play("exceptions");
 }

@@ -1,7 +1,10 @@
 //! Brokers that speak Kafka's protocol. Only looked at: nothing is written, no group is joined.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use carnet_model::Secret;
 
 use crate::error::StoreError;
 
@@ -10,8 +13,28 @@ use crate::error::StoreError;
 pub struct BrokerPlace {
     /// `HOST:PORT` of one of them or more; the rest is asked of it.
     pub servers: Vec<String>,
+    /// How the connection is kept from others; `None`: it is not.
+    pub tls: Option<BrokerTls>,
+    /// Who asks; `None`: nobody in particular.
+    pub login: Option<BrokerLogin>,
     /// How long an answer may take.
     pub limit: Duration,
+}
+
+/// TLS: each broker must show a certificate for the name by which it is reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BrokerTls {
+    /// A PEM file with the roots to trust; those of the machine if nothing is said.
+    pub roots: Option<PathBuf>,
+}
+
+/// A user and a password, as SASL's PLAIN (RFC 4616) sends them. TLS must keep them from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerLogin {
+    /// The user.
+    pub user: Secret,
+    /// The password.
+    pub password: Secret,
 }
 
 /// A topic as its broker tells of it.

@@ -20,7 +20,7 @@ use carnet_model::policy::{PolicyAnswer, PolicyQuestion};
 pub use aws::{
     Aws, AwsContainer, AwsDepth, AwsParameter, AwsPlace, AwsRepository, AwsService, AwsTask,
 };
-pub use broker::{Broker, BrokerPlace, BrokerTopic};
+pub use broker::{Broker, BrokerLogin, BrokerPlace, BrokerTls, BrokerTopic};
 pub use containers::{
     ContainerPlace, ContainerRuntime, Health, HeldImage, NewContainer, Unit, UnitState,
 };

@@ -13,7 +13,7 @@ use rustls::{
 };
 
 use super::connection;
-use super::roots::roots;
+use crate::roots::roots;
 
 /// How much of a name is kept.
 const NAME_CHARS_MAX: usize = 500;

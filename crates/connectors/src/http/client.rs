@@ -10,7 +10,7 @@ use ureq::http::{self as forms, Request, Response, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
-use super::roots::roots;
+use crate::roots::roots;
 
 /// How many bytes the headers of an answer may have.
 const HEADERS_BYTES_MAX: usize = 64 * 1024;

@@ -6,7 +6,6 @@
 mod certificate;
 mod client;
 mod connection;
-mod roots;
 
 pub use certificate::certificate;
 pub use client::http;

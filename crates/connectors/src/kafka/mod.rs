@@ -1,5 +1,5 @@
-//! Kafka's protocol, as far as looking needs it, over plain TCP: messages by `kafka-protocol`, one
-//! question at a time. Neither TLS nor SASL is spoken.
+//! Kafka's protocol, as far as looking needs it: messages by `kafka-protocol`, one question at a time,
+//! over TCP or TLS, with a login by SASL's PLAIN. Other mechanisms of SASL are not spoken.
 
 mod connection;
 
@@ -32,7 +32,7 @@ const LATEST: i64 = -1;
 pub fn open_broker(place: &BrokerPlace) -> Result<Box<dyn Broker>, StoreError> {
     let mut failed = None;
     for server in &place.servers {
-        match Connection::open(server, place.limit) {
+        match Connection::open(server, place) {
             Ok(first) => {
                 let place = place.clone();
                 return Ok(Box::new(Cluster { place, first, others: BTreeMap::new() }));
@@ -77,7 +77,7 @@ impl Cluster {
         use std::collections::btree_map::Entry;
         match self.others.entry(address.to_owned()) {
             Entry::Occupied(held) => Ok(held.into_mut()),
-            Entry::Vacant(free) => Ok(free.insert(Connection::open(address, self.place.limit)?)),
+            Entry::Vacant(free) => Ok(free.insert(Connection::open(address, &self.place)?)),
         }
     }
 

@@ -6,6 +6,7 @@ use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::access::{Login, Tls, check_access};
 use super::damaged::{Copies, spots};
 use super::finding::{Judgement, counted};
 use super::limits::{check_range, check_servers, check_text, check_topic, limit_s};
@@ -16,6 +17,12 @@ use super::limits::{check_range, check_servers, check_text, check_topic, limit_s
 pub struct Rule {
     /// `HOST:PORT` of a broker or more.
     pub servers: Vec<String>,
+    /// TLS, where the brokers speak it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Who asks, where the brokers want to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<Login>,
     /// The group of consumers.
     pub group: String,
     /// The topics that it reads.
@@ -134,6 +141,7 @@ impl Rule {
 
     pub(super) fn check(&self) -> Vec<InputError> {
         let mut errors = check_servers("/servers", &self.servers);
+        errors.extend(check_access(self.tls.as_ref(), self.login.as_ref()));
         errors.extend(check_text("/group", &self.group));
         if self.topics.is_empty() {
             let remedy = "name the topics that the group reads";

@@ -141,6 +141,7 @@ mod tests {
     fn cases() -> Vec<Case> {
         let sha256 = "0".repeat(64);
         let image = format!("sha256:{sha256}");
+        let login = json!({"user": "carnet", "password": {"secret": "KAFKA_PASSWORD"}});
         let side = |url: &str| json!({"database": url, "query": "q"});
         let guarded = json!({"url": "https://h/p", "headers": {"authorization": {"secret": "T"}}, "refused_without": "authorization"});
         let none = json!({"database": "sqlite:a", "query": "q", "rows": 0, "control": "c"});
@@ -203,6 +204,7 @@ mod tests {
             ("image", json!({"layout": "i", "tag": "git-0123abc", "digest": image}), json!({"layout": "i", "tag": "latest", "tag_form": "any", "digest": image}), "/tag"),
             ("terraform", json!({"place": {"folder": "infra"}, "forbidden": ["aws_lb"]}), json!({"place": {"folder": "infra"}, "forbidden": ["a b"]}), "/forbidden/0"),
             ("topics", json!({"servers": ["h:1"], "topics": {"t": {"partitions": 3}}}), json!({"servers": ["h"], "topics": {"t": {"partitions": 3}}}), "/servers/0"),
+            ("topics", json!({"servers": ["h:1"], "tls": {}, "login": login, "topics": {"t": {"partitions": 3}}}), json!({"servers": ["h:1"], "login": login, "topics": {"t": {"partitions": 3}}}), "/login"),
             ("consumer_lag", json!({"servers": ["h:1"], "group": "g", "topics": ["t"], "at_most": 10}), json!({"servers": ["h:1"], "group": "g", "topics": [], "at_most": 10}), "/topics"),
             ("approval", json!({"name": "go", "any_of": ["a"], "expires_s": 60}), json!({"name": "go", "any_of": ["a"], "count": 2, "expires_s": 60}), "/any_of"),
         ]

@@ -3,6 +3,7 @@
 //! A gate is a rule and a kind of facts. [`evaluate`] judges the facts, and, when they pass, judges
 //! damaged copies of these very facts: a gate that would also have passed those shows nothing.
 
+mod access;
 mod content;
 mod control;
 mod damaged;
@@ -55,6 +56,7 @@ pub mod terraform;
 pub mod tls_expiry;
 pub mod topics;
 
+pub use access::{Login, Tls};
 pub use content::{CONTENT_BYTES_MAX, Content};
 pub use control::{
     BOGUS_CREDENTIAL, CANARY, CLOSED_PORT, Control, NO_ROWS, OTHER_NAME, WITHOUT_CREDENTIAL,

@@ -6,6 +6,7 @@ use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::access::{Login, Tls, check_access};
 use super::damaged::{Copies, spots};
 use super::finding::{Judgement, counted};
 use super::limits::{check_range, check_servers, check_topic, limit_s};
@@ -16,6 +17,12 @@ use super::limits::{check_range, check_servers, check_topic, limit_s};
 pub struct Rule {
     /// `HOST:PORT` of a broker or more.
     pub servers: Vec<String>,
+    /// TLS, where the brokers speak it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Who asks, where the brokers want to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<Login>,
     /// By name, what each topic must be.
     pub topics: BTreeMap<String, Topic>,
     /// How long an answer may take, in seconds.
@@ -123,6 +130,7 @@ impl Rule {
 
     pub(super) fn check(&self) -> Vec<InputError> {
         let mut errors = check_servers("/servers", &self.servers);
+        errors.extend(check_access(self.tls.as_ref(), self.login.as_ref()));
         if self.topics.is_empty() {
             let remedy = "name each with its partitions";
             errors.push(InputError::new("/topics", "there is no topic here", remedy));

@@ -1,9 +1,11 @@
 //! Brokers: topics, and how far a group of consumers is behind.
 
-use carnet_connect::{Broker, BrokerPlace};
-use carnet_model::gate::{Control, Facts, OTHER_NAME, consumer_lag, topics};
+use carnet_connect::{Broker, BrokerLogin, BrokerPlace, BrokerTls};
+use carnet_model::Text;
+use carnet_model::gate::{Control, Facts, Login, OTHER_NAME, Tls, consumer_lag, topics};
 
 use super::{Looked, Surroundings, seconds};
+use crate::capability::secrets::resolve;
 use crate::error::StepError;
 
 /// A topic that nobody makes.
@@ -11,7 +13,8 @@ const OTHER: &str = "carnet-control.invalid";
 
 /// Asks for each topic, and for one of another name: a broker that has every topic tells nothing.
 pub(super) fn topics(around: &Surroundings<'_>, rule: &topics::Rule) -> Result<Looked, StepError> {
-    let mut broker = open(around, &rule.servers, rule.limit_s)?;
+    let access = (rule.tls.as_ref(), rule.login.as_ref());
+    let mut broker = open(around, &rule.servers, access, rule.limit_s)?;
     let mut facts = topics::Facts::default();
     for name in rule.topics.keys() {
         let found = broker
@@ -31,7 +34,8 @@ pub(super) fn consumer_lag(
     around: &Surroundings<'_>,
     rule: &consumer_lag::Rule,
 ) -> Result<Looked, StepError> {
-    let mut broker = open(around, &rule.servers, rule.limit_s)?;
+    let access = (rule.tls.as_ref(), rule.login.as_ref());
+    let mut broker = open(around, &rule.servers, access, rule.limit_s)?;
     let mut partitions = Vec::new();
     for topic in &rule.topics {
         let committed = broker.committed(&rule.group, topic)?;
@@ -49,8 +53,17 @@ pub(super) fn consumer_lag(
 fn open(
     around: &Surroundings<'_>,
     servers: &[String],
+    (tls, login): (Option<&Tls>, Option<&Login>),
     limit_s: u64,
 ) -> Result<Box<dyn Broker>, StepError> {
-    let place = BrokerPlace { servers: servers.to_vec(), limit: seconds(limit_s) };
+    let tls =
+        tls.map(|tls| BrokerTls { roots: tls.roots.as_ref().map(|it| around.folder.join(it)) });
+    let login = login.map(|login| {
+        let user = resolve(around.outside, &login.user)?.whole;
+        let password = resolve(around.outside, &Text::Secret(login.password.clone()))?.whole;
+        Ok::<_, StepError>(BrokerLogin { user, password })
+    });
+    let (servers, limit) = (servers.to_vec(), seconds(limit_s));
+    let place = BrokerPlace { servers, tls, login: login.transpose()?, limit };
     Ok(around.outside.broker(&place)?)
 }

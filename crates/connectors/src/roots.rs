@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject as _;
 const ROOTS_MAX: usize = 10_000;
 
 /// The certificates of the authorities.
-pub(super) fn roots(file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, StoreError> {
+pub(crate) fn roots(file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, StoreError> {
     static MACHINE: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
     let Some(file) = file else {
         let machine = MACHINE.get_or_init(|| rustls_native_certs::load_native_certs().certs);
