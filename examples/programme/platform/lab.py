@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from supervisor import drills, records, resources, steps, teardown
+from supervisor import containers, drills, records, resources, steps, teardown
 
 
 def say(text):
@@ -25,6 +25,7 @@ def arguments():
     choose = verbs.add_parser("choose", help="build the image, say where all will be, make the evidence bucket")
     choose.add_argument("--s3", default=os.environ.get("CARNET_TEST_S3"), metavar="URL")
     choose.add_argument("--database", default=os.environ.get("CARNET_TEST_PG16"), metavar="URL")
+    choose.add_argument("--compute", choices=["process", "runc"], default="process", help="what the roles run as (process)")
     choose.add_argument("--evidence", metavar="ROOT", help="a folder, or s3://BUCKET (a bucket of the lab)")
     for verb in (choose, verbs.add_parser("image", help="P-1: build the image that the roles run from")):
         verb.add_argument("--git-sha", metavar="SHA", help="the source revision (that of this folder)")
@@ -51,6 +52,7 @@ def arguments():
     verbs.add_parser("replay", help="read the current run again, from bus and archive")
     verbs.add_parser("release", help="stop the services of the current run")
     verbs.add_parser("list", help="what is there")
+    verbs.add_parser("compute", help="what roles can run as on this machine; null, or what is wrong")
     verbs.add_parser("down", help="destroy, and prove it; evidence and archive stay")
     verbs.add_parser("purge", help="after down: evidence and archive too")
     return parser.parse_args()
@@ -67,10 +69,12 @@ def do(lab, told):
     verb = told.verb
     if verb == "image":
         return resources.make_image(lab, told.git_sha), 0
+    if verb == "compute":
+        return {"process": None, "runc": containers.wrong()}, 0
     if verb == "choose":
         if not told.s3 or not told.database:
             raise SystemExit("say where S3 and PostgreSQL are: --s3 URL --database URL")
-        resources.choose(lab, told.s3, told.database, told.evidence, told.git_sha)
+        resources.choose(lab, told.s3, told.database, told.evidence, told.git_sha, told.compute)
         return lab.handles, 0
     if not lab.handles:
         raise SystemExit(f"{lab.folder} is no lab: `lab.py choose` first")

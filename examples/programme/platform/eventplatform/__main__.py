@@ -9,7 +9,7 @@ import json
 import resource
 import sys
 
-from eventplatform import conformance, oracle, replay, reporter, roles, scenario, snapshots, source, worker
+from eventplatform import conformance, database, oracle, replay, reporter, roles, scenario, snapshots, source, task, worker
 from eventplatform.config import DAEMONS, Config
 
 ONCE = {
@@ -25,10 +25,26 @@ ONCE = {
     "replay-archive": lambda config, _: replay.replay(config, "archive"),
 }
 SNAPSHOTS = {
-    "daemons-ready": snapshots.daemons, "gate-ready": snapshots.gate_ready,
-    "ingest-committed": snapshots.ingest, "core-caught-up": snapshots.core,
-    "decisions-committed": snapshots.decisions, "cases-committed": snapshots.cases,
+    "daemons-ready": lambda config, told: snapshots.daemons(config, running(told)),
+    "gate-ready": lambda config, _: snapshots.gate_ready(config), "ingest-committed": lambda config, _: snapshots.ingest(config),
+    "core-caught-up": lambda config, _: snapshots.core(config),
+    "decisions-committed": lambda config, _: snapshots.decisions(config), "cases-committed": lambda config, _: snapshots.cases(config),
 }
+
+
+def running(told):
+    if not told.running:
+        raise SystemExit("say what was found to run: --running FILE")
+    with open(told.running, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def enroll(config, role):
+    """Before anything else; only `pin` has run.json to write first, and does it itself."""
+    if role != "pin":
+        connection = database.connect(config)
+        task.enroll(connection, config, role)
+        connection.close()
 
 
 def serve(role, config, again):
@@ -50,15 +66,17 @@ def main():
     parser.add_argument("--passes", type=int, default=1, help="stream: how often to send each event")
     parser.add_argument("--hold-seconds", type=float, default=0, help="report: hold the lock for longer")
     parser.add_argument("--again", action="store_true", help="services: begin at the run's first offsets")
+    parser.add_argument("--running", metavar="FILE", help="daemons-ready: {service: tasks} as they were found to run")
     told = parser.parse_args()
     config = Config.read(told.config)
+    enroll(config, told.role)
     if told.role in DAEMONS:
         return serve(told.role, config, told.again)
     code = 0
     if told.role == "report":
         code, said = reporter.report(config, told.hold_seconds)
     elif told.role in SNAPSHOTS:
-        wrong = SNAPSHOTS[told.role](config)
+        wrong = SNAPSHOTS[told.role](config, told)
         code, said = (5 if wrong else 0), {"blockers": wrong}
         for line in wrong:
             print(line, file=sys.stderr)

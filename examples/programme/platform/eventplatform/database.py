@@ -9,7 +9,7 @@ from eventplatform.config import canonical, now
 
 APPEND_ONLY = [
     "receipt", "decision", "action", "audit", "case_record", "case_timeline", "label",
-    "governance_event",
+    "governance_event", "task_run",
 ]
 
 TABLES = """
@@ -30,7 +30,7 @@ create table writer_lease (lock_key text primary key, generation bigint not null
 create table run_offset (
   platform_run_id text, topic text, partition int, start_offset bigint not null, primary key (platform_run_id, topic, partition));
 create table service_status (
-  platform_run_id text, service text, pid int not null, group_id text, ready_at timestamptz not null,
+  platform_run_id text, service text, task_arn text not null, group_id text, ready_at timestamptz not null,
   primary key (platform_run_id, service));
 create table service_count (
   platform_run_id text, service text, name text, n bigint not null, primary key (platform_run_id, service, name));
@@ -60,6 +60,9 @@ create table label (
   platform_run_id text, event_id text, label text not null, primary key (platform_run_id, event_id));
 create table governance_event (
   seq bigserial primary key, platform_run_id text not null, family text not null, body text not null);
+create table task_run (
+  seq bigserial primary key, platform_run_id text not null, role text not null, kind text not null check (kind in ('service', 'job')),
+  task_arn text not null, image_digest text not null, started_at timestamptz not null default clock_timestamp());
 create table conformance (
   platform_run_id text, check_id text, status text not null, details text not null, checked_at timestamptz not null,
   primary key (platform_run_id, check_id));

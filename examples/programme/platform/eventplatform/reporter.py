@@ -3,8 +3,8 @@ who comes second writes down the conflict and ends. It closes a run only when no
 and all that the closure refers to is there."""
 
 import json
-import os
 import time
+import uuid
 
 from eventplatform import conformance, database
 from eventplatform.config import INGEST_TOPICS, now
@@ -22,7 +22,7 @@ NEEDED = [
 
 
 def execution_id():
-    return f"{now().replace(':', '').replace('-', '').replace('.', '')}-{os.getpid()}"
+    return f"{now().replace(':', '').replace('-', '').replace('.', '')}-{uuid.uuid4().hex[:8]}"
 
 
 def blockers(config, evidence, cursor):

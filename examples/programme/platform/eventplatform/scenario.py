@@ -1,9 +1,7 @@
 """The scenario runner: pins a run, and is the only one that says READY. It takes a lease on the
 scenario first, so that two runners cannot both say it."""
 
-import os
-
-from eventplatform import bus, database
+from eventplatform import bus, database, task
 from eventplatform.config import CONTROL, OUTPUTS, TOPICS, canonical, now, sha256
 from eventplatform.database import govern, one
 from eventplatform.oracle import SORT_KEYS
@@ -33,6 +31,7 @@ def pin(config):
             "scenario_run_id": config.scenario_run_id, "phase_id": "P1",
             "run_ref": evidence.pinned("run.json"), "config_digest": config.config_digest})
     connection = database.connect(config)
+    task.enroll(connection, config, "pin")
     with connection, connection.cursor() as cursor:
         for (topic, partition), offset in bus.watermarks(config, TOPICS).items():
             cursor.execute(
@@ -73,7 +72,7 @@ def ready(config):
     if evidence.read("ingest/ig_ready.json") is None:
         raise SystemExit("the ingest gate has not shown that it is ready: no READY")
     bucket = Bucket(config.handle("S3_ENDPOINT"), config.handle("S3_OBJECT_STORE_BUCKET"))
-    key, holder = equivalence_key(config, bucket), f"sr:{os.uname().nodename}:{os.getpid()}"
+    key, holder = equivalence_key(config, bucket), f"sr:{task.task_arn()}"
     connection = database.connect(config)
     with connection, connection.cursor() as cursor:
         generation = take_lease(cursor, config, key, holder)

@@ -3,11 +3,10 @@ It reports what is there, also when that is bad; whether it is good enough is fo
 
 import http.client
 import json
-import os
 import time
 from urllib.parse import urlsplit
 
-from eventplatform import bus, database
+from eventplatform import bus, database, task
 from eventplatform.config import AUDIT, DAEMONS, INGEST_TOPICS, LABELS, RTDL, TRIGGERS, now
 from eventplatform.database import counted, one
 from eventplatform.roles import TOPICS_OF
@@ -18,37 +17,21 @@ DECISION = ["decision-lane-df", "decision-lane-al", "decision-lane-dla"]
 CASES = ["case-trigger", "case-mgmt", "label-store"]
 
 
-def processes_of(run_id):
-    """{service: pids} of the services that may serve this run, as the kernel lists them."""
-    found, scope = {}, f"REQUIRED_PLATFORM_RUN_ID={run_id}"
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
-                words = file.read().split("\0")
-            with open(f"/proc/{pid}/environ", encoding="utf-8", errors="replace") as file:
-                scoped = scope in file.read().split("\0")
-        except OSError:
-            continue  # gone meanwhile, or another user's
-        if scoped and "eventplatform" in words:
-            found.setdefault(words[words.index("eventplatform") + 1], []).append(int(pid))
-    return found
-
-
-def daemons(config):
+def daemons(config, running):
+    """`running` is what was found to run, {service: tasks}, by who can see it."""
     evidence, connection = Evidence(config), database.connect(config)
     with connection, connection.cursor() as cursor:
-        cursor.execute("select service, pid from service_status where platform_run_id = %s", (config.platform_run_id,))
+        cursor.execute("select service, task_arn from service_status where platform_run_id = %s", (config.platform_run_id,))
         announced = dict(cursor.fetchall())
-    running, services, wrong = processes_of(config.platform_run_id), [], []
+    services, wrong, compute = [], [], task.task_arn().partition(":")[0]
     for service in DAEMONS:
-        pids = sorted(running.get(service, []))
-        active = pids == [announced.get(service)]
+        arns = sorted(running.get(service, []))
+        active = arns == [announced.get(service)]
         services.append({
-            "service_name": service, "task_definition": f"process:{service}",
-            "task_arns": [f"process:{os.uname().nodename}:{pid}" for pid in pids], "desired_count": 1,
-            "running_count": len(pids), "pending_count": 0, "status": "ACTIVE" if active else "FAILED"})
+            "service_name": service, "task_definition": f"{compute}:{service}", "task_arns": arns, "desired_count": 1,
+            "running_count": len(arns), "pending_count": 0, "status": "ACTIVE" if active else "FAILED"})
         if not active:
-            wrong.append(f"{service}: runs as {pids}, announced as {announced.get(service)}")
+            wrong.append(f"{service}: runs as {arns}, announced as {announced.get(service)}")
     evidence.write("operate/daemons_ready.json", {
         "captured_at_utc": now(), "phase_id": "P2", "scenario_run_id": config.scenario_run_id,
         "packs": ["control_ingress", "rtdl_core", "decision_lane", "case_labels", "obs_gov"],
@@ -81,10 +64,10 @@ def gate_ready(config):
     stored = bucket.get(key) == config.platform_run_id.encode()
     connection = database.connect(config)
     with connection, connection.cursor() as cursor:
-        pid = one(cursor, "select pid from service_status where platform_run_id = %s and service = 'ig'", (config.platform_run_id,))
+        arn = one(cursor, "select task_arn from service_status where platform_run_id = %s and service = 'ig'", (config.platform_run_id,))
     evidence.write("ingest/ig_ready.json", {
         "phase_id": "P4", "scenario_run_id": config.scenario_run_id,
-        "task_arn": f"process:{os.uname().nodename}:{pid}",
+        "task_arn": arn,
         "health": {"status": told.get("status", "DOWN"), "http_status": health,
                    "url": config.handle("IG_BASE_URL") + "/v1/ops/health"},
         "auth": {"unauthenticated_status": stranger, "bogus_status": bogus, "authenticated_status": friend},

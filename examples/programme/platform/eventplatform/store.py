@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+import uuid
 
 from eventplatform.config import canonical, now, sha256
 
@@ -67,7 +68,7 @@ class Folder:
     def put(self, key, data, once=False):
         path = os.path.join(self.path, key)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        part = f"{path}.{os.getpid()}.part"
+        part = f"{path}.{uuid.uuid4().hex}.part"  # in a container each process has number 1
         with open(part, "wb") as file:
             if isinstance(data, bytes):
                 file.write(data)

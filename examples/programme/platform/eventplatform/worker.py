@@ -6,13 +6,12 @@ writes under a key and counts what was there already as deduped.
 """
 
 import json
-import os
 import signal
 import sys
 import threading
 import time
 
-from eventplatform import bus, database, gate
+from eventplatform import bus, database, gate, task
 from eventplatform.database import try_lock
 
 
@@ -37,8 +36,8 @@ def announce(config, connection, service, group):
     with connection.cursor() as cursor:
         cursor.execute(
             "insert into service_status values (%s, %s, %s, %s, now()) on conflict (platform_run_id, service) "
-            "do update set pid = excluded.pid, group_id = excluded.group_id, ready_at = excluded.ready_at",
-            (config.platform_run_id, service, os.getpid(), group))
+            "do update set task_arn = excluded.task_arn, group_id = excluded.group_id, ready_at = excluded.ready_at",
+            (config.platform_run_id, service, task.task_arn(), group))
 
 
 def count(cursor, config, service, **counts):

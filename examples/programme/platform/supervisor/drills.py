@@ -3,7 +3,6 @@ took place, and what held afterwards; a fault that did not take place is no dril
 
 import json
 import os
-import subprocess
 import sys
 import time
 
@@ -13,9 +12,10 @@ from eventplatform.config import OUTPUTS, Multiset
 from eventplatform.database import counted, one
 from eventplatform.replay import section
 from eventplatform.store import Bucket, Evidence
-from supervisor.resources import environment, free_port, listens, role
+from supervisor.resources import HERE, free_port, listens
+from supervisor.roles import Role
 from supervisor.steps import (
-    Blocked, config_of, config_path, once, run, service, start_daemons, step_oracle,
+    Blocked, config_of, config_path, daemons_ready, once, run, service, start_daemons, step_oracle,
     stop_daemons, wait_ready)
 
 AGAIN = ["decision-lane-df", "decision-lane-al", "decision-lane-dla", "case-trigger", "case-mgmt", "label-store"]
@@ -70,7 +70,7 @@ def prepare(lab, run_id, say, gate=None):
     """P1 to P5 of a run; `gate` is another configuration file for the gate alone."""
     once(lab, run_id, "pin")
     start_daemons(lab, run_id, {"ig": gate} if gate else {})
-    once(lab, run_id, "daemons-ready")
+    daemons_ready(lab, run_id)
     step_oracle(lab, run_id)
     once(lab, run_id, "gate-ready")
     once(lab, run_id, "ready")
@@ -109,7 +109,7 @@ def duplicate(lab, run_id, say, fault=True):
     with connection, connection.cursor() as cursor:
         decided = one(cursor, "select count(*) from decision where platform_run_id = %s", (run_id,))
         opened = one(cursor, "select count(*) from case_record where platform_run_id = %s", (run_id,))
-    lab.processes.stop(AGAIN)
+    lab.tasks.stop(AGAIN)
     for name in AGAIN:
         service(lab, run_id, name, "--again")
     wait_ready(lab, run_id, AGAIN)
@@ -176,7 +176,7 @@ def start_cable(lab, at):
         os.unlink(report)
     broker = lab.handles["KAFKA_BOOTSTRAP"].rsplit(":", 1)[1]
     lab.processes.start("cable", [sys.executable, "-m", "supervisor.cut", "--port", str(port), "--broker", broker,
-                                  "--at", str(at), "--report", report], environment(lab))
+                                  "--at", str(at), "--report", report], {**os.environ, "PYTHONPATH": str(HERE)})
     wait_until(lambda: listens(f"127.0.0.1:{port}"), 20)
     return f"127.0.0.1:{port}"
 
@@ -233,8 +233,7 @@ def ambiguous_publish(lab, run_id, say, fault=True):
 
 
 def reporter(lab, run_id, *more):
-    return subprocess.Popen(role("report", config_path(lab, run_id), *more), env=environment(lab, run_id),
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return lab.tasks.job(Role("report", config_path(lab, run_id), run_id, more))
 
 
 def second_writer(lab, run_id, say, fault=True):
@@ -242,17 +241,17 @@ def second_writer(lab, run_id, say, fault=True):
     config = config_of(lab, run_id)
     run(lab, run_id, say, until="cases")
     evidence, key = Evidence(config), f"reporter:{run_id}"
-    first = reporter(lab, run_id, "--hold-seconds", "6")
-    if not fault:
-        first.wait(timeout=120)
     connection = database.connect(config)
     connection.autocommit = True
     cursor = connection.cursor()
-    wait_until(lambda: one(cursor, "select count(*) from writer_lease where lock_key = %s", (key,)) == 1, 30)
-    second = reporter(lab, run_id)
-    second_said, _ = second.communicate(timeout=60)
-    overlapped = first.poll() is None
-    first_said, _ = first.communicate(timeout=120)
+    with reporter(lab, run_id, "--hold-seconds", "6") as first:
+        if not fault:
+            first.wait(timeout=120)
+        wait_until(lambda: one(cursor, "select count(*) from writer_lease where lock_key = %s", (key,)) == 1, 30)
+        with reporter(lab, run_id) as second:
+            second_said, _ = second.communicate(timeout=60)
+        overlapped = first.poll() is None
+        first_said, _ = first.communicate(timeout=120)
     third = outcome_of(lab, run_id, "report")
     stop_daemons(lab)
     conflicts = sorted(evidence.root.keys(evidence.ref("obs/conflict/")))

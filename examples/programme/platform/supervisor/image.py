@@ -33,6 +33,29 @@ def layer():
     return out.getvalue()
 
 
+def unpacked(folder):
+    """The digest of the image in this folder. What is unpacked beside it must be its layer, to the
+    byte, or what runs would not be what the digest names."""
+    out, rootfs = Path(folder) / "image", Path(folder) / "rootfs"
+
+    def blob(digest):
+        data = (out / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()
+        if f"sha256:{sha256(data)}" != digest:
+            raise SystemExit(f"IMAGE_CHANGED: {digest} is not what its blob holds")
+        return data
+
+    digest = json.loads((out / "index.json").read_text(encoding="utf-8"))["manifests"][0]["digest"]
+    packed = [blob(each["digest"]) for each in json.loads(blob(digest))["layers"]]
+    with tarfile.open(fileobj=io.BytesIO(packed[0])) as tar:
+        wanted = {entry.name: tar.extractfile(entry).read() for entry in tar}
+    # Folders are mount points of containers; a file that is not of the layer is none of those.
+    there = {str(path.relative_to(rootfs)): path.read_bytes() for path in rootfs.rglob("*") if path.is_file()}
+    different = sorted(name for name in {*wanted, *there} if wanted.get(name) != there.get(name))
+    if different:
+        raise SystemExit(f"IMAGE_CHANGED: what is unpacked is not the layer of {digest}: {', '.join(different)}")
+    return digest
+
+
 def revision():
     found = subprocess.run(["git", "-C", str(HERE), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     if found.returncode:

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import time
 
+from eventplatform.config import DAEMONS
+
 
 def started_at(pid):
     """The kernel's start time of a live process; None when it is gone or a zombie."""
@@ -16,6 +18,31 @@ def started_at(pid):
     except OSError:
         return None
     return None if fields[0] == "Z" else int(fields[19])
+
+
+def listed(run_id):
+    """{service: [(pid, what a bare process of this number calls itself, what this one calls itself)]}
+    of the services that may serve this run, as the kernel lists them."""
+    found, scope = {}, f"REQUIRED_PLATFORM_RUN_ID={run_id}"
+    for pid in sorted(map(int, filter(str.isdigit, os.listdir("/proc")))):
+        try:
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+                words = file.read().split("\0")
+            with open(f"/proc/{pid}/environ", encoding="utf-8", errors="replace") as file:
+                said = file.read().split("\0")
+        except OSError:
+            continue  # gone meanwhile, or another user's
+        if scope in said and "eventplatform" in words:
+            named = next((line.partition("=")[2] for line in said if line.startswith("TASK_ARN=")), "")
+            row = (pid, f"process:{os.uname().nodename}:{pid}", named)
+            found.setdefault(words[words.index("eventplatform") + 1], []).append(row)
+    return found
+
+
+def peak(pid):
+    """The most memory that it has used, in MB."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return next(int(line.split()[1]) // 1024 for line in file if line.startswith("VmHWM"))
 
 
 class Processes:
@@ -44,11 +71,7 @@ class Processes:
 
     def peaks(self):
         """{name: the most memory it has used, in MB} of those that run."""
-        found = {}
-        for name, pid in self.alive().items():
-            with open(f"/proc/{pid}/status", encoding="utf-8") as file:
-                found[name] = next(int(line.split()[1]) // 1024 for line in file if line.startswith("VmHWM"))
-        return found
+        return {name: peak(pid) for name, pid in self.alive().items()}
 
     def start(self, name, argv, env=None):
         if name in self.alive():
@@ -80,3 +103,49 @@ class Processes:
             time.sleep(0.05)
         self.note({name: row for name, row in self.noted().items() if name not in alive})
         return sorted(alive)
+
+
+class Job(subprocess.Popen):
+    """A role that ends, with what it says in pipes. Whoever leaves before it has ended kills it."""
+
+    def __exit__(self, *exception):
+        if self.poll() is None:
+            self.kill()
+        super().__exit__(*exception)
+
+
+class Bare:
+    """Roles as processes of this machine."""
+
+    kind = "process"
+
+    def __init__(self, lab):
+        self.lab, self.processes = lab, lab.processes
+        self.peaks, self.log_of, self.stop = self.processes.peaks, self.processes.log_of, self.processes.stop
+
+    def environment(self, role):
+        env = {name: value for name, value in os.environ.items() if name != "TASK_ARN"}
+        return {**env, **role.said(self.lab, self.lab.path("rootfs"))}
+
+    def alive(self):
+        """{service: task}"""
+        return {name: f"process:{os.uname().nodename}:{pid}" for name, pid in self.processes.alive().items()
+                if name in DAEMONS}
+
+    def tasks(self, run_id):
+        """{service: tasks} that may serve this run, as the kernel lists them."""
+        return {service: [bare for _, bare, _ in found] for service, found in listed(run_id).items()}
+
+    def there(self):
+        return {}
+
+    def serve(self, role):
+        self.processes.start(role.name, role.argv(), self.environment(role))
+
+    def job(self, role):
+        return Job(role.argv(), env=self.environment(role), stdin=subprocess.DEVNULL,
+                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def clear(self):
+        """All but the broker, whose topics are still to be listed."""
+        self.stop([name for name in self.processes.alive() if name != "broker"])

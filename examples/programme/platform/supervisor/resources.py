@@ -15,8 +15,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from eventplatform import database, store
 from eventplatform.config import TOPICS
-from supervisor import image
-from supervisor.processes import Processes
+from supervisor import containers, image
+from supervisor.containers import Containers
+from supervisor.processes import Bare, Processes
 
 HERE = Path(__file__).resolve().parent.parent
 DESTROYED_BUCKETS = ("S3_SOURCE_BUCKET", "S3_OBJECT_STORE_BUCKET")
@@ -51,6 +52,15 @@ class Lab:
         self.processes = Processes(self.folder)
         self.handles = self.read("lab.json") or {}
 
+    @property
+    def tasks(self):
+        """What runs the roles. Broker and cable are processes always: they stand for what is managed
+        elsewhere, and for a fault."""
+        return Containers(self) if self.handles.get("COMPUTE") == "runc" else Bare(self)
+
+    def in_use(self):
+        return bool(self.processes.alive() or self.tasks.there())
+
     def path(self, *names):
         return os.path.join(self.folder, *names)
 
@@ -78,17 +88,21 @@ class Lab:
             raise SystemExit(f"no lab is up in {self.folder}: `lab.py up` first")
 
 
-def choose(lab, s3_endpoint, database_url, evidence_root=None, git_sha=None):
+def choose(lab, s3_endpoint, database_url, evidence_root=None, git_sha=None, compute="process"):
     """Builds the image and says where everything of the lab will be. Nothing of it is made yet but
     the evidence bucket: evidence is there before the first phase and after the last. An image that
     is in the folder already is used as it is."""
-    if lab.processes.alive():
+    if lab.in_use():
         raise SystemExit(f"a lab is up in {lab.folder} already: `lab.py down` first")
+    why = containers.wrong() if compute == "runc" else None
+    if why:
+        raise SystemExit(f"runc does not work here: {why}")
     made = lab.read("image.json") or make_image(lab, git_sha)
     prefix = "lab" + uuid.uuid4().hex[:8]
     root = evidence_root or f"s3://{prefix}-evidence"
+    root = root if root.startswith("s3://") else os.path.abspath(root)
     lab.handles = {
-        "S3_ENDPOINT": s3_endpoint, "DATABASE_URL": database_url, "DATABASE_SCHEMA": prefix,
+        "COMPUTE": compute, "S3_ENDPOINT": s3_endpoint, "DATABASE_URL": database_url, "DATABASE_SCHEMA": prefix,
         "S3_SOURCE_BUCKET": f"{prefix}-source", "S3_OBJECT_STORE_BUCKET": f"{prefix}-object-store",
         "S3_ARCHIVE_BUCKET": f"{prefix}-archive",
         "S3_EVIDENCE_BUCKET": root[len("s3://"):].strip("/") if root.startswith("s3://") else f"{prefix}-evidence",
@@ -109,7 +123,7 @@ def make_buckets(lab, handles):
 
 def up(lab):
     """Makes what was chosen."""
-    if lab.processes.alive():
+    if lab.in_use():
         raise SystemExit(f"a lab is up in {lab.folder} already: `lab.py down` first")
     make_secret(lab.handles["IG_TOKEN_FILE"])
     for name in ("evidence-before.json", "teardown.json"):  # of what was here before, and is gone
@@ -127,7 +141,7 @@ def up(lab):
 
 def make_image(lab, git_sha=None):
     """Builds the image; services that run from an older one would no longer be what it says."""
-    if lab.processes.alive():
+    if lab.in_use():
         raise SystemExit("a lab is up: its services run from the image that is there")
     made = image.build(lab.folder, git_sha)
     lab.save("image.json", made)
@@ -186,7 +200,7 @@ def inventory(lab):
         topics = sorted(set(lab.admin().list_topics(timeout=20).topics) & set(TOPICS))
     folder = os.path.dirname(lab.handles["IG_TOKEN_FILE"])
     return {
-        "processes": lab.processes.alive(), "topics": topics, "buckets": buckets,
+        "processes": lab.processes.alive(), "containers": lab.tasks.there(), "topics": topics, "buckets": buckets,
         "tables": database.tables(lab.handles["DATABASE_URL"], lab.handles["DATABASE_SCHEMA"]),
         "secrets": sorted(os.listdir(folder)) if os.path.isdir(folder) else []}
 
@@ -201,6 +215,7 @@ def empty_bucket(lab, name):
 
 def destroy(lab):
     """Services first, then what they used; the broker last, so that its topics can be listed."""
+    lab.tasks.clear()
     lab.processes.stop([name for name in lab.processes.alive() if name != "broker"])
     there = inventory(lab)
     if there["topics"]:
@@ -223,20 +238,8 @@ def destroy(lab):
 def purge(lab):
     """Also what `down` preserves. For tests, and for when the evidence has been taken elsewhere."""
     there = inventory(lab)
-    if there["processes"] or there["tables"]:
+    if there["processes"] or there["containers"] or there["tables"]:
         raise SystemExit("the lab is up: `lab.py down` first")
     for handle in PRESERVED_BUCKETS:
         if lab.handles[handle] in there["buckets"]:
             empty_bucket(lab, lab.handles[handle])
-
-
-def environment(lab, run_id=None):
-    """What a role is started with: the code of the image, and the run it may serve."""
-    env = {**os.environ, "PYTHONPATH": lab.path("rootfs", image.ROOT), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    if run_id:
-        env["REQUIRED_PLATFORM_RUN_ID"] = run_id
-    return env
-
-
-def role(name, config_path, *more):
-    return [sys.executable, "-m", "eventplatform", name, "--config", config_path, *more]

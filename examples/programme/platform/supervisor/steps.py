@@ -1,13 +1,13 @@
 """The phases of a run, one function each; `run` is all of them in their order."""
 
 import json
-import subprocess
 import time
 from datetime import datetime, timezone
 
 from eventplatform import database
 from eventplatform.config import DAEMONS, Config, canonical, sha256
-from supervisor.resources import HERE, environment, role
+from supervisor.resources import HERE
+from supervisor.roles import Role
 
 
 class Blocked(Exception):
@@ -61,17 +61,17 @@ def config_of(lab, run_id):
     return Config.read(config_path(lab, run_id))
 
 
-def once(lab, run_id, name, *more):
+def once(lab, run_id, name, *more, files=()):
     """Runs a role that ends. Its last line is what it says; another code than 0 is a Blocked."""
-    done = subprocess.run(role(name, config_path(lab, run_id), *more), env=environment(lab, run_id),
-                          capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Blocked(name, done.returncode, done.stderr.strip() or done.stdout.strip())
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    with lab.tasks.job(Role(name, config_path(lab, run_id), run_id, more, files)) as job:
+        said, talk = job.communicate()
+    if job.returncode:
+        raise Blocked(name, job.returncode, talk.strip() or said.strip())
+    return json.loads(said.strip().splitlines()[-1])
 
 
 def service(lab, run_id, name, *more, config=None):
-    lab.processes.start(name, role(name, config or config_path(lab, run_id), *more), environment(lab, run_id))
+    lab.tasks.serve(Role(name, config or config_path(lab, run_id), run_id, more))
 
 
 def start_daemons(lab, run_id, configs=None):
@@ -87,13 +87,13 @@ def wait_ready(lab, run_id, names, seconds=90):
     connection.autocommit = True
     deadline = time.monotonic() + seconds
     while True:
-        alive = lab.processes.alive()
+        alive = lab.tasks.alive()
         with connection.cursor() as cursor:
-            cursor.execute("select service, pid from service_status where platform_run_id = %s", (run_id,))
+            cursor.execute("select service, task_arn from service_status where platform_run_id = %s", (run_id,))
             ready = dict(cursor.fetchall())
         dead = [name for name in names if name not in alive]
         if dead:
-            raise SystemExit(f"{dead[0]} ended:\n{lab.processes.log_of(dead[0])}")
+            raise SystemExit(f"{dead[0]} ended:\n{lab.tasks.log_of(dead[0])}")
         if all(ready.get(name) == alive[name] for name in names):
             connection.close()
             return
@@ -103,16 +103,22 @@ def wait_ready(lab, run_id, names, seconds=90):
 
 
 def stop_daemons(lab):
-    return lab.processes.stop(DAEMONS)
+    return lab.tasks.stop(DAEMONS)
 
 
 def step_pin(lab, run_id):
     return once(lab, run_id, "pin")
 
 
+def daemons_ready(lab, run_id):
+    """The role is told what the kernel and runc list: it may be in a container, and see itself alone."""
+    lab.save("running.json", lab.tasks.tasks(run_id))
+    return once(lab, run_id, "daemons-ready", "--running", lab.path("running.json"), files=(lab.path("running.json"),))
+
+
 def step_daemons(lab, run_id):
     start_daemons(lab, run_id)
-    return once(lab, run_id, "daemons-ready")
+    return daemons_ready(lab, run_id)
 
 
 def step_oracle(lab, run_id):
@@ -152,7 +158,7 @@ def run(lab, run_id, say, until=None):
         begun = time.monotonic()
         found.append(once(lab, run_id, name))
         say(f"     {name:15} {time.monotonic() - begun:.2f} s  {found[-1]['peak_mb']} MB")
-    say(f"services at most, MB: {json.dumps(lab.processes.peaks())}")
+    say(f"services at most, MB: {json.dumps(lab.tasks.peaks())}")
     stop_daemons(lab)
     return {"platform_run_id": run_id, "semantic_digest": found[0]["semantic_digest"],
             "replay": [again["status"] for again in found[1:]]}

@@ -12,7 +12,8 @@ from supervisor.steps import config_of
 def named(found):
     """An inventory as one list of names."""
     return sorted([
-        *(f"process:{name}" for name in found["processes"]), *(f"topic:{name}" for name in found["topics"]),
+        *(f"process:{name}" for name in found["processes"]), *(f"container:{name}" for name in found["containers"]),
+        *(f"topic:{name}" for name in found["topics"]),
         *(f"bucket:{name}" for name in found["buckets"]), *(f"table:{name}" for name in found["tables"]),
         *(f"secret:{name}" for name in found["secrets"])])
 
@@ -56,7 +57,7 @@ def down(lab):
     proof = {
         "phase_id": "P12", "destroy_status": "DESTROYED" if readable and not left and not lost else "PARTIAL",
         "confirmed_absent": {  # whether it is still there
-            "ecs_services": bool(after["processes"]), "db": bool(after["tables"]),
+            "ecs_services": bool(after["processes"] or after["containers"]), "db": bool(after["tables"]),
             "nat_gateway": any("nat" in name for name in left), "load_balancer": any("balancer" in name for name in left),
             "confluent_cluster": resources.listens(lab.handles["KAFKA_BOOTSTRAP"])},
         "destroyed": gone, "preserved": sorted(preserve),

@@ -6,8 +6,11 @@
 import http.client
 import json
 import os
+import signal
+import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,11 +21,12 @@ os.environ.setdefault("AWS_SECRET_ACCESS_KEY", os.environ.get("CARNET_TEST_S3_SE
 
 import psycopg2  # noqa: E402
 
-from eventplatform import database, scenario, source  # noqa: E402
+from eventplatform import database, scenario, source, task  # noqa: E402
 from eventplatform.config import Config, Multiset, canonical  # noqa: E402
 from eventplatform.gate import payload_hash  # noqa: E402
 from eventplatform.store import Bucket, Evidence, Folder, WrittenAlready  # noqa: E402
-from supervisor import image, resources, steps, teardown  # noqa: E402
+from supervisor import containers, image, resources, steps, teardown  # noqa: E402
+from supervisor.roles import Role  # noqa: E402
 
 
 class Pure(unittest.TestCase):
@@ -59,13 +63,39 @@ class Pure(unittest.TestCase):
         with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
             self.assertEqual(image.build(one, "0" * 40), image.build(two, "0" * 40))
 
+    def test_nothing_starts_from_what_is_not_the_layer_of_the_image(self):
+        with tempfile.TemporaryDirectory() as folder:
+            digest = image.build(folder, "0" * 40)["digest"]
+            (Path(folder) / "rootfs" / "proc").mkdir()  # a mount point of a container
+            self.assertEqual(image.unpacked(folder), digest)
+            source_py = Path(folder) / "rootfs" / image.ROOT / "eventplatform" / "source.py"
+            good, more = source_py.read_bytes(), source_py.with_name("more.py")
+            for broken in (lambda: source_py.write_bytes(good + b"#"), source_py.unlink, lambda: more.write_bytes(b"")):
+                broken()
+                with self.assertRaisesRegex(SystemExit, "IMAGE_CHANGED.*(source|more).py"):
+                    image.unpacked(folder)
+                more.unlink(missing_ok=True)
+                source_py.write_bytes(good)
+            blob = max((Path(folder) / "image" / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size)
+            blob.write_bytes(blob.read_bytes() + b"x")
+            with self.assertRaisesRegex(SystemExit, "IMAGE_CHANGED.*is not what its blob holds"):
+                image.unpacked(folder)
+
+    def test_a_role_that_is_told_no_image_does_not_start(self):
+        self.assertNotIn("IMAGE_DIGEST", os.environ)
+        with self.assertRaisesRegex(SystemExit, "IMAGE_DIGEST is not set"):
+            task.image_digest()
+
 
 SERVERS = unittest.skipUnless(os.environ.get("CARNET_TEST_S3") and os.environ.get("CARNET_TEST_PG16"), "no servers")
 
 
-def make_lab(folder):
+NOTHING = {"processes": {}, "containers": {}, "topics": [], "buckets": {}, "tables": [], "secrets": []}
+
+
+def make_lab(folder, compute="process"):
     lab = resources.Lab(folder)
-    resources.choose(lab, os.environ["CARNET_TEST_S3"], os.environ["CARNET_TEST_PG16"], None, "0" * 40)
+    resources.choose(lab, os.environ["CARNET_TEST_S3"], os.environ["CARNET_TEST_PG16"], None, "0" * 40, compute)
     resources.up(lab)
     return lab
 
@@ -98,7 +128,111 @@ class Down(unittest.TestCase):
             teardown.down(lab)
             self.assertEqual(evidence.digest("teardown/teardown_proof.json"), first)
             resources.purge(lab)
-            self.assertEqual(resources.inventory(lab), {"processes": {}, "topics": [], "buckets": {}, "tables": [], "secrets": []})
+            self.assertEqual(resources.inventory(lab), NOTHING)
+
+
+# Looks around in a container, and tries what must not work.
+LOOK = """
+import json, os, sys
+def tried(what):
+    try:
+        what()
+    except OSError as error:
+        return error.strerror
+    return "done"
+written = {path: tried(lambda: open(path + "/x", "w")) for path in json.loads(sys.argv[1])}
+status = dict(line.split(":\\t") for line in open("/proc/1/status").read().splitlines())
+print(json.dumps({
+    "written": written, "processes": sorted(int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()),
+    "rights": {name: status[name].strip("0") for name in status if name.startswith("Cap")}, "no_new": status["NoNewPrivs"],
+    "device": tried(lambda: os.mknod("/tmp/d", 0o20600, os.makedev(1, 11))), "env": sorted(os.environ),
+    "lab": sorted(os.listdir(sys.argv[2]))}))
+"""
+
+
+@SERVERS
+@unittest.skipIf(containers.wrong(), f"runc does not work here: {containers.wrong()}")
+class InContainers(unittest.TestCase):
+    """A lab whose roles are containers."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.lab = make_lab(folder.name, "runc")
+        self.addCleanup(lambda: (teardown.down(self.lab), resources.purge(self.lab)))
+        self.run_id = steps.configure(self.lab, 20, None)
+        steps.once(self.lab, self.run_id, "pin")
+
+    def role(self, name, *more):
+        return Role(name, steps.config_path(self.lab, self.run_id), self.run_id, more)
+
+    def rows(self):
+        connection = database.connect(steps.config_of(self.lab, self.run_id))
+        with connection, connection.cursor() as cursor:
+            return list(task.runs(cursor, steps.config_of(self.lab, self.run_id)))
+
+    def test_a_service_sees_what_it_needs_and_can_do_nothing_else(self):
+        steps.service(self.lab, self.run_id, "ig")
+        steps.wait_ready(self.lab, self.run_id, ["ig"])
+        name, places = self.lab.tasks.running()["ig"]["id"], ["/", "/opt", "/usr", "/etc", self.lab.folder, self.lab.path("secrets"), sys.prefix, "/tmp"]
+        seen = json.loads(self.lab.tasks.ask("exec", name, sys.executable, "-c", LOOK, json.dumps(places), self.lab.folder))
+        self.assertEqual(seen["written"], {**dict.fromkeys(places, "Read-only file system"), "/tmp": "done"})
+        self.assertEqual(seen["processes"], [1])
+        self.assertEqual((set(seen["rights"].values()), len(seen["rights"]), seen["no_new"], seen["device"]), ({""}, 5, "1", "Operation not permitted"))
+        self.assertEqual(seen["lab"], ["runs", "secrets"])
+        self.assertLessEqual(set(seen["env"]), {
+            "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "HOME", "IMAGE_DIGEST", "LANG", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH",
+            "PYTHONUNBUFFERED", "REQUIRED_PLATFORM_RUN_ID", "TASK_ARN"})
+        self.assertEqual(self.lab.tasks.alive(), {"ig": f"runc:{self.lab.handles['DATABASE_SCHEMA']}/{name}"})
+        self.assertEqual([(row["role"], row["kind"], row["task_arn"], row["image_digest"]) for row in self.rows()][1:],
+                         [("ig", "service", self.lab.tasks.alive()["ig"], self.lab.handles["IMAGE_DIGEST"])])
+        self.assertNotIn(os.path.dirname(self.lab.handles["IG_TOKEN_FILE"]), self.role("world").reads(self.lab))
+
+    def test_a_bare_process_beside_the_containers_is_seen_whatever_it_calls_itself(self):
+        steps.service(self.lab, self.run_id, "ig")
+        steps.wait_ready(self.lab, self.run_id, ["ig"])
+        arn = self.lab.tasks.alive()["ig"]
+        self.assertEqual(self.lab.tasks.tasks(self.run_id), {"ig": [arn]})
+        words = [sys.executable, "-c", "import time; time.sleep(60)", "eventplatform", "ig"]
+        stranger = subprocess.Popen(words, env={"REQUIRED_PLATFORM_RUN_ID": self.run_id, "TASK_ARN": arn})
+        try:
+            wanted = sorted([arn, f"process:{os.uname().nodename}:{stranger.pid}"])
+            self.assertEqual(sorted(self.lab.tasks.tasks(self.run_id)["ig"]), wanted)
+            with self.assertRaises(steps.Blocked) as caught:
+                steps.daemons_ready(self.lab, self.run_id)
+            self.assertIn(f"ig: runs as {sorted(wanted)}", caught.exception.said)
+        finally:
+            stranger.kill()
+            stranger.wait()
+
+    def test_a_job_that_nobody_waits_for_any_more_is_taken_down(self):
+        with self.assertRaisesRegex(SystemExit, "143"), self.lab.tasks.job(self.role("report", "--hold-seconds", "60")):
+            self.started("report")
+            self.assertEqual(list(self.lab.tasks.there().values()), ["running"])
+            raise SystemExit(143)
+        self.assertEqual((self.lab.tasks.there(), os.listdir(self.lab.path("runc", "bundles"))), ({}, []))
+
+    def test_down_takes_what_an_interrupted_command_left_and_says_so(self):
+        steps.service(self.lab, self.run_id, "ig")
+        job = self.lab.tasks.job(self.role("report", "--hold-seconds", "60"))
+        self.started("report")
+        os.kill(job.child.pid, signal.SIGKILL)
+        job.communicate()
+        there = resources.inventory(self.lab)["containers"]
+        self.assertEqual((len(there), set(there.values())), (2, {"running"}))
+        with self.assertRaisesRegex(SystemExit, "is up"):
+            resources.make_image(self.lab, "0" * 40)
+        proof, left = teardown.down(self.lab)
+        self.assertEqual((proof["destroy_status"], left), ("DESTROYED", []))
+        self.assertLessEqual({f"container:{name}" for name in there}, set(proof["destroyed"]))
+        self.assertEqual((self.lab.tasks.there(), os.path.exists(self.lab.path("runc"))), ({}, False))
+
+    def started(self, role):
+        for _ in range(200):
+            if any(row["role"] == role for row in self.rows()):
+                return
+            time.sleep(0.1)
+        self.fail(f"{role} did not start")
 
 
 @SERVERS
@@ -262,7 +396,8 @@ class OnServers(unittest.TestCase):
     def test_base_truth_cannot_be_changed(self):
         connection = database.connect(self.config)
         self.post(self.event(flow="truth"))
-        for statement in ("update receipt set decision = 'ADMIT'", "delete from receipt", "truncate audit", "truncate label"):
+        for statement in ("update receipt set decision = 'ADMIT'", "delete from receipt", "truncate audit", "truncate label",
+                          "delete from task_run", "update task_run set task_arn = 'process:x:1'"):
             with self.assertRaisesRegex(psycopg2.errors.RaiseException, "APPEND_ONLY"):
                 with connection, connection.cursor() as cursor:
                     cursor.execute(statement)
