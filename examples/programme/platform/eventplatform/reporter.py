@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 
-from eventplatform import conformance, database
+from eventplatform import conformance, database, task
 from eventplatform.config import INGEST_TOPICS, now
 from eventplatform.database import counted, govern, one
 from eventplatform.store import Evidence
@@ -128,6 +128,7 @@ def close(config, evidence, cursor, generation):
     evidence.write("obs/anomaly_summary.json", {**shared, "anomaly_counts": odd, "anomaly_total": sum(odd.values())})
     cursor.execute("select body from governance_event where platform_run_id = %s order by seq", (config.platform_run_id,))
     events, _ = evidence.write_lines("obs/governance/events.jsonl", (json.loads(body) for (body,) in cursor.fetchall()))
+    evidence.write_lines("operate/task_runs.jsonl", task.runs(cursor, config))
     names = ("run_report", "reconciliation", "replay_anchors", "environment_conformance", "anomaly_summary")
     closure = {f"{name}_ref": evidence.pinned(f"obs/{name}.json") for name in names}
     evidence.write("run_completed.json", {**shared, "status": "COMPLETED", "closure_refs": {**closure, "governance_events_ref": events}})
