@@ -5,11 +5,12 @@ and all that the closure refers to is there."""
 import json
 import time
 import uuid
+from itertools import count
 
 from eventplatform import conformance, database, task
 from eventplatform.config import INGEST_TOPICS, now
 from eventplatform.database import counted, govern, one
-from eventplatform.store import Evidence
+from eventplatform.store import Evidence, WrittenAlready
 
 CONFLICT, BLOCKED = 3, 5
 NEEDED = [
@@ -135,6 +136,18 @@ def close(config, evidence, cursor, generation):
     return n
 
 
+def record_conflict(evidence, key, mine, held_by):
+    """The first one is obs/conflict/1.json, so that a plan can name it before there is one."""
+    for number in count(1):
+        try:
+            evidence.write(f"obs/conflict/{number}.json", {
+                "scenario_run_id": evidence.config.scenario_run_id, "phase_id": "P11", "conflict": "REPORTER_LOCK_HELD",
+                "lock_key": key, "lock_backend": "db_advisory_lock", "loser": mine, "held_by": held_by})
+            return f"obs/conflict/{number}.json"
+        except WrittenAlready:
+            continue
+
+
 def report(config, hold_seconds=0):
     """(exit code, what to say). `hold_seconds` makes the work take longer, so that a drill can
     send a second reporter in while the first holds the lock."""
@@ -144,10 +157,8 @@ def report(config, hold_seconds=0):
     if not database.try_lock(connection, key):
         with connection.cursor() as cursor:
             holder = one(cursor, "select generation, holder from writer_lease where lock_key = %s", (key,))
-        evidence.write(f"obs/conflict/{mine}.json", {
-            "phase_id": "P11", "conflict": "REPORTER_LOCK_HELD", "lock_key": key, "lock_backend": "db_advisory_lock",
-            "loser": mine, "held_by": {"generation": holder[0], "holder": holder[1]} if holder else None})
-        return CONFLICT, {"conflict": "REPORTER_LOCK_HELD", "evidence": f"obs/conflict/{mine}.json"}
+        path = record_conflict(evidence, key, mine, {"generation": holder[0], "holder": holder[1]} if holder else None)
+        return CONFLICT, {"conflict": "REPORTER_LOCK_HELD", "evidence": path}
     with connection.cursor() as cursor:
         generation = take_generation(cursor, key, mine)
         time.sleep(hold_seconds)

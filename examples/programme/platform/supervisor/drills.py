@@ -248,6 +248,7 @@ def second_writer(lab, run_id, say, fault=True):
         if not fault:
             first.wait(timeout=120)
         wait_until(lambda: one(cursor, "select count(*) from writer_lease where lock_key = %s", (key,)) == 1, 30)
+        holder = one(cursor, "select holder from writer_lease where lock_key = %s", (key,))
         with reporter(lab, run_id) as second:
             second_said, _ = second.communicate(timeout=60)
         overlapped = first.poll() is None
@@ -263,7 +264,8 @@ def second_writer(lab, run_id, say, fault=True):
         "kind": "a second reporter while the first holds the lock",
         "injected": 1, "took_place": int(overlapped and second.returncode == 3)}, {
         "refused_by_lock": second.returncode == 3 and "REPORTER_LOCK_HELD" in second_said,
-        "conflict_recorded": len(conflicts) == 1 and conflict.get("lock_key") == key,
+        "conflict_recorded": conflicts == [evidence.ref("obs/conflict/1.json")] and conflict.get("lock_key") == key
+        and conflict["held_by"] == {"generation": 1, "holder": holder},
         "one_writer": first.returncode == 0 and reports == 1 and basis.get("writer_generation") == 1
         and evidence.digest("run_completed.json") is not None,
         "third_refused": third[0] == 5},

@@ -409,6 +409,28 @@ class OnServers(unittest.TestCase):
         self.refused("report", "EVIDENCE_MISSING: wsp/wsp_summary.json")
         self.assertIsNone(evidence.read("run_completed.json"))
 
+    def test_a_reporter_that_loses_writes_at_a_path_that_is_known_before(self):
+        evidence, key = Evidence(self.config), f"reporter:{self.run_id}"
+        holder = database.connect(self.config)
+        holder.autocommit = True
+        self.assertTrue(database.try_lock(holder, key))
+        try:
+            with holder.cursor() as cursor:
+                lease = database.one(cursor, "select generation, holder from writer_lease where lock_key = %s", (key,))
+            for number in (1, 2):
+                with self.assertRaises(steps.Blocked) as caught:
+                    steps.once(self.lab, self.run_id, "report")
+                self.assertEqual(caught.exception.code, 3)
+                found = evidence.read(f"obs/conflict/{number}.json")
+                self.assertEqual({name: value for name, value in found.items() if name not in ("written_at_utc", "loser")}, {
+                    "platform_run_id": self.run_id, "scenario_run_id": self.config.scenario_run_id, "phase_id": "P11",
+                    "conflict": "REPORTER_LOCK_HELD", "lock_key": key, "lock_backend": "db_advisory_lock",
+                    "held_by": {"generation": lease[0], "holder": lease[1]} if lease else None})
+            self.assertNotEqual(*(evidence.read(f"obs/conflict/{number}.json")["loser"] for number in (1, 2)))
+            self.assertIsNone(evidence.read("obs/conflict/3.json"))
+        finally:
+            holder.close()
+
     def test_a_lab_in_use_is_not_started_again(self):
         with self.assertRaisesRegex(SystemExit, "is up"):
             resources.choose(self.lab, "http://127.0.0.1:1", "postgres://127.0.0.1:1/x")
