@@ -10,6 +10,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from eventplatform import exported, replay
 from supervisor import containers, drills, records, resources, steps, teardown
 
 
@@ -50,6 +51,10 @@ def arguments():
             verbs.add_parser(name, help=f"{phase} of the current run")
     verbs.add_parser("meaning", help="the semantic digest of the current run")
     verbs.add_parser("replay", help="read the current run again, from bus and archive")
+    again = verbs.add_parser("replay-archive", help="read a run again, from exported evidence and the archive alone; also after down")
+    again.add_argument("--evidence", required=True, metavar="DIR", help="a folder with evidence/runs/…, or what `carnet evidence export` wrote")
+    again.add_argument("--run-id", metavar="ID", help="where the evidence is of several runs")
+    again.add_argument("--s3", default=os.environ.get("CARNET_TEST_S3"), metavar="URL", help="where the archive is (that of the lab)")
     verbs.add_parser("release", help="stop the services of the current run")
     verbs.add_parser("list", help="what is there")
     verbs.add_parser("compute", help="what roles can run as on this machine; null, or what is wrong")
@@ -64,6 +69,18 @@ def pinned(lab, told):
     return run_id
 
 
+def replay_archive(lab, told):
+    """(what to print, exit code). It asks no broker, no database and no service, and needs no lab."""
+    endpoint = lab.handles.get("S3_ENDPOINT") or told.s3
+    if not endpoint:
+        raise SystemExit("say where S3 is: --s3 URL")
+    try:
+        found = replay.replay_exported(exported.Exported(told.evidence, told.run_id), endpoint)
+    except exported.NotAsItWas as wrong:
+        found = {"source": "archive", "status": "FAIL", "why": str(wrong)}
+    return found, 0 if found["status"] == "PASS" else 5
+
+
 def do(lab, told):
     """(what to print, exit code)."""
     verb = told.verb
@@ -76,6 +93,8 @@ def do(lab, told):
             raise SystemExit("say where S3 and PostgreSQL are: --s3 URL --database URL")
         resources.choose(lab, told.s3, told.database, told.evidence, told.git_sha, told.compute)
         return lab.handles, 0
+    if verb == "replay-archive":
+        return replay_archive(lab, told)
     if not lab.handles:
         raise SystemExit(f"{lab.folder} is no lab: `lab.py choose` first")
     if verb == "up":

@@ -1,7 +1,7 @@
 """Reads a run again and says what it meant.
 
-`replay` takes nothing but the exported evidence and the bus (or the archive): from the anchors to
-the ends in the snapshot that they name. `meaning` digests what the run came to, over the tables.
+`replay` takes nothing but the evidence and the bus (or the archive): from the anchors to the ends in
+the snapshot that they name. `replay_exported` does so when all else is gone. `meaning` digests what the run came to, over the tables.
 
 A semantic digest covers, as multisets: the admitted events (event_class, event_id, payload hash),
 the decisions (event_id, decision, degraded), the actions, the cases and the labels. It leaves out
@@ -13,6 +13,7 @@ import json
 
 from eventplatform import bus, database
 from eventplatform.config import Multiset, canonical, sha256
+from eventplatform.exported import NotAsItWas
 from eventplatform.gate import payload_hash
 from eventplatform.store import Bucket, Evidence
 
@@ -55,40 +56,78 @@ def from_bus(config, rows):
             yield event
 
 
-def from_archive(config, rows):
-    bucket = Bucket(config.handle("S3_ENDPOINT"), config.handle("S3_ARCHIVE_BUCKET"))
+def from_archive(bucket, run_id, rows):
     for row in rows:
         expected = row["start_offset"]
-        for key in sorted(bucket.keys(f"archive/{config.platform_run_id}/topic={row['topic']}/partition={row['partition']}/")):
+        for key in sorted(bucket.keys(f"archive/{run_id}/topic={row['topic']}/partition={row['partition']}/")):
             for text in bucket.lines(key):
                 entry = json.loads(text)
                 if entry["offset"] != expected:
-                    raise SystemExit(f"{key}: offset {expected} is missing")
+                    raise NotAsItWas(f"{key}: offset {expected} is missing")
                 expected += 1
                 yield entry["record"]
         if expected != row["end_offset"]:
-            raise SystemExit(f"the archive of {row['topic']}/{row['partition']} ends at {expected}, not {row['end_offset']}")
+            raise NotAsItWas(f"the archive of {row['topic']}/{row['partition']} ends at {expected}, not {row['end_offset']}")
 
 
-def replay(config, source):
-    """Counts and digest of the admitted events, read again. They must be those of the summary."""
-    evidence = Evidence(config)
-    anchors = evidence.read("obs/replay_anchors.json")
-    named = next(ref for ref in anchors["source_refs"] if ref["ref"].endswith("kafka_offsets_snapshot.json"))
-    if evidence.digest("ingest/kafka_offsets_snapshot.json") != named["sha256"]:
-        raise SystemExit("the snapshot is not the one that the anchors come from")
-    ends = {(r["topic"], r["partition"]): r["end_offset"] for r in evidence.read("ingest/kafka_offsets_snapshot.json")["partitions"]}
-    rows = [{"topic": a["topic"], "partition": a["partition"], "start_offset": a["offset"], "end_offset": ends[a["topic"], a["partition"]]}
+def pinned(evidence, refs, path):
+    """The file, which must be the one that a reference pins."""
+    digest = next((ref["sha256"] for ref in refs if ref["ref"].endswith(path)), None)
+    if digest is None or evidence.digest(path) != digest:
+        raise NotAsItWas(f"{path} is not the one that the run was closed with")
+    return evidence.read(path)
+
+
+def ranges(evidence):
+    """From where to where the run goes: the closure pins the anchors, and they the snapshot."""
+    closure = evidence.read("run_completed.json")
+    if closure is None:
+        raise NotAsItWas("run_completed.json is missing: the run is not closed")
+    anchors = pinned(evidence, closure["closure_refs"].values(), "obs/replay_anchors.json")
+    snapshot = pinned(evidence, anchors["source_refs"], "ingest/kafka_offsets_snapshot.json")
+    ends = {(row["topic"], row["partition"]): row["end_offset"] for row in snapshot["partitions"]}
+    return [{"topic": a["topic"], "partition": a["partition"], "start_offset": a["offset"], "end_offset": ends[a["topic"], a["partition"]]}
             for a in anchors["anchors"]["ingest"]]
+
+
+def compare(evidence, run_id, source, events):
+    """Counts and digest of the admitted events, read again. They must be those of the run."""
     sums, foreign = Multiset(), 0
-    for event in {"bus": from_bus, "archive": from_archive}[source](config, rows):
-        if event["platform_run_id"] != config.platform_run_id:
+    for event in events:
+        if event["platform_run_id"] != run_id:
             foreign += 1
             continue
         sums.add(line(event["event_class"], event["event_id"], payload_hash(event)))
     admitted = evidence.read("ingest/receipt_summary.json")["by_outcome"]["ADMIT"]
     known = evidence.read("certification/semantic_digest.json")
-    same = sums.count == admitted and (known is None or sums.sums() == known["sections"]["admitted"])
-    result = {"source": source, "admitted": admitted, "foreign": foreign, **sums.sums(), "status": "PASS" if same and not foreign else "FAIL"}
+    if known is None:
+        raise NotAsItWas("certification/semantic_digest.json is missing: nothing says what the run meant")
+    same = sums.count == admitted and sums.sums() == known["sections"]["admitted"]
+    return {"source": source, "admitted": admitted, "foreign": foreign, **sums.sums(), "status": "PASS" if same and not foreign else "FAIL"}
+
+
+def replay(config, source):
+    evidence = Evidence(config)
+    rows = ranges(evidence)
+    if source == "bus":
+        events = from_bus(config, rows)
+    else:
+        events = from_archive(Bucket(config.handle("S3_ENDPOINT"), config.handle("S3_ARCHIVE_BUCKET")), config.platform_run_id, rows)
+    result = compare(evidence, config.platform_run_id, source, events)
     evidence.write(f"certification/replay_{source}.json", {"scenario_run_id": config.scenario_run_id, **result})
     return result
+
+
+def replay_exported(evidence, endpoint):
+    """The same with the exported evidence and the archive that it names, and with nothing else."""
+    progress = evidence.read("rtdl_core/archive_progress.json")
+    if progress is None:
+        raise NotAsItWas("rtdl_core/archive_progress.json is missing: nothing says where the archive is")
+    name = progress["archive_root"].removeprefix("s3://").partition("/")[0]
+    bucket = Bucket(endpoint, name)
+    try:
+        found = compare(evidence, evidence.run_id, "archive", from_archive(bucket, evidence.run_id, ranges(evidence)))
+    except bucket.s3.exceptions.ClientError as error:
+        raise NotAsItWas(f"the archive s3://{name} cannot be read: {error}") from error
+    known = evidence.read("certification/semantic_digest.json")["sections"]["admitted"]
+    return {"platform_run_id": evidence.run_id, "archive": f"s3://{name}", "run": known, **found}

@@ -6,27 +6,20 @@
 import http.client
 import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
-import time
 import unittest
 from pathlib import Path
 from urllib.parse import urlsplit
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-os.environ.setdefault("AWS_ACCESS_KEY_ID", os.environ.get("CARNET_TEST_S3_KEY", ""))
-os.environ.setdefault("AWS_SECRET_ACCESS_KEY", os.environ.get("CARNET_TEST_S3_SECRET", ""))
+from labs import NOTHING, SERVERS, make_lab  # before the platform: it says where that is
 
-import psycopg2  # noqa: E402
+import psycopg2
 
-from eventplatform import database, scenario, source, task  # noqa: E402
-from eventplatform.config import Config, Multiset, canonical  # noqa: E402
-from eventplatform.gate import payload_hash  # noqa: E402
-from eventplatform.store import Bucket, Evidence, Folder, WrittenAlready  # noqa: E402
-from supervisor import containers, image, resources, steps, teardown  # noqa: E402
-from supervisor.roles import Role  # noqa: E402
+from eventplatform import database, scenario, source, task
+from eventplatform.config import Config, Multiset, canonical
+from eventplatform.gate import payload_hash
+from eventplatform.store import Bucket, Evidence, Folder, WrittenAlready
+from supervisor import image, resources, steps, teardown
 
 
 class Pure(unittest.TestCase):
@@ -87,19 +80,6 @@ class Pure(unittest.TestCase):
             task.image_digest()
 
 
-SERVERS = unittest.skipUnless(os.environ.get("CARNET_TEST_S3") and os.environ.get("CARNET_TEST_PG16"), "no servers")
-
-
-NOTHING = {"processes": {}, "containers": {}, "topics": [], "buckets": {}, "tables": [], "secrets": []}
-
-
-def make_lab(folder, compute="process"):
-    lab = resources.Lab(folder)
-    resources.choose(lab, os.environ["CARNET_TEST_S3"], os.environ["CARNET_TEST_PG16"], None, "0" * 40, compute)
-    resources.up(lab)
-    return lab
-
-
 @SERVERS
 class Down(unittest.TestCase):
     def test_what_stays_is_named_and_the_proof_says_partial(self):
@@ -129,110 +109,6 @@ class Down(unittest.TestCase):
             self.assertEqual(evidence.digest("teardown/teardown_proof.json"), first)
             resources.purge(lab)
             self.assertEqual(resources.inventory(lab), NOTHING)
-
-
-# Looks around in a container, and tries what must not work.
-LOOK = """
-import json, os, sys
-def tried(what):
-    try:
-        what()
-    except OSError as error:
-        return error.strerror
-    return "done"
-written = {path: tried(lambda: open(path + "/x", "w")) for path in json.loads(sys.argv[1])}
-status = dict(line.split(":\\t") for line in open("/proc/1/status").read().splitlines())
-print(json.dumps({
-    "written": written, "processes": sorted(int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()),
-    "rights": {name: status[name].strip("0") for name in status if name.startswith("Cap")}, "no_new": status["NoNewPrivs"],
-    "device": tried(lambda: os.mknod("/tmp/d", 0o20600, os.makedev(1, 11))), "env": sorted(os.environ),
-    "lab": sorted(os.listdir(sys.argv[2]))}))
-"""
-
-
-@SERVERS
-@unittest.skipIf(containers.wrong(), f"runc does not work here: {containers.wrong()}")
-class InContainers(unittest.TestCase):
-    """A lab whose roles are containers."""
-
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.lab = make_lab(folder.name, "runc")
-        self.addCleanup(lambda: (teardown.down(self.lab), resources.purge(self.lab)))
-        self.run_id = steps.configure(self.lab, 20, None)
-        steps.once(self.lab, self.run_id, "pin")
-
-    def role(self, name, *more):
-        return Role(name, steps.config_path(self.lab, self.run_id), self.run_id, more)
-
-    def rows(self):
-        connection = database.connect(steps.config_of(self.lab, self.run_id))
-        with connection, connection.cursor() as cursor:
-            return list(task.runs(cursor, steps.config_of(self.lab, self.run_id)))
-
-    def test_a_service_sees_what_it_needs_and_can_do_nothing_else(self):
-        steps.service(self.lab, self.run_id, "ig")
-        steps.wait_ready(self.lab, self.run_id, ["ig"])
-        name, places = self.lab.tasks.running()["ig"]["id"], ["/", "/opt", "/usr", "/etc", self.lab.folder, self.lab.path("secrets"), sys.prefix, "/tmp"]
-        seen = json.loads(self.lab.tasks.ask("exec", name, sys.executable, "-c", LOOK, json.dumps(places), self.lab.folder))
-        self.assertEqual(seen["written"], {**dict.fromkeys(places, "Read-only file system"), "/tmp": "done"})
-        self.assertEqual(seen["processes"], [1])
-        self.assertEqual((set(seen["rights"].values()), len(seen["rights"]), seen["no_new"], seen["device"]), ({""}, 5, "1", "Operation not permitted"))
-        self.assertEqual(seen["lab"], ["runs", "secrets"])
-        self.assertLessEqual(set(seen["env"]), {
-            "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "HOME", "IMAGE_DIGEST", "LANG", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH",
-            "PYTHONUNBUFFERED", "REQUIRED_PLATFORM_RUN_ID", "TASK_ARN"})
-        self.assertEqual(self.lab.tasks.alive(), {"ig": f"runc:{self.lab.handles['DATABASE_SCHEMA']}/{name}"})
-        self.assertEqual([(row["role"], row["kind"], row["task_arn"], row["image_digest"]) for row in self.rows()][1:],
-                         [("ig", "service", self.lab.tasks.alive()["ig"], self.lab.handles["IMAGE_DIGEST"])])
-        self.assertNotIn(os.path.dirname(self.lab.handles["IG_TOKEN_FILE"]), self.role("world").reads(self.lab))
-
-    def test_a_bare_process_beside_the_containers_is_seen_whatever_it_calls_itself(self):
-        steps.service(self.lab, self.run_id, "ig")
-        steps.wait_ready(self.lab, self.run_id, ["ig"])
-        arn = self.lab.tasks.alive()["ig"]
-        self.assertEqual(self.lab.tasks.tasks(self.run_id), {"ig": [arn]})
-        words = [sys.executable, "-c", "import time; time.sleep(60)", "eventplatform", "ig"]
-        stranger = subprocess.Popen(words, env={"REQUIRED_PLATFORM_RUN_ID": self.run_id, "TASK_ARN": arn})
-        try:
-            wanted = sorted([arn, f"process:{os.uname().nodename}:{stranger.pid}"])
-            self.assertEqual(sorted(self.lab.tasks.tasks(self.run_id)["ig"]), wanted)
-            with self.assertRaises(steps.Blocked) as caught:
-                steps.daemons_ready(self.lab, self.run_id)
-            self.assertIn(f"ig: runs as {sorted(wanted)}", caught.exception.said)
-        finally:
-            stranger.kill()
-            stranger.wait()
-
-    def test_a_job_that_nobody_waits_for_any_more_is_taken_down(self):
-        with self.assertRaisesRegex(SystemExit, "143"), self.lab.tasks.job(self.role("report", "--hold-seconds", "60")):
-            self.started("report")
-            self.assertEqual(list(self.lab.tasks.there().values()), ["running"])
-            raise SystemExit(143)
-        self.assertEqual((self.lab.tasks.there(), os.listdir(self.lab.path("runc", "bundles"))), ({}, []))
-
-    def test_down_takes_what_an_interrupted_command_left_and_says_so(self):
-        steps.service(self.lab, self.run_id, "ig")
-        job = self.lab.tasks.job(self.role("report", "--hold-seconds", "60"))
-        self.started("report")
-        os.kill(job.child.pid, signal.SIGKILL)
-        job.communicate()
-        there = resources.inventory(self.lab)["containers"]
-        self.assertEqual((len(there), set(there.values())), (2, {"running"}))
-        with self.assertRaisesRegex(SystemExit, "is up"):
-            resources.make_image(self.lab, "0" * 40)
-        proof, left = teardown.down(self.lab)
-        self.assertEqual((proof["destroy_status"], left), ("DESTROYED", []))
-        self.assertLessEqual({f"container:{name}" for name in there}, set(proof["destroyed"]))
-        self.assertEqual((self.lab.tasks.there(), os.path.exists(self.lab.path("runc"))), ({}, False))
-
-    def started(self, role):
-        for _ in range(200):
-            if any(row["role"] == role for row in self.rows()):
-                return
-            time.sleep(0.1)
-        self.fail(f"{role} did not start")
 
 
 @SERVERS
