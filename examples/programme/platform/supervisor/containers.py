@@ -219,6 +219,8 @@ class Containers:
         """Each container of the lab, also those that an interrupted command left, and their bundles."""
         for name in self.there():
             self.remove(name)
+        if left := self.there():  # without its state nobody would see that it runs
+            raise SystemExit(f"containers that are still there: {left}")
         shutil.rmtree(self.place, ignore_errors=True)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from labs import SERVERS, make_lab  # before the platform: it says where that is
 
-from eventplatform.config import sha256
+from eventplatform.config import canonical, sha256
 from eventplatform.store import Bucket
 from supervisor import resources, steps, teardown
 
@@ -54,6 +54,20 @@ class AfterDown(unittest.TestCase):
                 path.write_text(json.dumps(body), encoding="utf-8")
             yield place
 
+    def made_again(self, folder):
+        """The digests that lead from the closure to the snapshot, as they would be of these files."""
+        home = Path(folder) / "evidence" / "runs" / self.run_id
+
+        def pin(path, refs, name):
+            body = json.loads((home / path).read_text(encoding="utf-8"))
+            for ref in refs(body):
+                if ref["ref"].endswith(name):
+                    ref["sha256"] = sha256((home / name).read_bytes())
+            (home / path).write_text(json.dumps(body), encoding="utf-8")
+
+        pin("obs/replay_anchors.json", lambda body: body["source_refs"], "ingest/kafka_offsets_snapshot.json")
+        pin("run_completed.json", lambda body: body["closure_refs"].values(), "obs/replay_anchors.json")
+
     def put_back(self, key):
         whole = self.archive.get(key)
         self.addCleanup(self.archive.put, key, whole)
@@ -80,6 +94,23 @@ class AfterDown(unittest.TestCase):
         self.archive.put(self.objects[0], whole.replace(other, b'"platform_run_id":"platform_20260101T000000Z"', 1))
         found = self.again(code=5)
         self.assertEqual((found["foreign"], found["row_count"]), (1, 19))
+        # One more record than there were, and the end of the range moved behind it.
+        self.archive.put(self.objects[0], whole)
+        last = self.put_back(self.objects[-1])
+        more = json.loads(last.splitlines()[-1])
+        more["offset"] += 1
+        more["record"]["platform_run_id"] = "platform_20260101T000000Z"
+        self.archive.put(self.objects[-1], last + canonical(more) + b"\n")
+        partition = int(self.objects[-1].split("/partition=")[1].split("/")[0])
+
+        def move(body):
+            row = next(row for row in body["partitions"] if "traffic" in row["topic"] and row["partition"] == partition)
+            row["end_offset"] += 1
+
+        with self.changed(("ingest/kafka_offsets_snapshot.json", move)) as folder:
+            self.made_again(folder)
+            found = self.again(code=5, folder=folder)
+            self.assertEqual((found["foreign"], found["row_count"], found["hash_sum"]), (1, 20, found["run"]["hash_sum"]))
 
     def test_a_lost_object_and_a_lost_record_are_missed(self):
         for key, left in ((self.objects[0], None), (self.objects[-1], None), (self.objects[-1], -1)):
@@ -106,10 +137,7 @@ class AfterDown(unittest.TestCase):
             rows[at]["offset"] += 1
 
         with self.changed(("obs/replay_anchors.json", move)) as folder:
-            home = Path(folder) / "evidence" / "runs" / self.run_id
-            closure = json.loads((home / "run_completed.json").read_text(encoding="utf-8"))
-            closure["closure_refs"]["replay_anchors_ref"]["sha256"] = sha256((home / "obs/replay_anchors.json").read_bytes())
-            (home / "run_completed.json").write_text(json.dumps(closure), encoding="utf-8")
+            self.made_again(folder)
             self.assertIn("is missing", self.again(code=5, folder=folder)["why"])
 
     def test_a_snapshot_that_the_anchors_do_not_pin_and_other_sums_are_refused(self):

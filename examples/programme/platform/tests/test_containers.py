@@ -13,6 +13,7 @@ from labs import SERVERS, make_lab  # before the platform: it says where that is
 
 from eventplatform import database, task
 from supervisor import containers, resources, steps, teardown
+from supervisor.processes import started_at
 from supervisor.roles import Role
 
 # Looks around in a container, and tries what must not work.
@@ -40,7 +41,8 @@ NO_RUNC = containers.wrong()
 class Lab:
     """A lab whose roles are containers, with a run that has begun."""
 
-    def made(self):
+    @staticmethod
+    def made():
         folder = tempfile.TemporaryDirectory()
         lab = make_lab(folder.name, "runc")
         run_id = steps.configure(lab, 20, None)
@@ -68,7 +70,7 @@ class Lab:
 class InContainers(Lab, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.lab, cls.run_id, end = cls.made(cls)
+        cls.lab, cls.run_id, end = cls.made()
         cls.addClassCleanup(end)
 
     def tearDown(self):
@@ -130,7 +132,7 @@ class Down(Lab, unittest.TestCase):
         self.started("report")
         os.kill(job.child.pid, signal.SIGKILL)
         job.communicate()
-        there = resources.inventory(self.lab)["containers"]
+        there, pids = resources.inventory(self.lab)["containers"], [row["pid"] for row in self.lab.tasks.listed()]
         self.assertEqual((len(there), set(there.values())), (2, {"running"}))
         with self.assertRaisesRegex(SystemExit, "is up"):
             resources.make_image(self.lab, "0" * 40)
@@ -138,6 +140,7 @@ class Down(Lab, unittest.TestCase):
         self.assertEqual((proof["destroy_status"], left), ("DESTROYED", []))
         self.assertLessEqual({f"container:{name}" for name in there}, set(proof["destroyed"]))
         self.assertEqual((self.lab.tasks.there(), os.path.exists(self.lab.path("runc"))), ({}, False))
+        self.assertEqual([started_at(pid) for pid in pids], [None, None])
 
 
 if __name__ == "__main__":
