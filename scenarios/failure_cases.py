@@ -2,6 +2,7 @@
 it then, and in which words."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 
 from evidence_changes import (
@@ -14,7 +15,10 @@ REPORT, RECONCILIATION, ANCHORS = "obs/run_report.json", "obs/reconciliation.jso
 CONFORMANCE, ANOMALIES = "obs/environment_conformance.json", "obs/anomaly_summary.json"
 EVENTS, COMPLETED, PROOF = "obs/governance/events.jsonl", "run_completed.json", "teardown/teardown_proof.json"
 DAEMONS, DUPLICATE, SECOND = "operate/daemons_ready.json", "drills/duplicate.json", "drills/second_writer.json"
+TASKS, LOST = "operate/task_runs.jsonl", "obs/conflict/1.json"
 SORTED = "oracle/arrival_events_5B/_stream_sort_receipt.json"
+# Where the roles of these runs were started: as processes of this machine.
+COMPUTE = [f"process:{os.uname().nodename}:"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +39,8 @@ def alone(form, path=None, **more):
     return "run_evidence", {"files": [file], **more}
 
 
-def together(check, forms):
-    return "run_agreement", {"files": [{"form": form} for form in forms.split()], "checks": [check]}
+def together(check, forms, **more):
+    return "run_agreement", {"files": [{"form": form} for form in forms.split()], "checks": [check], **more}
 
 
 def whole(place, run, drill):
@@ -46,12 +50,13 @@ def whole(place, run, drill):
     if drill:
         more.append({"form": "drill_report", "path": f"{run.home}drills/{drill}.json"})
     files = [{"form": form} for form in FORMS.split()]
-    return ("run_evidence", {"files": files + more}), ("run_agreement", {"files": files, "checks": CHECKS})
+    return ("run_evidence", {"files": files + more}), ("run_agreement", {"files": files, "checks": CHECKS, "compute": COMPUTE})
 
 
 CLOSURE = "run_completed run_report reconciliation replay_anchors environment_conformance anomaly_summary governance_event"
 closure, closure_and_basis = together("closure", CLOSURE), together("closure", CLOSURE + " kafka_offsets_snapshot receipt_summary")
 offsets = together("offsets", "kafka_offsets_snapshot receipt_summary caught_up offsets_snapshot ingestion_receipt")
+placement = together("placement", "run daemons_ready ig_ready task_run", compute=COMPUTE)
 receipts = together("receipts", "receipt_summary ingestion_receipt quarantine_summary quarantine_record")
 unresolved = together(
     "unresolved", "receipt_summary ingestion_receipt quarantine_summary quarantine_record run_report anomaly_summary")
@@ -63,10 +68,11 @@ FORMS = (
     "run run_started daemons_ready ig_ready ready_publish_receipt wsp_summary receipt_summary ingestion_receipt "
     "quarantine_summary quarantine_record kafka_offsets_snapshot caught_up offsets_snapshot decision_summary "
     "action_summary audit_summary case_summary label_summary run_report reconciliation replay_anchors "
-    "environment_conformance anomaly_summary governance_event run_completed teardown_proof")
-CHECKS = ["pins", "receipts", "unresolved", "flow", "offsets", "decisions", "anchors", "closure"]
+    "environment_conformance anomaly_summary governance_event run_completed teardown_proof task_run")
+CHECKS = ["placement", "pins", "receipts", "unresolved", "flow", "offsets", "decisions", "anchors", "closure"]
 
 summary, receipt_lines = alone("receipt_summary"), alone("ingestion_receipt")
+lost = alone("writer_conflict")
 duplicate, second_writer = alone("drill_report", DUPLICATE), alone("drill_report", SECOND)
 
 empty_offsets = edit(OFFSETS, {"/partitions/*/start_offset": -1, "/partitions/*/end_offset": -1})
@@ -86,6 +92,9 @@ lag_misread = caught_at(lambda row: row["end_offset"], lambda row: 0)
 one_partition = all_of(
     caught_at(lambda row: row["end_offset"], lambda row: row["end_offset"]),
     edit(CAUGHT_UP, {"/partitions": lambda rows: rows[:1]}))
+left_out = all_of(
+    caught_at(lambda row: row["end_offset"], lambda row: row["end_offset"]),
+    edit(CAUGHT_UP, {"/partitions": lambda rows: rows[1:]}))
 zero_inputs = edit(RECONCILIATION, {
     "/inputs": lambda all: dict.fromkeys(all, 0), "/deltas": lambda all: dict.fromkeys(all, 0)})
 zero_summary = edit(SUMMARY, {
@@ -111,6 +120,37 @@ def called_off(all):
     return [*all, {**all[-1], "event_id": "f" * 32, "family": "RUN_CANCELLED"}]
 
 
+def ran(role, **other):
+    """The line of a role says something else; `role` None: of each."""
+    return lambda all: [{**row, **other} if role in (None, row["role"]) else row for row in all]
+
+
+# Where it ran, and who wrote.
+PLACES = [
+    Case("a job on a laptop", placement, rows(TASKS, ran("stream", task_arn="process:laptop:7")),
+         "fail", ("stream ran as process:laptop:7, and not at process:",)),
+    Case("a service on a laptop", placement, all_of(
+        rows(TASKS, ran("ig", task_arn="process:laptop:7")),
+        edit(DAEMONS, {"/services/*": lambda row: {**row, "task_arns": ["process:laptop:7"]} if row["service_name"] == "ig" else row})),
+         "fail", ("ig ran as process:laptop:7",)),
+    Case("a task from another image", placement, rows(TASKS, ran("report", image_digest="sha256:" + "0" * 64)),
+         "fail", ("report ran from the image sha256:000", "and the run is pinned to sha256:")),
+    Case("a service that nobody recorded", placement, rows(TASKS, lambda all: [row for row in all if row["role"] != "case-mgmt"]),
+         "fail", ("has case-mgmt as process:", "which is not recorded")),
+    Case("as if no job had run", placement, rows(TASKS, lambda all: [row for row in all if row["kind"] == "service"]),
+         "no_data", ("no job is recorded",)),
+    Case("nothing recorded of where it ran", placement, raw(TASKS, nothing), "no_data", ("has no lines",)),
+    Case("one task of two roles", placement, rows(TASKS, lambda all: [{**row, "task_arn": all[0]["task_arn"]} for row in all]),
+         "fail", ("is the task of two",)),
+    Case("a loser that does not say who held the lock", lost, edit(LOST, {"/held_by": None}),
+         "no_data", ("does not say who held the lock",), of="second_writer"),
+    Case("a lock that is declared and not wired", lost, edit(LOST, {"/held_by/generation": 0}),
+         "no_data", ("does not say who held the lock",), of="second_writer"),
+    Case("a writer that was refused by itself", lost, edit(LOST, {"/loser": "x", "/held_by/holder": "x"}),
+         "fail", ("x was refused by itself",), of="second_writer"),
+    Case("no evidence of the loser", lost, removed(LOST), "no_data", ("there is nothing at",), of="second_writer"),
+]
+
 # A green light over an empty basis.
 VACUOUS = [
     Case("offsets overwritten in place by an empty epoch", alone("kafka_offsets_snapshot"), empty_offsets,
@@ -130,6 +170,8 @@ VACUOUS = [
     Case("lag measured in another epoch", offsets, another_epoch, "fail", ("caught_up ends at", "and the run at")),
     Case("lag of one partition alone", offsets, one_partition,
          "no_data", ("caught_up is not about", "which the run wrote to")),
+    Case("one consumer left out of one partition", offsets, left_out,
+         "no_data", ("caught_up is not about fp.bus.", "which reads this topic")),
     Case("a sample of nothing", alone("kafka_offsets_snapshot"), edit(OFFSETS, {"/partitions/*/sampled_records": 0}),
          "no_data", ("has sampled none of the records",)),
     Case("lag that is not what the offsets say", alone("caught_up"), lag_misread,
@@ -341,7 +383,7 @@ BYTES = [
          edit(SORTED, {"/sorted_stats/row_count": add(-1)}), "fail", ("another row_count after sorting than before",)),
 ]
 
-ALL = [*VACUOUS, *MISSING, *DRIFT, *COUNTED, *DRILLED, *ELSEWHERE, *TORN_DOWN, *CLOSED, *UNRESOLVED, *OF_THIS_RUN, *BYTES]
+ALL = [*VACUOUS, *PLACES, *MISSING, *DRIFT, *COUNTED, *DRILLED, *ELSEWHERE, *TORN_DOWN, *CLOSED, *UNRESOLVED, *OF_THIS_RUN, *BYTES]
 
 # Those that are played in a bucket too.
 IN_A_BUCKET = {

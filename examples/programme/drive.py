@@ -104,8 +104,9 @@ class Drive:
         env = "env: { AWS_ACCESS_KEY_ID: { secret: AWS_ACCESS_KEY_ID }, AWS_SECRET_ACCESS_KEY: { secret: AWS_SECRET_ACCESS_KEY } }"
         root = f"{handles['EVIDENCE_ROOT']}?endpoint={handles['S3_ENDPOINT']}&region=us-east-1"
         python = sys.executable
+        places = {"runc": f"runc:{handles['DATABASE_SCHEMA']}/", "process": f"process:{os.uname().nodename}:"}
         values = {
-            **ids, "SCENARIO_ID": configured["scenario_run_id"], "TAG": handles["IMAGE_TAG"], "DIGEST": handles["IMAGE_DIGEST"],
+            **ids, "COMPUTE": places[self.told.compute], "SCENARIO_ID": configured["scenario_run_id"], "TAG": handles["IMAGE_TAG"], "DIGEST": handles["IMAGE_DIGEST"],
             "REVISION": revision, "ROOT": root, "PYTHON": python, "ENV": env,
             "RUN": f"{{ platform_run_id: {ids['RUN_ID']}, scenario_run_id: '{configured['scenario_run_id']}' }}",
             "LAB": f'program: "{python}", args:', "L": "platform/lab.py, --dir, lab",
