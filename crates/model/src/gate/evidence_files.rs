@@ -1,5 +1,8 @@
 //! Evidence files of a run, as three gates look at them.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use carnet_document::InputError;
 use carnet_ledger::Digest;
 use carnet_programme::{
@@ -66,7 +69,7 @@ pub struct Found {
 #[serde(rename_all = "snake_case")]
 pub enum Said {
     /// The text of one object.
-    Text(String),
+    Text(Kept),
     /// The counts of a file of lines, which is not kept.
     Lines(Box<Tally>),
     /// It could not be kept: it is too large, or no text.
@@ -76,6 +79,31 @@ pub enum Said {
         /// What is wrong.
         what: String,
     },
+}
+
+/// A text that copies of what was seen share: a damaged copy differs in one file of many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct Kept(Arc<str>);
+
+impl From<String> for Kept {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<Kept> for String {
+    fn from(kept: Kept) -> Self {
+        kept.0.as_ref().to_owned()
+    }
+}
+
+impl Deref for Kept {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
 }
 
 /// What was seen, and when.
@@ -378,7 +406,7 @@ pub(super) fn damage(demand: &Demand<'_>, seen: &[Seen]) -> Vec<(&'static str, V
 /// A file with this text.
 fn of(text: &str) -> Found {
     let bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
-    Found { bytes, sha256: Digest::of(text.as_bytes()), said: Said::Text(text.to_owned()) }
+    Found { bytes, sha256: Digest::of(text.as_bytes()), said: Said::Text(text.to_owned().into()) }
 }
 
 fn texts(form: Form, text: &str) -> Vec<(&'static str, String)> {

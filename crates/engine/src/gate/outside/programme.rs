@@ -115,7 +115,7 @@ impl Taker {
 fn said(asked: &Asked, kept: Vec<u8>) -> Said {
     let fault = match read(asked.form, &kept) {
         Err(fault) if kept.len() > FILE_BYTES_MAX || std::str::from_utf8(&kept).is_err() => fault,
-        Ok(_) | Err(_) => return Said::Text(String::from_utf8(kept).unwrap_or_default()),
+        Ok(_) | Err(_) => return Said::Text(String::from_utf8(kept).unwrap_or_default().into()),
     };
     Said::Refused { name: fault.name().to_owned(), what: fault.to_string() }
 }

@@ -81,8 +81,11 @@ fn tally(form: Form) -> Tally {
 
 fn seen(form: Form) -> Seen {
     let text = form.example().to_string();
-    let said =
-        if form.is_lines() { Said::Lines(Box::new(tally(form))) } else { Said::Text(text.clone()) };
+    let said = if form.is_lines() {
+        Said::Lines(Box::new(tally(form)))
+    } else {
+        Said::Text(text.clone().into())
+    };
     let bytes = u64::try_from(text.len()).unwrap_or_default();
     let found = Some(Found { bytes, sha256: Digest::of(text.as_bytes()), said });
     let run: Run = serde_json::from_value(run()).unwrap_or_default();
@@ -172,7 +175,7 @@ fn seen_at(hour: u32, drill: Drill, form: Form) -> Seen {
         Said::Text(text) => {
             let text = moved(&of_drill(&text, drill));
             let bytes = u64::try_from(text.len()).unwrap_or_default();
-            Found { bytes, sha256: Digest::of(text.as_bytes()), said: Said::Text(text) }
+            Found { bytes, sha256: Digest::of(text.as_bytes()), said: Said::Text(text.into()) }
         }
         Said::Lines(_) | Said::Refused { .. } => found,
     });
