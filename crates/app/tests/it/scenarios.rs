@@ -73,6 +73,15 @@ fn a_secret_is_put_and_taken_back_and_a_teardown_is_seen() {
 }
 
 #[test]
+fn what_a_cloud_runs_is_set_judged_and_put_back() {
+    if cfg!(all(feature = "aws", feature = "faults")) {
+        play("managed_services");
+    } else {
+        panic!("it needs the features `aws` and `faults`: run ./test, which sets them");
+    }
+}
+
+#[test]
 fn a_run_waits_for_people_and_goes_on_as_they_say() {
     play("approvals");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use carnet_model::Secret;
 
+use super::aws_jobs::{AwsJob, AwsJobTask, AwsStart};
 use crate::error::StoreError;
 
 /// Where to ask.
@@ -61,6 +62,36 @@ pub struct AwsService {
     pub containers: Vec<AwsContainer>,
 }
 
+/// What a service of containers is set to, and how far the cluster is with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsServing {
+    /// The word of the cluster, such as `ACTIVE`.
+    pub status: String,
+    /// What its tasks are made from.
+    pub definition: String,
+    /// How many tasks it is to run.
+    pub desired: i64,
+    /// How many run.
+    pub running: i64,
+    /// How many are on their way.
+    pub pending: i64,
+    /// How many deployments are on their way or done; none where something else than the cluster
+    /// brings them.
+    pub deployments: u64,
+    /// How far the newest of them is, in the word of the cluster: `IN_PROGRESS`, `COMPLETED`,
+    /// `FAILED`; `None` where it is not told.
+    pub rollout: Option<String>,
+}
+
+/// What tasks are made from.
+#[derive(Debug, Clone)]
+pub struct AwsDefinition {
+    /// Its whole address.
+    pub address: String,
+    /// The containers of each task.
+    pub containers: Vec<AwsContainer>,
+}
+
 /// A container of a definition.
 #[derive(Debug, Clone)]
 pub struct AwsContainer {
@@ -68,6 +99,8 @@ pub struct AwsContainer {
     pub name: String,
     /// Its image, as it is written there.
     pub image: String,
+    /// Whether the whole task ends with it.
+    pub essential: bool,
     /// The variables whose values are written there; those that come from a secret are not.
     pub environment: BTreeMap<String, Secret>,
 }
@@ -94,6 +127,45 @@ pub struct AwsRepository {
     pub mutability: String,
     /// The digest that the tag has; `None` if there is no such tag.
     pub digest: Option<String>,
+}
+
+/// A budget of an account, as it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsBudget {
+    /// What it is about, such as `COST`.
+    pub kind: String,
+    /// For how long it is, such as `MONTHLY`.
+    pub time_unit: String,
+    /// How much may be spent.
+    pub limit: Option<AwsSpend>,
+    /// How much was spent.
+    pub spent: Option<AwsSpend>,
+    /// Whether what it is computed from is sound, such as `HEALTHY`.
+    pub health: Option<String>,
+    /// When somebody is told.
+    pub alerts: Vec<AwsAlert>,
+}
+
+/// An amount, in the digits that were told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsSpend {
+    /// The digits.
+    pub amount: String,
+    /// Of what, such as `USD`.
+    pub unit: String,
+}
+
+/// When somebody is told of a budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsAlert {
+    /// Of what is spent, `ACTUAL`, or of what will be, `FORECASTED`.
+    pub kind: String,
+    /// How it is compared, such as `GREATER_THAN`.
+    pub operator: String,
+    /// With which number.
+    pub threshold: String,
+    /// What that number is: `ABSOLUTE_VALUE` or `PERCENTAGE`.
+    pub threshold_type: Option<String>,
 }
 
 /// Services of AWS, and what speaks like them. What is not there is `None` or missing from a list,
@@ -131,6 +203,39 @@ pub trait Aws {
 
     /// The tasks of a cluster that have not ended, those that are to end among them.
     fn tasks(&self, cluster: &str) -> Result<Vec<AwsTask>, StoreError>;
+
+    /// What tasks are made from, by FAMILY:REVISION or by address.
+    fn definition(&self, name: &str) -> Result<AwsDefinition, StoreError>;
+
+    /// What a service is set to; `None` if there is no such service.
+    fn service(&self, cluster: &str, name: &str) -> Result<Option<AwsServing>, StoreError>;
+
+    /// Sets what a service runs, and how often.
+    fn set_service(
+        &self,
+        cluster: &str,
+        name: &str,
+        definition: &str,
+        desired: u32,
+    ) -> Result<(), StoreError>;
+
+    /// Starts a task. An error says that nobody knows whether it was started.
+    fn run_task(&self, job: &AwsJob) -> Result<AwsStart, StoreError>;
+
+    /// A task by its address, ended or not; `None` if the cluster does not know it, or not any more.
+    fn job_task(&self, cluster: &str, address: &str) -> Result<Option<AwsJobTask>, StoreError>;
+
+    /// The tasks of a family that were started under a key, ended or not, as far as the cluster
+    /// remembers them: for an hour after they ended.
+    fn job_tasks(
+        &self,
+        cluster: &str,
+        family: &str,
+        started_by: &str,
+    ) -> Result<Vec<AwsJobTask>, StoreError>;
+
+    /// A budget of an account; `None` if there is no such budget.
+    fn budget(&self, account_id: &str, name: &str) -> Result<Option<AwsBudget>, StoreError>;
 
     /// A repository with what a tag means in it; `None` if there is no such repository.
     fn repository(&self, name: &str, tag: &str) -> Result<Option<AwsRepository>, StoreError>;

@@ -3,6 +3,7 @@
 //! connector; it is handed one [`Outside`].
 
 mod aws;
+mod aws_jobs;
 mod broker;
 mod containers;
 mod http;
@@ -18,8 +19,10 @@ use carnet_model::Secret;
 use carnet_model::policy::{PolicyAnswer, PolicyQuestion};
 
 pub use aws::{
-    Aws, AwsContainer, AwsDepth, AwsParameter, AwsPlace, AwsRepository, AwsService, AwsTask,
+    Aws, AwsAlert, AwsBudget, AwsContainer, AwsDefinition, AwsDepth, AwsParameter, AwsPlace,
+    AwsRepository, AwsService, AwsServing, AwsSpend, AwsTask,
 };
+pub use aws_jobs::{AwsEnded, AwsJob, AwsJobTask, AwsNetwork, AwsOverride, AwsStart};
 pub use broker::{Broker, BrokerLogin, BrokerPlace, BrokerTls, BrokerTopic};
 pub use containers::{
     ContainerPlace, ContainerRuntime, Health, HeldImage, NewContainer, Unit, UnitState,

@@ -29,6 +29,8 @@ pub(super) enum Service {
     Ecs,
     /// Images.
     Ecr,
+    /// Budgets: one service for all regions.
+    Budgets,
 }
 
 impl Service {
@@ -37,14 +39,17 @@ impl Service {
             Self::Ssm => "ssm",
             Self::Ecs => "ecs",
             Self::Ecr => "ecr",
+            Self::Budgets => "budgets",
         }
     }
 
-    const fn host(self) -> &'static str {
+    /// Amazon's own place for it.
+    fn url(self, region: &str) -> String {
         match self {
-            Self::Ssm => "ssm",
-            Self::Ecs => "ecs",
-            Self::Ecr => "api.ecr",
+            Self::Ssm => format!("https://ssm.{region}.amazonaws.com/"),
+            Self::Ecs => format!("https://ecs.{region}.amazonaws.com/"),
+            Self::Ecr => format!("https://api.ecr.{region}.amazonaws.com/"),
+            Self::Budgets => "https://budgets.amazonaws.com/".to_owned(),
         }
     }
 
@@ -53,6 +58,7 @@ impl Service {
             Self::Ssm => "AmazonSSM",
             Self::Ecs => "AmazonEC2ContainerServiceV20141113",
             Self::Ecr => "AmazonEC2ContainerRegistry_V20150921",
+            Self::Budgets => "AWSBudgetServiceGateway",
         }
     }
 }
@@ -80,7 +86,9 @@ pub(super) struct Refusal {
     /// Its word, such as `AccessDeniedException`. What it says beside it is left out: it may repeat
     /// what it was sent, and that may be a secret.
     pub(super) word: String,
-    error: StoreError,
+    /// Whether the service says that it is not its own fault: then it has done nothing.
+    pub(super) is_callers: bool,
+    pub(super) error: StoreError,
 }
 
 impl From<StoreError> for Failed {
@@ -164,7 +172,7 @@ impl Account {
     ) -> Result<HttpRequest, StoreError> {
         let url = match &self.endpoint {
             Some(endpoint) => format!("{endpoint}/"),
-            None => format!("https://{}.{}.amazonaws.com/", service.host(), self.region),
+            None => service.url(&self.region),
         };
         let body = input.to_string().into_bytes();
         let target = format!("{}.{action}", service.target());
@@ -263,7 +271,8 @@ fn refused(asked: &str, answer: &HttpResponse) -> Failed {
     };
     let (code, remedy) = meaning(status, &word);
     let error = StoreError::new(code, format!("the service refuses {asked}: {word}"));
-    Failed::Refused(Refusal { word, error: error.remedy(remedy) })
+    let is_callers = (400..500).contains(&status);
+    Failed::Refused(Refusal { word, is_callers, error: error.remedy(remedy) })
 }
 
 fn meaning(status: u16, word: &str) -> (Code, &'static str) {
@@ -373,6 +382,14 @@ mod tests {
     const BOTOCORE: &str = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20270115/eu-west-2/ssm/aws4_request, \
         SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target, \
         Signature=c91de535afb8d17c8e46017f071f1efe5ed25c306bd6ac30dfa2c987cb553c81";
+
+    #[test]
+    fn each_service_has_its_own_place() {
+        let region = "eu-west-2";
+        assert_eq!(Service::Ssm.url(region), "https://ssm.eu-west-2.amazonaws.com/");
+        assert_eq!(Service::Ecr.url(region), "https://api.ecr.eu-west-2.amazonaws.com/");
+        assert_eq!(Service::Budgets.url(region), "https://budgets.amazonaws.com/");
+    }
 
     #[test]
     fn keys_and_a_region_are_needed() {

@@ -3,17 +3,22 @@
 //! nothing is asked twice: a service that asks for patience is reported.
 //!
 //! Reading order: `call` signs and sends one request and names what is refused, `parameters` (SSM),
-//! `services` (ECS) and `images` (ECR) ask.
+//! `services` and `serving` (ECS: what a cluster runs, and what one service is set to), `jobs`
+//! (tasks that end by themselves), `images` (ECR) and `budgets` ask.
 
+mod budgets;
 mod call;
 mod images;
+mod jobs;
 mod parameters;
 mod services;
+mod serving;
 
 use std::collections::BTreeMap;
 
 use carnet_connect::{
-    Aws, AwsDepth, AwsParameter, AwsPlace, AwsRepository, AwsService, AwsTask, StoreError,
+    Aws, AwsBudget, AwsDefinition, AwsDepth, AwsJob, AwsJobTask, AwsParameter, AwsPlace,
+    AwsRepository, AwsService, AwsServing, AwsStart, AwsTask, StoreError,
 };
 use carnet_model::Secret;
 
@@ -62,6 +67,45 @@ impl Aws for Account {
 
     fn tasks(&self, cluster: &str) -> Result<Vec<AwsTask>, StoreError> {
         services::tasks(self, cluster)
+    }
+
+    fn definition(&self, name: &str) -> Result<AwsDefinition, StoreError> {
+        services::definition(self, name)
+    }
+
+    fn service(&self, cluster: &str, name: &str) -> Result<Option<AwsServing>, StoreError> {
+        serving::service(self, cluster, name)
+    }
+
+    fn set_service(
+        &self,
+        cluster: &str,
+        name: &str,
+        definition: &str,
+        desired: u32,
+    ) -> Result<(), StoreError> {
+        serving::set(self, cluster, name, definition, desired)
+    }
+
+    fn run_task(&self, job: &AwsJob) -> Result<AwsStart, StoreError> {
+        jobs::run(self, job)
+    }
+
+    fn job_task(&self, cluster: &str, address: &str) -> Result<Option<AwsJobTask>, StoreError> {
+        jobs::one(self, cluster, address)
+    }
+
+    fn job_tasks(
+        &self,
+        cluster: &str,
+        family: &str,
+        started_by: &str,
+    ) -> Result<Vec<AwsJobTask>, StoreError> {
+        jobs::started_by(self, cluster, family, started_by)
+    }
+
+    fn budget(&self, account_id: &str, name: &str) -> Result<Option<AwsBudget>, StoreError> {
+        budgets::budget(self, account_id, name)
     }
 
     fn repository(&self, name: &str, tag: &str) -> Result<Option<AwsRepository>, StoreError> {

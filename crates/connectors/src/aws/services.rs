@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use carnet_connect::{AwsContainer, AwsService, AwsTask, StoreError};
+use carnet_connect::{AwsContainer, AwsDefinition, AwsService, AwsTask, StoreError};
 use carnet_model::{Code, Secret};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use super::call::{Account, Failed, PAGES_MAX, Service, go_on, unless};
 
 /// How many services, and how many tasks, are asked about at once.
 const SERVICES_AT_ONCE: usize = 10;
-const TASKS_AT_ONCE: usize = 100;
+pub(super) const TASKS_AT_ONCE: usize = 100;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,8 +43,15 @@ struct ToldService {
 }
 
 #[derive(Deserialize)]
-struct Failure {
+pub(super) struct Failure {
     reason: Option<String>,
+}
+
+impl Failure {
+    /// Whether there is no such thing.
+    pub(super) fn is_missing(&self) -> bool {
+        self.reason.as_deref() == Some("MISSING")
+    }
 }
 
 #[derive(Deserialize)]
@@ -56,6 +63,7 @@ struct Definition {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Containers {
+    task_definition_arn: String,
     container_definitions: Vec<Container>,
 }
 
@@ -63,6 +71,7 @@ struct Containers {
 struct Container {
     name: String,
     image: String,
+    essential: Option<bool>,
     #[serde(default)]
     environment: Vec<Variable>,
 }
@@ -118,7 +127,7 @@ pub(super) fn services(
             let containers = if let Some(held) = definitions.get(&told.task_definition) {
                 held.clone()
             } else {
-                let asked = containers(account, &told.task_definition)?;
+                let asked = definition(account, &told.task_definition)?.containers;
                 definitions.insert(told.task_definition.clone(), asked.clone());
                 asked
             };
@@ -139,21 +148,25 @@ pub(super) fn services(
     Ok(Some(found))
 }
 
-fn containers(account: &Account, definition: &str) -> Result<Vec<AwsContainer>, StoreError> {
-    let input = json!({"taskDefinition": definition});
+/// What tasks are made from.
+pub(super) fn definition(account: &Account, name: &str) -> Result<AwsDefinition, StoreError> {
+    let input = json!({"taskDefinition": name});
     let told: Definition = account.call(Service::Ecs, "DescribeTaskDefinition", &input)?;
-    let containers = told.task_definition.container_definitions.into_iter();
-    Ok(containers
+    let Containers { task_definition_arn, container_definitions } = told.task_definition;
+    let containers = container_definitions
+        .into_iter()
         .map(|it| AwsContainer {
             name: it.name,
             image: it.image,
+            essential: it.essential.unwrap_or(true),
             environment: it
                 .environment
                 .into_iter()
                 .map(|it| (it.name, Secret::new(it.value)))
                 .collect(),
         })
-        .collect())
+        .collect();
+    Ok(AwsDefinition { address: task_definition_arn, containers })
 }
 
 /// The tasks of a cluster that have not ended. One that is to stop still runs until it has.
@@ -184,7 +197,11 @@ pub(super) fn tasks(account: &Account, cluster: &str) -> Result<Vec<AwsTask>, St
     Ok(found)
 }
 
-fn list(account: &Account, action: &str, mut input: Value) -> Result<Vec<String>, Failed> {
+pub(super) fn list(
+    account: &Account,
+    action: &str,
+    mut input: Value,
+) -> Result<Vec<String>, Failed> {
     let mut found = Vec::new();
     for _ in 0..PAGES_MAX {
         let page: Page = account.call(Service::Ecs, action, &input)?;
@@ -198,13 +215,18 @@ fn list(account: &Account, action: &str, mut input: Value) -> Result<Vec<String>
     Err(StoreError::new(Code::STORE_UNSUPPORTED, what).into())
 }
 
+/// The word of the first failure.
+pub(super) fn why(failures: &[Failure]) -> String {
+    let word = failures.first().and_then(|it| it.reason.as_deref()).unwrap_or("nothing said");
+    word.chars().filter(char::is_ascii_alphanumeric).take(60).collect()
+}
+
 /// What was listed a moment ago must be told of: a gate must not overlook what it cannot see.
-fn all_told(failures: &[Failure], told: usize, asked: usize) -> Result<(), StoreError> {
+pub(super) fn all_told(failures: &[Failure], told: usize, asked: usize) -> Result<(), StoreError> {
     if failures.is_empty() && told == asked {
         return Ok(());
     }
-    let reason = failures.first().and_then(|it| it.reason.as_deref()).unwrap_or("nothing said");
-    let reason: String = reason.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
+    let reason = why(failures);
     let what = format!("the cluster tells of {told} of {asked} that it lists ({reason})");
     Err(StoreError::new(Code::STORE_CHANGED, what)
         .remedy("wait until nothing changes, and run again"))

@@ -135,6 +135,7 @@ const fn is_steady(gate: Gate) -> bool {
         | Gate::TlsExpiry
         | Gate::Lag
         | Gate::ConsumerLag
+        | Gate::Budget
         | Gate::Term
         | Gate::Policy
         | Gate::RunEvidence

@@ -32,7 +32,7 @@ fn variables(act: &Act<'_>, command: &Command) -> Result<Variables, StepError> {
 }
 
 /// The variable by which services know the run that they work for.
-const RUN_SCOPE: &str = "REQUIRED_PLATFORM_RUN_ID";
+pub(super) const RUN_SCOPE: &str = "REQUIRED_PLATFORM_RUN_ID";
 
 /// An output as an object of the evidence, without the secrets that it was given.
 fn kept(act: &Act<'_>, output: &Output, hidden: &[Secret]) -> Result<Value, StepError> {

@@ -10,10 +10,13 @@
 //! `workload/started`, `vm/claimed`, `vm/placed`, `vm/started`. Of bundles: `bundle/laid`,
 //! `bundle/evidence`, `bundle/sealed`, `bundle/transfer`, `bundle/transferred`, `bundle/placing`,
 //! `bundle/placed`. Of Terraform: `terraform/started`, `terraform/applied`, `terraform/destroyed`. Of
-//! ways back: `take_back/begun`. Of parameters: `parameter/put`, `parameter/returned`.
+//! ways back: `take_back/begun`. Of parameters: `parameter/put`, `parameter/returned`. Of ECS: `ecs/set`,
+//! `ecs/returned`, `ecs/started`.
 
 mod bundle;
 mod command;
+mod ecs_service;
+mod ecs_task;
 mod env_file;
 mod erasure;
 mod file;
@@ -37,6 +40,7 @@ mod workload;
 use carnet_ledger::Object;
 use carnet_model::Code;
 use carnet_model::capability::step_of;
+use carnet_process::RunState;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -91,6 +95,11 @@ impl Act<'_> {
         })
     }
 
+    /// Whether the run goes back: what nobody takes for done then is not undone.
+    fn goes_back(&self) -> bool {
+        self.cx.recorder.look(RunState::goes_back).unwrap_or_default()
+    }
+
     /// Passes a fault point.
     fn pass(&self, point: &str) -> Result<(), StepError> {
         self.cx.faults.pass(point)
@@ -138,6 +147,8 @@ pub(crate) fn find(name: &str) -> Option<&'static dyn Capability> {
         "bundle.import" => &bundle::Import,
         "env.set" => &env_file::Set,
         "parameter.put" => &parameter::Put,
+        "ecs.service" => &ecs_service::Set,
+        "ecs.task" => &ecs_task::Run,
         "run.take_back" => &take_back::TakeBack,
         "terraform.apply" => &terraform::Apply,
         "terraform.destroy" => &terraform::Destroy,

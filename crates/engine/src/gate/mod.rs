@@ -124,6 +124,7 @@ fn observe(cx: &Context<'_>, definition: &Definition) -> Result<Seen, StepError>
         | Rule::ConsumerLag(_)
         | Rule::RegistryTag(_)
         | Rule::Services(_)
+        | Rule::Budget(_)
         | Rule::SecretsAbsent(_) => {
             let observation = outside::look(&around(cx), &definition.rule)?;
             Ok(Seen { observation, reread: Vec::new() })

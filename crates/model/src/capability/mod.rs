@@ -3,6 +3,8 @@
 
 mod bundle;
 mod command;
+mod ecs_service;
+mod ecs_task;
 mod env_file;
 mod erasure;
 mod file;
@@ -37,6 +39,8 @@ pub use bundle::{
     BundleExport, BundleImport, BundleTransfer, BundleVerify, GovernanceFile, Governed, Packed,
 };
 pub use command::{Command, CommandRepeat, OUTPUT_BYTES_MAX, Probe};
+pub use ecs_service::{EcsService, EcsWait};
+pub use ecs_task::{EcsNetwork, EcsOverride, EcsTask};
 pub use env_file::EnvSet;
 pub use erasure::{ErasureItem, ErasureRecord, ErasureSurvey};
 pub use file::FileCopy;

@@ -1,8 +1,8 @@
 //! The list of all capabilities.
 
 use super::{
-    Descriptor, bundle, command, env_file, erasure, file, http, knowledge, object, parameter,
-    policy, service, snapshot, sql, take_back, terraform, vm, workload,
+    Descriptor, bundle, command, ecs_service, ecs_task, env_file, erasure, file, http, knowledge,
+    object, parameter, policy, service, snapshot, sql, take_back, terraform, vm, workload,
 };
 
 static ALL: &[Descriptor] = &[
@@ -33,6 +33,8 @@ static ALL: &[Descriptor] = &[
     bundle::IMPORT,
     env_file::DESCRIPTOR,
     parameter::DESCRIPTOR,
+    ecs_service::DESCRIPTOR,
+    ecs_task::DESCRIPTOR,
     take_back::DESCRIPTOR,
     terraform::APPLY,
     terraform::DESTROY,

@@ -107,6 +107,18 @@ fn fitting() -> Vec<(&'static str, Value)> {
             "parameter.put",
             json!({"region": "eu-west-2", "name": "/carnet/dev_min/A", "value": {"secret": "A"}}),
         ),
+        (
+            "ecs.service",
+            json!({"region": "eu-west-2", "cluster": "demo", "service": "ingest", "desired_count": 0,
+                "task_definition": "ingest:2", "wait": "accepted", "limit_s": 9}),
+        ),
+        (
+            "ecs.task",
+            json!({"region": "eu-west-2", "cluster": "demo", "task_definition": "job:2",
+                "launch_type": "FARGATE", "limit_s": 9, "image": format!("sha256:{}", "a".repeat(64)),
+                "network": {"subnets": ["subnet-0a"], "security_groups": ["sg-0a"]},
+                "overrides": {"job": {"command": ["run"], "environment": {"A": "b"}}}}),
+        ),
         ("terraform.destroy", json!({"place": {"folder": "infra", "time_limit_s": 9}})),
         ("knowledge.switch", json!({})),
     ]
@@ -312,9 +324,40 @@ fn what_no_schema_can_say_of_a_crossing_is_refused() {
         ("env.set", json!({"env_file": "a", "key": "K", "value": "a\nb"}), "/value"),
         ("env.set", json!({"env_file": "a", "key": "K", "value": "postgres://u:p@h/d"}), "/value"),
         ("run.take_back", json!({"step": "cutover"}), "/step"),
+        ("ecs.service", with(service(), "desired_count", json!(11)), "/desired_count"),
+        ("ecs.service", with(service(), "desired_count", json!(-1)), "/desired_count"),
+        // The newest revision of a family is another one tomorrow.
+        ("ecs.service", with(service(), "task_definition", json!("ingest")), "/task_definition"),
+        ("ecs.service", with(service(), "wait", json!("never")), "/wait"),
+        ("ecs.task", with(task(), "network", Value::Null), "/network"),
+        ("ecs.task", with(task(), "launch_type", json!("EXTERNAL")), "/network"),
+        ("ecs.task", with(task(), "network", json!({"subnets": []})), "/network/subnets"),
+        ("ecs.task", with(task(), "task_definition", json!("job:0")), "/task_definition"),
+        ("ecs.task", with(task(), "image", json!("registry.example/job:1")), "/image"),
+        (
+            "ecs.task",
+            with(task(), "overrides", json!({"job": {"command": ["x".repeat(8_192)]}})),
+            "/overrides",
+        ),
+        // What is said here is shown to everybody who may look at the task.
+        (
+            "ecs.task",
+            with(task(), "overrides", json!({"job": {"environment": {"A": {"secret": "S"}}}})),
+            "/overrides/job/environment/A",
+        ),
+        ("ecs.service", with(service(), "endpoint", json!("http://h/p")), "/endpoint"),
     ] {
         assert_eq!(pointers(name, &with), [pointer], "{name} {with}");
     }
+}
+
+fn service() -> Value {
+    json!({"region": "r-1", "cluster": "demo", "service": "ingest", "desired_count": 1})
+}
+
+fn task() -> Value {
+    json!({"region": "r-1", "cluster": "demo", "task_definition": "job:2",
+        "network": {"subnets": ["subnet-0a"]}})
 }
 
 /// The same with a member of another value; `null` takes it out.

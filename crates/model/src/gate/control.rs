@@ -51,7 +51,9 @@ impl Rule {
             | Self::Digest(_)
             | Self::Handles(_)
             | Self::Image(_) => &[CANARY],
-            Self::Topics(_) | Self::RegistryTag(_) | Self::Services(_) => &[OTHER_NAME],
+            Self::Topics(_) | Self::RegistryTag(_) | Self::Services(_) | Self::Budget(_) => {
+                &[OTHER_NAME]
+            }
             Self::Sql(_) | Self::Rows(_) => &[NO_ROWS],
             Self::SchemaVersion(_)
             | Self::Dimensions(_)

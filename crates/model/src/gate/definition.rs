@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::control::Control;
 use super::{
-    approval, artifact_checksums, authority, certification, checksums, claims, command,
+    approval, artifact_checksums, authority, budget, certification, checksums, claims, command,
     consumer_lag, content_root, contract, count, digest, dimensions, file, handles, http, image,
     lag, losses, object, policy, query_parity, registry_tag, rows, run_agreement, run_evidence,
     schema_version, secrets_absent, services, sql, supply_chain, tcp, term, terraform, tls_expiry,
@@ -165,6 +165,8 @@ gates! {
     ConsumerLag = consumer_lag;
     /// A cluster runs the services that it must, and nothing beside them.
     Services = services;
+    /// A budget of an account is the pinned one, and is not spent.
+    Budget = budget;
     /// Secrets that a teardown takes away are gone.
     SecretsAbsent = secrets_absent;
 }

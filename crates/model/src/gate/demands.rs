@@ -58,6 +58,7 @@ impl Rule {
             Self::ConsumerLag(rule) => rule.demands(),
             Self::RegistryTag(rule) => rule.demands(),
             Self::Services(rule) => rule.demands(),
+            Self::Budget(rule) => rule.demands(),
             Self::SecretsAbsent(rule) => rule.demands(),
         }
     }

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::definition::{Gate, Rule};
 use super::{
-    approval, authority, certification, claims, command, consumer_lag, digest, file, handles, http,
-    image, lag, object, policy, registry_tag, rows, run_agreement, run_evidence, secrets_absent,
-    services, sql, supply_chain, tcp, term, terraform, tls_expiry, topics,
+    approval, authority, budget, certification, claims, command, consumer_lag, digest, file,
+    handles, http, image, lag, object, policy, registry_tag, rows, run_agreement, run_evidence,
+    secrets_absent, services, sql, supply_chain, tcp, term, terraform, tls_expiry, topics,
 };
 
 /// A kind of gate that a plan can name. (The gates of a knowledge move come with its process.)
@@ -94,6 +94,7 @@ kinds! {
     Topics = topics, "judges topics of Kafka: there, their partitions, their retention";
     ConsumerLag = consumer_lag, "judges how far a group of consumers is behind";
     Services = services, "judges what a cluster of ECS runs: how often, from which image, nothing else";
+    Budget = budget, "judges a budget of an account: its limit, its alerts, what is spent";
     SecretsAbsent = secrets_absent, "judges whether parameters of SSM are gone, and the others kept";
 }
 
@@ -163,6 +164,7 @@ mod tests {
         let admission = json!({"bundle": "b", "target": {"name": "t", "jurisdiction": "DE", "classifications": ["internal"]}});
         let gone = |absent: &[&str], present: &[&str]| json!({"region": "eu-west-2", "path": "/carnet", "absent": absent, "present": present});
         let cluster = |image: &str, replicas: u32| json!({"region": "eu-west-2", "cluster": "c", "services": {"s": {"replicas": replicas}}, "image": image});
+        let budget = |amount: &str, at: &[&str]| json!({"account_id": "123456789012", "budget": "b", "limit": {"amount": amount, "unit": "USD"}, "alerts": {"at": at}});
         let tag = |endpoint: &str| json!({"endpoint": endpoint, "region": "eu-west-2", "repository": "r", "tag": "git-0123abc", "digest": image});
         vec![
             ("command", json!({"program": "true"}), json!({"program": "ls -l"}), "/program"),
@@ -200,6 +202,8 @@ mod tests {
             ("secrets_absent", gone(&["demo/"], &["core/A"]), gone(&["demo/", "core/A"], &["core/A"]), "/present"),
             ("secrets_absent", gone(&["A"], &["B"]), gone(&["A"], &[]), "/present"),
             ("services", cluster(&image, 1), cluster(&image, 0), "/services/s/replicas"),
+            ("budget", budget("30", &["10", "28.5", "30"]), budget("30 USD", &["10"]), "/limit/amount"),
+            ("budget", budget("30", &["10"]), budget("30", &["10", "30.01"]), "/alerts/at/1"),
             ("registry_tag", tag("http://127.0.0.1:1"), tag("http://127.0.0.1:1/v2"), "/endpoint"),
             ("image", json!({"layout": "i", "tag": "git-0123abc", "digest": image}), json!({"layout": "i", "tag": "latest", "tag_form": "any", "digest": image}), "/tag"),
             ("terraform", json!({"place": {"folder": "infra"}, "forbidden": ["aws_lb"]}), json!({"place": {"folder": "infra"}, "forbidden": ["a b"]}), "/forbidden/0"),

@@ -4,6 +4,7 @@
 //! damaged copies of these very facts: a gate that would also have passed those shows nothing.
 
 mod access;
+mod amount;
 mod content;
 mod control;
 mod damaged;
@@ -22,6 +23,7 @@ mod violation;
 pub mod approval;
 pub mod artifact_checksums;
 pub mod authority;
+pub mod budget;
 pub mod certification;
 pub mod checksums;
 pub mod claims;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::damaged::{Copies, flipped, spots};
 use super::finding::{Judgement, counted};
-use super::limits::{check_aws, check_range, check_text, limit_s, once};
+use super::limits::{check_aws, check_range, check_text, limit_s, once, yes};
 
 /// The services of a cluster of ECS and what is demanded of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +37,10 @@ pub struct Rule {
     /// Containers with another image, which are given none of these variables: the digest by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sidecars: BTreeMap<String, String>,
+    /// Whether each task must tell the digests of the images that it runs: `false` is for servers that
+    /// run no container.
+    #[serde(default = "yes")]
+    pub image_digest_told: bool,
     /// Whether the cluster may run what is not named here.
     #[serde(default)]
     pub others: bool,
@@ -68,7 +72,8 @@ pub enum LaunchType {
 }
 
 impl LaunchType {
-    const fn word(self) -> &'static str {
+    /// The word of ECS.
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Fargate => "FARGATE",
             Self::Ec2 => "EC2",
@@ -144,6 +149,8 @@ pub struct Task {
 
 const REMEDY: &str =
     "bring the services to what the plan demands, or correct the plan, and run again";
+const NOT_TOLD: &str =
+    "wait until the tasks have pulled their images, or see why the cluster does not tell";
 
 fn group(service: &str) -> String {
     format!("service:{service}")
@@ -166,6 +173,9 @@ impl Rule {
         let count = self.services.len();
         if let Err(wrong) = self.right(cluster) {
             return Judgement::fail(count, wrong, REMEDY);
+        }
+        if let Some(untold) = self.untold(cluster) {
+            return Judgement::no_data(0, untold, NOT_TOLD);
         }
         let run = counted(count, "service runs", "services run");
         let tasks = counted(cluster.tasks.len(), "task", "tasks");
@@ -196,6 +206,26 @@ impl Rule {
             }
             None => Ok(()),
         }
+    }
+
+    /// A container of a task of which nobody tells what it runs: what its definition names is what it
+    /// was to run.
+    fn untold(&self, cluster: &Cluster) -> Option<String> {
+        let asked = cluster
+            .services
+            .iter()
+            .filter(|it| self.image_digest_told && self.services.contains_key(&it.name));
+        for service in asked {
+            let (name, group) = (&service.name, group(&service.name));
+            for task in cluster.tasks.iter().filter(|it| it.group == group) {
+                let mut containers = service.containers.iter().map(|it| &it.name);
+                if let Some(at) = containers.find(|at| !task.images.contains_key(*at)) {
+                    let what = "nobody tells which image the container";
+                    return Some(format!("{what} {at} of a task of {name} runs"));
+                }
+            }
+        }
+        None
     }
 
     fn right_service(&self, service: &Service, wanted: &Wanted) -> Result<(), String> {
@@ -271,7 +301,11 @@ impl Rule {
         let names: Vec<&String> = self.services.keys().collect();
         for name in spots(names.len()).into_iter().filter_map(|spot| names.get(spot).copied()) {
             self.damage_service(name, &mut copies);
-            damage_tasks(name, &mut copies);
+            let services = facts.cluster.iter().flat_map(|it| &it.services);
+            let mut containers =
+                services.filter(|it| it.name == *name).flat_map(|it| &it.containers);
+            let untold = containers.next_back().filter(|_| self.image_digest_told);
+            damage_tasks(name, untold.map(|it| it.name.as_str()), &mut copies);
         }
         if !self.others {
             let mut cluster = |name, damage: &dyn Fn(&mut Cluster)| {
@@ -362,7 +396,7 @@ impl Rule {
     }
 }
 
-fn damage_tasks(name: &str, copies: &mut Copies<'_, Facts>) {
+fn damage_tasks(name: &str, untold: Option<&str>, copies: &mut Copies<'_, Facts>) {
     let group = group(name);
     let is_its = |it: &Task| it.group == group;
     copies.add("task_missing", |facts| {
@@ -386,4 +420,7 @@ fn damage_tasks(name: &str, copies: &mut Copies<'_, Facts>) {
     add("task_runs_another_image", &|it| {
         it.images.insert("other".to_owned(), format!("sha256:{}", Digest::of(b"canary")));
     });
+    if let Some(container) = untold {
+        add("image_not_told", &|it| drop(it.images.remove(container)));
+    }
 }

@@ -311,7 +311,7 @@ fn a_cluster_runs_what_it_must_and_nothing_else() {
     let with = json!({
         "endpoint": moto.url, "region": REGION, "cluster": "demo",
         "services": {"archive": {}, "ingest": {"replicas": 1}}, "image": DIGEST,
-        "environment": {"REQUIRED_PLATFORM_RUN_ID": RUN},
+        "environment": {"REQUIRED_PLATFORM_RUN_ID": RUN}, "image_digest_told": false,
     });
     let says = |verdict, reason: &str| moto.says(folder.path(), "services", &with, verdict, reason);
     let does = |words: &[Value]| moto.does(&words.iter().cloned().collect());
@@ -371,6 +371,7 @@ fn a_cluster_runs_the_pinned_image_for_this_run() {
     let with = json!({
         "endpoint": moto.url, "region": REGION, "cluster": "demo", "services": {"ingest": {}},
         "image": DIGEST, "environment": {"REQUIRED_PLATFORM_RUN_ID": RUN},
+        "image_digest_told": false,
     });
     let held =
         json!({"model_name": "ecs::task", "transition": {"progression": "manual", "times": 1000}});
@@ -387,6 +388,11 @@ fn a_cluster_runs_the_pinned_image_for_this_run() {
     let pinned = format!("registry.example/platform@{DIGEST}");
     made(&pinned, RUN, "FARGATE");
     says(Pass, "1 service runs in demo");
+    // No container runs, so nobody tells what one is made from: that shows nothing unless it is said.
+    let mut strict = with.clone();
+    strict["image_digest_told"] = json!(true);
+    let untold = "nobody tells which image the container ingest of a task of ingest runs";
+    moto.says(folder.path(), "services", &strict, NoData, untold);
     made("registry.example/platform:git-0123abc", RUN, "FARGATE");
     says(Fail, "the container ingest of ingest is not made from the pinned image");
     made(&pinned.replace("ab", "cd"), RUN, "FARGATE");

@@ -1,15 +1,17 @@
-//! Services of AWS: parameters, what a cluster runs, and what a tag means.
+//! Services of AWS: parameters, what a cluster runs, what a tag means, and what is spent.
 
-use carnet_connect::{Aws, AwsDepth, AwsPlace, AwsService, AwsTask};
+use carnet_connect::{Aws, AwsDepth, AwsPlace, AwsService, AwsSpend, AwsTask};
 use carnet_ledger::Digest;
 use carnet_model::Code;
 use carnet_model::gate::handles::{Listing, ParametersAt};
-use carnet_model::gate::{Control, Facts, OTHER_NAME, registry_tag, secrets_absent, services};
+use carnet_model::gate::{
+    Control, Facts, OTHER_NAME, budget, registry_tag, secrets_absent, services,
+};
 
 use super::{Looked, Surroundings, seconds};
 use crate::error::StepError;
 
-/// A cluster, and a tag, that nobody makes.
+/// A cluster, a tag, and a budget that nobody makes.
 const OTHER: &str = "carnet-control-invalid";
 
 /// How long a service may take to list parameters for the gate `handles`, in seconds.
@@ -121,6 +123,32 @@ pub(super) fn registry_tag(
     let is_there = other.is_some_and(|it| it.digest.is_some());
     let control = not_there("a tag that nobody made", is_there);
     Ok(Looked::new(Facts::RegistryTag(registry_tag::Facts { repository })).control(control))
+}
+
+/// Asks for the budget, and for one that nobody made.
+pub(super) fn budget(around: &Surroundings<'_>, rule: &budget::Rule) -> Result<Looked, StepError> {
+    let aws = open(around, rule.endpoint.as_ref(), &rule.region, rule.limit_s)?;
+    let spend = |it: AwsSpend| budget::Spend { amount: it.amount, unit: it.unit };
+    let found = aws.budget(&rule.account_id, &rule.budget)?.map(|it| budget::Budget {
+        kind: it.kind,
+        time_unit: it.time_unit,
+        limit: it.limit.map(spend),
+        spent: it.spent.map(spend),
+        health: it.health,
+        alerts: it
+            .alerts
+            .into_iter()
+            .map(|it| budget::Alert {
+                kind: it.kind,
+                operator: it.operator,
+                threshold: it.threshold,
+                threshold_type: it.threshold_type,
+            })
+            .collect(),
+    });
+    let is_there = aws.budget(&rule.account_id, OTHER)?.is_some();
+    let control = not_there("a budget that nobody made", is_there);
+    Ok(Looked::new(Facts::Budget(budget::Facts { budget: found })).control(control))
 }
 
 fn not_there(what: &str, is_there: bool) -> Control {

@@ -102,6 +102,7 @@ pub(crate) fn look(around: &Surroundings<'_>, rule: &Rule) -> Result<Observation
         Rule::ConsumerLag(rule) => broker::consumer_lag(around, rule),
         Rule::RegistryTag(rule) => aws::registry_tag(around, rule),
         Rule::Services(rule) => aws::services(around, rule),
+        Rule::Budget(rule) => aws::budget(around, rule),
         Rule::SecretsAbsent(rule) => aws::secrets_absent(around, rule),
         Rule::SchemaVersion(_)
         | Rule::Dimensions(_)

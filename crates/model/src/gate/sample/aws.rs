@@ -4,7 +4,7 @@ use carnet_ledger::Digest;
 use serde_json::json;
 
 use super::super::definition::Facts;
-use super::super::{registry_tag, secrets_absent, services};
+use super::super::{budget, registry_tag, secrets_absent, services};
 use super::Sample;
 use super::outside::{or_empty, sample};
 
@@ -33,6 +33,54 @@ pub(super) fn tags() -> Vec<Sample> {
         registry_tag::Repository { mutability: "IMMUTABLE".to_owned(), digest: Some(digest) };
     let facts = registry_tag::Facts { repository: Some(repository) };
     sample("registry_tag", &with, Facts::RegistryTag(facts))
+}
+
+pub(super) fn budgets() -> Vec<Sample> {
+    let spend = |amount: &str, unit: &str| {
+        let (amount, unit) = (amount.to_owned(), unit.to_owned());
+        Some(budget::Spend { amount, unit })
+    };
+    let alert = |threshold: &str, threshold_type: &str| budget::Alert {
+        kind: "ACTUAL".to_owned(),
+        operator: "GREATER_THAN".to_owned(),
+        threshold: threshold.to_owned(),
+        threshold_type: Some(threshold_type.to_owned()),
+    };
+    let monthly = budget::Budget {
+        kind: "COST".to_owned(),
+        time_unit: "MONTHLY".to_owned(),
+        limit: spend("30.0", "USD"),
+        spent: spend("12.345", "USD"),
+        health: None,
+        alerts: ["28.0", "10.0", "20.0"].map(|at| alert(at, "ABSOLUTE_VALUE")).to_vec(),
+    };
+    let mut forecast = alert("50.0", "PERCENTAGE");
+    "FORECASTED".clone_into(&mut forecast.kind);
+    let quarterly = budget::Budget {
+        time_unit: "QUARTERLY".to_owned(),
+        limit: spend("99.5", "EUR"),
+        spent: spend("0", "EUR"),
+        health: Some("HEALTHY".to_owned()),
+        alerts: vec![forecast, alert("50.0", "PERCENTAGE"), alert("33.3", "PERCENTAGE")],
+        ..monthly.clone()
+    };
+    let facts =
+        |budget: &budget::Budget| Facts::Budget(budget::Facts { budget: Some(budget.clone()) });
+    let with = json!({
+        "account_id": "123456789012", "budget": "dev-min", "limit": {"amount": "30", "unit": "USD"},
+        "alerts": {"at": ["10", "20", "28"]},
+    });
+    let parts = json!({
+        "account_id": "123456789012", "budget": "dev-min", "limit": {"amount": "100", "unit": "EUR"},
+        "time_unit": "QUARTERLY", "alerts": {"type": "percentage", "at": ["33.3", "50"]},
+    });
+    let untold = budget::Budget { spent: None, ..monthly.clone() };
+    let no_limit = budget::Budget { limit: None, ..quarterly.clone() };
+    let samples = [
+        or_empty(sample("budget", &with, facts(&monthly)), &facts(&untold)),
+        or_empty(sample("budget", &parts, facts(&quarterly)), &facts(&no_limit)),
+    ];
+    samples.concat()
 }
 
 pub(super) fn services() -> Vec<Sample> {
@@ -72,6 +120,7 @@ pub(super) fn services() -> Vec<Sample> {
     let lenient = json!({
         "region": REGION, "cluster": "dev-min", "services": {"ingest": {"replicas": 2}},
         "image": image, "sidecars": {"log": sidecar}, "others": true,
+        "image_digest_told": false,
     });
     let mut logged = service("ingest", 2, None);
     let log = container("log", &sidecar);
@@ -83,7 +132,7 @@ pub(super) fn services() -> Vec<Sample> {
         sample(
             "services",
             &plain,
-            facts(two, vec![task("archive", &[]), task("ingest", &told[..1])]),
+            facts(two, vec![task("archive", &[("archive", &image)]), task("ingest", &told[..1])]),
         ),
         sample(
             "services",

@@ -71,6 +71,7 @@ pub fn samples(gate: Gate) -> Vec<Sample> {
         Gate::ConsumerLag => platform::consumer_lags(),
         Gate::RegistryTag => aws::tags(),
         Gate::Services => aws::services(),
+        Gate::Budget => aws::budgets(),
         Gate::SecretsAbsent => aws::absent(),
     }
 }
