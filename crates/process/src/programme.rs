@@ -3,7 +3,7 @@
 
 use super::definition::{Begins, NodeKind, Part, Place};
 use super::state::{
-    Direction, GateStatus, NodeState, PhaseStatus, RunState, Status, StepStatus, TimerState,
+    Direction, Ending, GateStatus, NodeState, PhaseStatus, RunState, Status, StepStatus, TimerState,
 };
 
 /// Where a phase of a programme stands.
@@ -42,6 +42,12 @@ fn standing(run: &RunState, index: usize) -> PhaseStanding {
     let (Some(phase), Some(state)) = (run.process.phases.get(index), run.phases.get(index)) else {
         return PhaseStanding::NotStarted;
     };
+    // What was taken back is not done, whatever it was before.
+    let taken_back =
+        matches!(run.status, Status::Ended(Ending::Refused | Ending::Failed | Ending::RolledBack));
+    if taken_back {
+        return PhaseStanding::NotStarted;
+    }
     let begun = match state.status {
         PhaseStatus::Done => return PhaseStanding::Done,
         PhaseStatus::Active => true,

@@ -141,6 +141,24 @@ fn one_phase_is_active_at_a_time_and_none_before_the_one_before_it_is_done() {
 }
 
 #[test]
+fn what_was_taken_back_is_not_done() {
+    let mut state = begun();
+    say(&mut state, "a/activate").unwrap();
+    drive(&mut state);
+    say(&mut state, "a/confirm").unwrap();
+    drive(&mut state);
+    assert_eq!(shown(&state)[0], "DONE");
+    give(&mut state, Command::Rollback { plan: Digest::of(b"plan") }).unwrap();
+    while let Next::Undo(step) = next(run(&state)) {
+        give(&mut state, Command::BeginUndo(step.clone())).unwrap();
+        give(&mut state, Command::SettleUndo { step, result: Ok(Vec::new()) }).unwrap();
+    }
+    drive(&mut state);
+    assert_eq!(run(&state).ending(), Some(Ending::RolledBack));
+    assert_eq!(shown(&state), ["NOT_STARTED", "NOT_STARTED", "NOT_STARTED"]);
+}
+
+#[test]
 fn an_amendment_writes_out_what_was_at_gate_level() {
     let mut state = begun();
     for name in ["a", "b"] {
