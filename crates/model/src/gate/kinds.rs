@@ -139,10 +139,19 @@ mod tests {
     type Case = (&'static str, Value, Value, &'static str);
 
     #[rustfmt::skip]
+    fn brokers() -> Vec<Case> {
+        let login = json!({"user": "carnet", "password": {"secret": "KAFKA_PASSWORD"}});
+        vec![
+            ("topics", json!({"servers": ["h:1"], "topics": {"t": {"partitions": 3}}}), json!({"servers": ["h"], "topics": {"t": {"partitions": 3}}}), "/servers/0"),
+            ("topics", json!({"servers": ["h:1"], "tls": {}, "login": login, "topics": {"t": {"partitions": 3}}}), json!({"servers": ["h:1"], "login": login, "topics": {"t": {"partitions": 3}}}), "/login"),
+            ("consumer_lag", json!({"servers": ["h:1"], "group": "g", "topics": ["t"], "at_most": 10}), json!({"servers": ["h:1"], "group": "g", "topics": [], "at_most": 10}), "/topics"),
+        ]
+    }
+
+    #[rustfmt::skip]
     fn cases() -> Vec<Case> {
         let sha256 = "0".repeat(64);
         let image = format!("sha256:{sha256}");
-        let login = json!({"user": "carnet", "password": {"secret": "KAFKA_PASSWORD"}});
         let side = |url: &str| json!({"database": url, "query": "q"});
         let guarded = json!({"url": "https://h/p", "headers": {"authorization": {"secret": "T"}}, "refused_without": "authorization"});
         let none = json!({"database": "sqlite:a", "query": "q", "rows": 0, "control": "c"});
@@ -207,16 +216,13 @@ mod tests {
             ("registry_tag", tag("http://127.0.0.1:1"), tag("http://127.0.0.1:1/v2"), "/endpoint"),
             ("image", json!({"layout": "i", "tag": "git-0123abc", "digest": image}), json!({"layout": "i", "tag": "latest", "tag_form": "any", "digest": image}), "/tag"),
             ("terraform", json!({"place": {"folder": "infra"}, "forbidden": ["aws_lb"]}), json!({"place": {"folder": "infra"}, "forbidden": ["a b"]}), "/forbidden/0"),
-            ("topics", json!({"servers": ["h:1"], "topics": {"t": {"partitions": 3}}}), json!({"servers": ["h"], "topics": {"t": {"partitions": 3}}}), "/servers/0"),
-            ("topics", json!({"servers": ["h:1"], "tls": {}, "login": login, "topics": {"t": {"partitions": 3}}}), json!({"servers": ["h:1"], "login": login, "topics": {"t": {"partitions": 3}}}), "/login"),
-            ("consumer_lag", json!({"servers": ["h:1"], "group": "g", "topics": ["t"], "at_most": 10}), json!({"servers": ["h:1"], "group": "g", "topics": [], "at_most": 10}), "/topics"),
             ("approval", json!({"name": "go", "any_of": ["a"], "expires_s": 60}), json!({"name": "go", "any_of": ["a"], "count": 2, "expires_s": 60}), "/any_of"),
         ]
     }
 
     #[test]
     fn what_is_right_is_read_and_what_is_wrong_is_told_with_its_place() {
-        for (kind, right, wrong, place) in &cases() {
+        for (kind, right, wrong, place) in cases().iter().chain(&brokers()) {
             let rule = read_rule(kind, right).unwrap();
             assert_eq!(rule.gate().id(), *kind);
             assert!(!rule.demands().is_empty());
@@ -230,7 +236,8 @@ mod tests {
             assert!(!self::errors(kind, &json!({})).is_empty());
             assert!(!self::errors(kind, &json!(7)).is_empty());
         }
-        let tried: std::collections::BTreeSet<_> = cases().iter().map(|(kind, ..)| *kind).collect();
+        let tried: std::collections::BTreeSet<_> =
+            cases().iter().chain(&brokers()).map(|(kind, ..)| *kind).collect();
         assert_eq!(tried.len(), kinds().len());
         assert_eq!(errors("no_such", &json!({})), ["there is no gate of this kind"]);
         assert!(read_rule("count", &json!({"mode": "append"})).is_err());
