@@ -130,5 +130,29 @@ fn a_freeze_that_is_none_is_refused() {
     steps.extend(many.iter().map(String::as_str));
     steps.push("b unfreeze: w");
     let Err(found) = plan(&[&steps], &[]) else { panic!("accepted") };
-    assert!(found.iter().any(|it| it.message.contains("more than 4096 ways")), "{found:#?}");
+    assert!(found.iter().any(|it| it.message.contains("too many ways")), "{found:#?}");
+    let held = ["a freeze: w", "b unfreeze: w"];
+    let Err(found) = plan(&[&held], &steps) else { panic!("accepted") };
+    assert!(found.iter().any(|it| it.message.contains("too many ways")), "{found:#?}");
+    // Choices of a phase in which it neither begins nor ends are none of its affair.
+    let led = (0..13).flat_map(|n| {
+        let to = |branch: &str| format!("n{n}{branch} after: [\"c{n}:{branch}\"]");
+        [CHOICE.replace("size", &format!("c{n}")), to("small"), to("large")]
+    });
+    let led: Vec<String> = led.collect();
+    let led: Vec<&str> = led.iter().map(String::as_str).collect();
+    plan(&[&["a freeze: w"], &led, &["b unfreeze: w"]], &[]).unwrap();
+    let names: Vec<String> = (0..101).map(|n| format!("s{n} freeze: w{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    refused(&[&names], &[], "there are 101 freezes");
+}
+
+/// Thousands of steps that freeze and unfreeze are checked in a moment.
+#[test]
+fn a_large_plan_with_freezes_is_checked_at_once() {
+    let steps: Vec<String> = (0..4_000)
+        .map(|n| format!("s{n} {}: w", if n % 2 == 0 { "freeze" } else { "unfreeze" }))
+        .collect();
+    let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+    plan(&[&steps], &[]).unwrap();
 }

@@ -15,8 +15,12 @@ use crate::plan::phases::{
 use crate::plan::tree::Tree;
 use crate::plan::written::NodeName;
 
-/// How many ways through one phase are followed.
+/// How many ways through one phase are followed, and how many nodes on all of them together.
 const WAYS_MAX: usize = 4_096;
+const NODES_MAX: usize = 1_000_000;
+
+/// How many freezes a plan may have.
+const FREEZES_MAX: usize = 100;
 
 pub(super) fn check(phases: &Phases, document: &Document, tree: &Tree) -> Vec<Diagnostic> {
     let parts = phases.all().map(|(part, _)| part);
@@ -31,6 +35,12 @@ pub(super) fn check(phases: &Phases, document: &Document, tree: &Tree) -> Vec<Di
         names.collect::<BTreeSet<&str>>()
     };
     let (begun, ended) = (named(true), named(false));
+    if begun.len() > FREEZES_MAX {
+        let at = tree.at(&["phases"]);
+        let what = format!("there are {} freezes, and {FREEZES_MAX} are the most", begun.len());
+        check.conflict(at, what, "let steps that hold the same still share a name");
+        return check.findings;
+    }
     for name in &begun {
         check.can_be_taken_back(name);
         check.is_ended_on_every_way(name);
@@ -116,7 +126,8 @@ impl Place<'_> {
             let WrittenKind::Choice { branches, otherwise } = &node.node.kind else { continue };
             let names = branches.iter().map(|branch| &branch.name).chain([otherwise]);
             let names: Vec<&str> = names.map(NodeName::as_str).collect();
-            if ways.len().saturating_mul(names.len()) > WAYS_MAX {
+            let count = ways.len().saturating_mul(names.len());
+            if count > WAYS_MAX || count.saturating_mul(self.flow.nodes.len()) > NODES_MAX {
                 return None;
             }
             let mut longer = Vec::with_capacity(ways.len() * names.len());
@@ -157,18 +168,35 @@ impl Place<'_> {
         runs
     }
 
-    /// Whether one node always comes after another.
-    fn follows(&self, later: usize, earlier: usize) -> bool {
-        let mut behind = vec![false; self.flow.nodes.len()];
-        for (index, node) in self.flow.nodes.iter().enumerate() {
-            let found = node.after.iter().any(|after| {
-                after.node == earlier || behind.get(after.node).copied().unwrap_or(false)
-            });
+    /// Which nodes always come after this one, and which always come before it.
+    fn around(&self, node: usize) -> (Vec<bool>, Vec<bool>) {
+        let is = |set: &[bool], at: usize| set.get(at).copied().unwrap_or(false);
+        let count = self.flow.nodes.len();
+        let (mut behind, mut before) = (vec![false; count], vec![false; count]);
+        for (index, found) in self.flow.nodes.iter().enumerate() {
+            let follows = found.after.iter().any(|it| it.node == node || is(&behind, it.node));
             if let Some(place) = behind.get_mut(index) {
-                *place = found;
+                *place = follows;
             }
         }
-        behind.get(later).copied().unwrap_or(false)
+        for (index, found) in self.flow.nodes.iter().enumerate().take(node + 1).rev() {
+            if index == node || is(&before, index) {
+                for after in &found.after {
+                    if let Some(place) = before.get_mut(after.node) {
+                        *place = true;
+                    }
+                }
+            }
+        }
+        (behind, before)
+    }
+
+    /// Goes past a phase in which the freeze neither begins nor ends.
+    fn pass(&self, from: Ways) -> Ways {
+        let commits = |node: &FlowNode<'_>| matches!(node.node.kind, WrittenKind::Commit);
+        let held = from.ends.contains(&true);
+        let over_commit = from.over_commit || held && self.flow.nodes.iter().any(commits);
+        Ways { over_commit, ..from }
     }
 
     /// Goes all ways of the phase, from where the freeze holds or does not.
@@ -256,10 +284,7 @@ impl Check<'_> {
         let Some(begun) = self.places(name, begins, "freeze").first().copied() else { return };
         let start = Ways { ends: [false].into(), ..Ways::default() };
         let forward = self.walk(name, Part::Forward, start);
-        if let Some(at) = forward.too_many {
-            let what =
-                format!("this phase has more than {WAYS_MAX} ways, and `{name}` must end on each");
-            self.conflict(at, what, "split the phase");
+        if self.has_too_many(name, forward.too_many) {
             return;
         }
         if let Some(at) = forward.again {
@@ -275,7 +300,10 @@ impl Check<'_> {
         if self.phases.iter().any(|place| place.part == Part::Rollback) {
             // The way back is gone from wherever the run stands.
             let start = Ways { ends: [false, true].into(), ..Ways::default() };
-            if let Some(way) = self.walk(name, Part::Rollback, start).open {
+            let back = self.walk(name, Part::Rollback, start);
+            self.has_too_many(name, back.too_many);
+            if back.ends.contains(&true) {
+                let way = back.open.as_deref().unwrap_or("to its end");
                 let what = format!("the way back does not end the freeze `{name}`: it holds {way}");
                 let remedy = format!("add a step with `unfreeze: {name}` under `rollback`");
                 self.conflict(begun, what, remedy);
@@ -291,9 +319,20 @@ impl Check<'_> {
         }
     }
 
+    fn has_too_many(&mut self, name: &str, found: Option<Span>) -> bool {
+        if let Some(at) = found {
+            let what = format!("this phase has too many ways, and `{name}` must end on each");
+            self.conflict(at, what, "split the phase");
+        }
+        found.is_some()
+    }
+
     fn walk(&self, name: &str, part: Part, start: Ways) -> Ways {
         let phases = self.phases.iter().filter(|place| place.part == part);
         phases.fold(start, |before, place| {
+            if !place.steps().any(|(_, step)| begins(step, name) || ends(step, name)) {
+                return place.pass(before);
+            }
             let (over_commit, again) = (before.over_commit, before.again);
             let mut after =
                 Ways { over_commit, again, too_many: before.too_many, ..Ways::default() };
@@ -313,8 +352,9 @@ impl Check<'_> {
                 })
             };
             for (begin, _) in of(begins) {
-                let beside = of(ends)
-                    .find(|(end, _)| !place.follows(*end, begin) && !place.follows(begin, *end));
+                let (behind, before) = place.around(begin);
+                let is = |set: &[bool], at: usize| set.get(at).copied().unwrap_or(false);
+                let beside = of(ends).find(|(end, _)| !is(&behind, *end) && !is(&before, *end));
                 found = found.or(beside.map(|(_, node)| place.at(self.tree, node, "unfreeze")));
             }
         }
