@@ -142,17 +142,48 @@ fn a_freeze_that_is_none_is_refused() {
     let led: Vec<String> = led.collect();
     let led: Vec<&str> = led.iter().map(String::as_str).collect();
     plan(&[&["a freeze: w"], &led, &["b unfreeze: w"]], &[]).unwrap();
-    let names: Vec<String> = (0..101).map(|n| format!("s{n} freeze: w{n}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    refused(&[&names], &[], "there are 101 freezes");
 }
 
-/// Thousands of steps that freeze and unfreeze are checked in a moment.
 #[test]
-fn a_large_plan_with_freezes_is_checked_at_once() {
-    let steps: Vec<String> = (0..4_000)
-        .map(|n| format!("s{n} {}: w", if n % 2 == 0 { "freeze" } else { "unfreeze" }))
-        .collect();
-    let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
-    plan(&[&steps], &[]).unwrap();
+fn a_freeze_behind_the_point_of_no_return_needs_a_way_back() {
+    let phases: [&[&str]; 2] = [&["a", "{ commit: true }"], &["b freeze: w", "c unfreeze: w"]];
+    refused(&phases, &[], "begins behind the point of no return");
+    plan(&phases, &["back unfreeze: w"]).unwrap();
+    let same = ["a", "{ commit: true }", "b freeze: w", "c unfreeze: w"];
+    refused(&[&same], &[], "begins behind the point of no return");
+}
+
+#[test]
+fn what_only_looks_ends_no_freeze() {
+    let look = "{ name: look, capability: snapshot.verify, with: { snapshot: s }, unfreeze: w }";
+    refused(&[&["a freeze: w", look]], &[], "changes nothing");
+    refused(&[&["a freeze: w", "b unfreeze: w"]], &[look], "changes nothing");
+}
+
+#[test]
+fn branches_may_have_a_freeze_of_one_name_each() {
+    let each = [
+        CHOICE,
+        "h1 freeze: w, after: [\"size:small\"]",
+        "f1 unfreeze: w",
+        "h2 freeze: w, after: [\"size:large\"]",
+        "f2 unfreeze: w",
+    ];
+    plan(&[&each], &[]).unwrap();
+}
+
+/// What following costs is bounded by what a plan may have, not by what it says.
+#[test]
+fn a_plan_has_a_bounded_number_of_steps_that_freeze() {
+    let steps = |count: usize| -> Vec<String> {
+        let word = |n| if n % 2 == 0 { "freeze" } else { "unfreeze" };
+        (0..count).map(|n| format!("s{n} {}: w", word(n))).collect()
+    };
+    let judged = |steps: &[String]| {
+        let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+        plan(&[&steps], &[])
+    };
+    judged(&steps(1_000)).unwrap();
+    let found = judged(&steps(1_002)).unwrap_err();
+    assert!(found.iter().any(|it| it.message.contains("1002 steps begin or end")), "{found:#?}");
 }

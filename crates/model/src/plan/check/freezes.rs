@@ -15,34 +15,33 @@ use crate::plan::phases::{
 use crate::plan::tree::Tree;
 use crate::plan::written::NodeName;
 
-/// How many ways through one phase are followed, and how many nodes on all of them together.
+/// How many ways through one phase are followed, and how many nodes and arrows on all of them.
 const WAYS_MAX: usize = 4_096;
-const NODES_MAX: usize = 1_000_000;
+const FOLLOWED_MAX: usize = 1_000_000;
 
-/// How many freezes a plan may have.
-const FREEZES_MAX: usize = 100;
+/// How many steps of a plan may begin or end a freeze.
+const STEPS_MAX: usize = 1_000;
 
 pub(super) fn check(phases: &Phases, document: &Document, tree: &Tree) -> Vec<Diagnostic> {
     let parts = phases.all().map(|(part, _)| part);
     let places = placed(document).into_iter().zip(parts);
-    let phases: Vec<Place<'_>> = places
-        .map(|((keys, phase), part)| Place { keys, part, phase, flow: flow(phase) })
-        .collect();
+    let phases: Vec<Place<'_>> =
+        places.map(|((keys, phase), part)| Place::of(keys, part, phase)).collect();
     let mut check = Check { tree, phases: &phases, findings: Vec::new() };
-    let named = |begins: bool| {
-        let steps = phases.iter().flat_map(Place::steps);
-        let names = steps.filter_map(move |(_, step)| step.freeze.as_ref()?.named(begins));
-        names.collect::<BTreeSet<&str>>()
-    };
-    let (begun, ended) = (named(true), named(false));
-    if begun.len() > FREEZES_MAX {
-        let at = tree.at(&["phases"]);
-        let what = format!("there are {} freezes, and {FREEZES_MAX} are the most", begun.len());
-        check.conflict(at, what, "let steps that hold the same still share a name");
+    let count: usize = phases.iter().map(|place| place.marks.len()).sum();
+    if count > STEPS_MAX {
+        let what = format!("{count} steps begin or end a freeze, and {STEPS_MAX} are the most");
+        let remedy = "let one step hold more still, or write a plan for each part";
+        check.conflict(tree.at(&["phases"]), what, remedy);
         return check.findings;
     }
+    let named = |begins: bool| -> BTreeSet<&str> {
+        let marks = phases.iter().flat_map(|place| &place.marks);
+        marks.filter(|mark| mark.begins == begins).map(|mark| mark.name).collect()
+    };
+    let (begun, ended) = (named(true), named(false));
+    check.change_something();
     for name in &begun {
-        check.can_be_taken_back(name);
         check.is_ended_on_every_way(name);
     }
     for name in ended.difference(&begun) {
@@ -51,12 +50,37 @@ pub(super) fn check(phases: &Phases, document: &Document, tree: &Tree) -> Vec<Di
     check.findings
 }
 
+/// A step that begins or ends a freeze.
+struct Mark<'p> {
+    node: usize,
+    step: &'p WrittenStep,
+    name: &'p str,
+    begins: bool,
+}
+
+impl Mark<'_> {
+    const fn key(&self) -> &'static str {
+        if self.begins { "freeze" } else { "unfreeze" }
+    }
+}
+
+/// One way through a phase: which nodes run, and in words which branches it takes.
+struct Way {
+    runs: Vec<bool>,
+    told: String,
+}
+
 /// A phase, and where it stands in the plan.
 struct Place<'p> {
     keys: Vec<String>,
     part: Part,
     phase: &'p WrittenPhase,
     flow: Flow<'p>,
+    marks: Vec<Mark<'p>>,
+    /// Where the point of no return is.
+    commit: Option<usize>,
+    /// The ways through it; `None` if they are too many. Only looked for where there are marks.
+    ways: Option<Vec<Way>>,
 }
 
 struct Check<'a> {
@@ -65,51 +89,50 @@ struct Check<'a> {
     findings: Vec<Diagnostic>,
 }
 
-/// What was found on the ways through some phases.
+/// How a freeze can stand after some phases.
 #[derive(Default)]
-struct Ways {
-    /// Whether the freeze can hold at the end, and whether it can be over.
-    ends: BTreeSet<bool>,
-    /// A way on which it holds at the end.
+struct Standing {
+    /// Whether it can hold, and whether it can be over.
+    held: BTreeSet<bool>,
+    /// A way on which it holds.
     open: Option<String>,
-    /// Whether it can hold at the point of no return.
-    over_commit: bool,
+    /// Whether the point of no return is behind.
+    committed: bool,
+    /// Where that leaves it without an end: it holds over that point, or begins behind it.
+    endless: Option<&'static str>,
     /// Where it can begin a second time.
     again: Option<Span>,
-    /// Where the phase has more ways than are followed.
+    /// Where a phase has more ways than are followed.
     too_many: Option<Span>,
 }
 
-impl Freeze {
-    /// Its name, if it begins here, or ends here.
-    fn named(&self, begins: bool) -> Option<&str> {
-        match self {
-            Self::Freeze(name) => begins.then_some(name.as_str()),
-            Self::Unfreeze(name) => (!begins).then_some(name.as_str()),
+impl<'p> Place<'p> {
+    fn of(keys: Vec<String>, part: Part, phase: &'p WrittenPhase) -> Self {
+        let flow = flow(phase);
+        let marks = flow.nodes.iter().enumerate().filter_map(|(node, found)| {
+            let WrittenKind::Step(step) = &found.node.kind else { return None };
+            let (name, begins) = match step.freeze.as_ref()? {
+                Freeze::Freeze(name) => (name.as_str(), true),
+                Freeze::Unfreeze(name) => (name.as_str(), false),
+            };
+            Some(Mark { node, step, name, begins })
+        });
+        let marks: Vec<Mark<'p>> = marks.collect();
+        let is_commit = |node: &FlowNode<'_>| matches!(node.node.kind, WrittenKind::Commit);
+        let commit = flow.nodes.iter().position(is_commit);
+        let mut place = Self { keys, part, phase, flow, marks, commit, ways: None };
+        if !place.marks.is_empty() {
+            place.ways = place.all_ways();
         }
+        place
     }
-}
 
-fn begins(step: &WrittenStep, name: &str) -> bool {
-    step.freeze.as_ref().and_then(|it| it.named(true)) == Some(name)
-}
+    fn has(&self, name: &str) -> bool {
+        self.marks.iter().any(|mark| mark.name == name)
+    }
 
-fn ends(step: &WrittenStep, name: &str) -> bool {
-    step.freeze.as_ref().and_then(|it| it.named(false)) == Some(name)
-}
-
-impl Place<'_> {
-    fn steps(&self) -> impl Iterator<Item = (&FlowNode<'_>, &WrittenStep)> {
-        self.flow.nodes.iter().filter_map(|node| match &node.node.kind {
-            WrittenKind::Step(step) => Some((node, step)),
-            WrittenKind::Gate(_)
-            | WrittenKind::Choice { .. }
-            | WrittenKind::Wait(_)
-            | WrittenKind::WaitUntil(_)
-            | WrittenKind::Message(_)
-            | WrittenKind::Approval(_)
-            | WrittenKind::Commit => None,
-        })
+    fn mark_at(&self, tree: &Tree, mark: &Mark<'_>, key: &str) -> Span {
+        self.flow.nodes.get(mark.node).map_or_else(|| tree.at(&[]), |it| self.at(tree, it, key))
     }
 
     fn at(&self, tree: &Tree, node: &FlowNode<'_>, key: &str) -> Span {
@@ -118,16 +141,16 @@ impl Place<'_> {
         tree.at(&keys.chain([node.section, place.as_str(), key]).collect::<Vec<_>>())
     }
 
-    /// Which nodes run, for each way that its choices can take, with a name for the way. `None` if
-    /// there are too many.
-    fn ways(&self) -> Option<Vec<(String, Vec<bool>)>> {
+    /// A way for each branch that its choices can take. `None` if there are too many.
+    fn all_ways(&self) -> Option<Vec<Way>> {
+        let arrows: usize = self.flow.nodes.iter().map(|node| node.after.len() + 1).sum();
         let mut ways: Vec<Vec<(usize, &str)>> = vec![Vec::new()];
         for (index, node) in self.flow.nodes.iter().enumerate() {
             let WrittenKind::Choice { branches, otherwise } = &node.node.kind else { continue };
             let names = branches.iter().map(|branch| &branch.name).chain([otherwise]);
             let names: Vec<&str> = names.map(NodeName::as_str).collect();
             let count = ways.len().saturating_mul(names.len());
-            if count > WAYS_MAX || count.saturating_mul(self.flow.nodes.len()) > NODES_MAX {
+            if count > WAYS_MAX || count.saturating_mul(arrows) > FOLLOWED_MAX {
                 return None;
             }
             let mut longer = Vec::with_capacity(ways.len() * names.len());
@@ -137,7 +160,8 @@ impl Place<'_> {
             }
             ways = longer;
         }
-        Some(ways.iter().map(|way| (self.told(way), self.runs(way))).collect())
+        let way = |way: &Vec<_>| Way { runs: self.runs(way), told: self.told(way) };
+        Some(ways.iter().map(way).collect())
     }
 
     fn told(&self, way: &[(usize, &str)]) -> String {
@@ -191,102 +215,117 @@ impl Place<'_> {
         (behind, before)
     }
 
-    /// Goes past a phase in which the freeze neither begins nor ends.
-    fn pass(&self, from: Ways) -> Ways {
-        let commits = |node: &FlowNode<'_>| matches!(node.node.kind, WrittenKind::Commit);
-        let held = from.ends.contains(&true);
-        let over_commit = from.over_commit || held && self.flow.nodes.iter().any(commits);
-        Ways { over_commit, ..from }
+    /// Whether some way has another node beside this one, and none of the two comes first.
+    fn beside(&self, one: usize) -> impl Fn(usize) -> bool {
+        let is = |set: &[bool], at: usize| set.get(at).copied().unwrap_or(false);
+        let (behind, before) = self.around(one);
+        move |other| {
+            let both = |way: &Way| is(&way.runs, one) && is(&way.runs, other);
+            let ordered = is(&behind, other) || is(&before, other);
+            !ordered && self.ways.iter().flatten().any(both)
+        }
     }
 
-    /// Goes all ways of the phase, from where the freeze holds or does not.
-    fn go(&self, name: &str, tree: &Tree, from: &Ways, found: &mut Ways) {
-        let Some(ways) = self.ways() else {
-            found.too_many =
-                Some(tree.at(&self.keys.iter().map(String::as_str).collect::<Vec<_>>()));
-            return;
+    /// Goes all ways of the phase, from where the freeze stands before it.
+    fn go(&self, name: &str, tree: &Tree, from: Standing) -> Standing {
+        if !self.has(name) {
+            let over = self.commit.is_some() && from.held.contains(&true);
+            return Standing {
+                committed: from.committed || self.commit.is_some(),
+                endless: from.endless.or(over.then_some(HOLDS_OVER)),
+                ..from
+            };
+        }
+        let Some(ways) = &self.ways else {
+            let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();
+            return Standing { too_many: Some(tree.at(&keys)), ..from };
         };
-        for (told, runs) in &ways {
-            for before in &from.ends {
-                let mut held = *before;
-                for (node, _) in self.flow.nodes.iter().zip(runs).filter(|(_, runs)| **runs) {
-                    match &node.node.kind {
-                        WrittenKind::Step(step) if begins(step, name) => {
-                            if held {
-                                found.again = Some(self.at(tree, node, "freeze"));
-                            }
-                            held = true;
-                        }
-                        WrittenKind::Step(step) if ends(step, name) => held = false,
-                        WrittenKind::Commit => found.over_commit |= held,
-                        WrittenKind::Step(_)
-                        | WrittenKind::Gate(_)
-                        | WrittenKind::Choice { .. }
-                        | WrittenKind::Wait(_)
-                        | WrittenKind::WaitUntil(_)
-                        | WrittenKind::Message(_)
-                        | WrittenKind::Approval(_) => {}
-                    }
-                }
-                found.ends.insert(held);
-                if held && found.open.is_none() {
-                    let begun_before = from.open.as_ref().filter(|_| *before);
-                    found.open = Some(begun_before.unwrap_or(told).clone());
+        let mut found = Standing {
+            held: BTreeSet::new(),
+            open: None,
+            committed: from.committed || self.commit.is_some(),
+            ..from
+        };
+        for way in ways {
+            for before in &from.held {
+                if self.follow(name, tree, way, (*before, from.committed), &mut found) {
+                    let begun = from.open.as_ref().filter(|_| *before);
+                    found.open.get_or_insert_with(|| begun.unwrap_or(&way.told).clone());
                 }
             }
         }
+        found
+    }
+
+    /// Goes one way; gives whether the freeze holds at its end.
+    fn follow(
+        &self,
+        name: &str,
+        tree: &Tree,
+        way: &Way,
+        (mut held, committed): (bool, bool),
+        found: &mut Standing,
+    ) -> bool {
+        let marks = self.marks.iter().filter(|mark| mark.name == name);
+        let mut commit = self.commit;
+        for mark in marks.filter(|mark| way.runs.get(mark.node).copied().unwrap_or(false)) {
+            if held && commit.take_if(|at| *at < mark.node).is_some() {
+                found.endless = found.endless.or(Some(HOLDS_OVER));
+            }
+            if mark.begins && held {
+                found.again = Some(self.mark_at(tree, mark, "freeze"));
+            }
+            if mark.begins && (committed || self.commit.is_some_and(|at| at < mark.node)) {
+                found.endless = found.endless.or(Some(BEGINS_BEHIND));
+            }
+            held = mark.begins;
+        }
+        if held && commit.is_some() {
+            found.endless = found.endless.or(Some(HOLDS_OVER));
+        }
+        found.held.insert(held);
+        held
     }
 }
+
+const HOLDS_OVER: &str = "holds over the point of no return";
+const BEGINS_BEHIND: &str = "begins behind the point of no return";
 
 impl Check<'_> {
     fn conflict(&mut self, at: Span, message: impl AsRef<str>, remedy: impl AsRef<str>) {
         self.findings.push(Diagnostic::error(Code::PLAN_CONFLICT, at, message, remedy));
     }
 
-    /// Where the freeze begins or ends.
-    fn places(&self, name: &str, of: fn(&WrittenStep, &str) -> bool, key: &str) -> Vec<Span> {
-        let places = self.phases.iter().flat_map(|place| {
-            let steps = place.steps().filter(|(_, step)| of(step, name));
-            steps.map(|(node, _)| place.at(self.tree, node, key))
-        });
-        places.collect()
-    }
-
-    /// A failure takes the step back, and with it the freeze.
-    fn can_be_taken_back(&mut self, name: &str) {
-        let mut found = Vec::new();
-        for place in self.phases.iter().filter(|place| place.part == Part::Forward) {
-            for (node, step) in place.steps().filter(|(_, step)| begins(step, name)) {
-                let reads = capability::descriptor(&step.capability)
-                    .is_some_and(|it| it.safety == Safety::ReadOnly);
+    /// What begins or ends a freeze changes something, and what begins one can be taken back.
+    fn change_something(&mut self) {
+        for place in self.phases {
+            for mark in &place.marks {
+                let name = &mark.step.capability;
+                let reads =
+                    capability::descriptor(name).is_some_and(|it| it.safety == Safety::ReadOnly);
+                let for_good = matches!(mark.step.undo, Some(WrittenUndo::Refused { .. }));
                 if reads {
                     let what =
-                        format!("{} changes nothing, so nothing is held still", step.capability);
-                    found.push((
-                        place.at(self.tree, node, "freeze"),
-                        what,
-                        "name the step that does",
-                    ));
-                } else if let Some(WrittenUndo::Refused { .. }) = step.undo {
+                        format!("{name} changes nothing, so nothing is held still or let go");
+                    let at = place.mark_at(self.tree, mark, mark.key());
+                    self.conflict(at, what, "name the step that does");
+                } else if mark.begins && for_good && place.part == Part::Forward {
+                    let freeze = mark.name;
                     let what =
-                        format!("nothing ends the freeze `{name}` when this step is taken back");
-                    let remedy = "say under `undo` which capability ends it";
-                    found.push((place.at(self.tree, node, "undo"), what, remedy));
+                        format!("nothing ends the freeze `{freeze}` when this step is taken back");
+                    let at = place.mark_at(self.tree, mark, "undo");
+                    self.conflict(at, what, "say under `undo` which capability ends it");
                 }
             }
-        }
-        for (at, what, remedy) in found {
-            self.conflict(at, what, remedy);
         }
     }
 
     fn is_ended_on_every_way(&mut self, name: &str) {
-        let Some(begun) = self.places(name, begins, "freeze").first().copied() else { return };
-        let start = Ways { ends: [false].into(), ..Ways::default() };
-        let forward = self.walk(name, Part::Forward, start);
+        let forward = self.walk(name, Part::Forward, [false].into());
         if self.has_too_many(name, forward.too_many) {
             return;
         }
+        let begun = self.first(name);
         if let Some(at) = forward.again {
             let what = format!("the freeze `{name}` can hold already when it begins here");
             self.conflict(at, what, "end it before, or give this one another name");
@@ -298,25 +337,36 @@ impl Check<'_> {
         }
         self.is_beside(name);
         if self.phases.iter().any(|place| place.part == Part::Rollback) {
-            // The way back is gone from wherever the run stands.
-            let start = Ways { ends: [false, true].into(), ..Ways::default() };
-            let back = self.walk(name, Part::Rollback, start);
-            self.has_too_many(name, back.too_many);
-            if back.ends.contains(&true) {
-                let way = back.open.as_deref().unwrap_or("to its end");
-                let what = format!("the way back does not end the freeze `{name}`: it holds {way}");
-                let remedy = format!("add a step with `unfreeze: {name}` under `rollback`");
-                self.conflict(begun, what, remedy);
-            }
-        } else if forward.over_commit {
-            let what = format!(
-                "the freeze `{name}` holds over the point of no return, behind which nothing is undone"
-            );
+            self.is_ended_on_the_way_back(name, begun);
+        } else if let Some(endless) = forward.endless {
+            let what = format!("the freeze `{name}` {endless}, behind which nothing is undone");
             let remedy = format!(
-                "end it before, or write a way back with `unfreeze: {name}` under `rollback`"
+                "keep it before, or write a way back with `unfreeze: {name}` under `rollback`"
             );
             self.conflict(begun, what, remedy);
         }
+    }
+
+    /// The way back is gone from wherever the run stands.
+    fn is_ended_on_the_way_back(&mut self, name: &str, begun: Span) {
+        let back = self.walk(name, Part::Rollback, [false, true].into());
+        if self.has_too_many(name, back.too_many) || !back.held.contains(&true) {
+            return;
+        }
+        let way = back.open.as_deref().unwrap_or("to its end");
+        let what = format!("the way back does not end the freeze `{name}`: it holds {way}");
+        let remedy = format!("add a step with `unfreeze: {name}` under `rollback`");
+        self.conflict(begun, what, remedy);
+    }
+
+    /// Where the freeze begins first.
+    fn first(&self, name: &str) -> Span {
+        let marks = self.phases.iter().flat_map(|it| it.marks.iter().map(move |mark| (it, mark)));
+        let mut begun = marks.filter(|(_, mark)| mark.begins && mark.name == name);
+        begun.next().map_or_else(
+            || self.tree.at(&["phases"]),
+            |(place, mark)| place.mark_at(self.tree, mark, "freeze"),
+        )
     }
 
     fn has_too_many(&mut self, name: &str, found: Option<Span>) -> bool {
@@ -327,50 +377,41 @@ impl Check<'_> {
         found.is_some()
     }
 
-    fn walk(&self, name: &str, part: Part, start: Ways) -> Ways {
+    fn walk(&self, name: &str, part: Part, held: BTreeSet<bool>) -> Standing {
         let phases = self.phases.iter().filter(|place| place.part == part);
-        phases.fold(start, |before, place| {
-            if !place.steps().any(|(_, step)| begins(step, name) || ends(step, name)) {
-                return place.pass(before);
-            }
-            let (over_commit, again) = (before.over_commit, before.again);
-            let mut after =
-                Ways { over_commit, again, too_many: before.too_many, ..Ways::default() };
-            place.go(name, self.tree, &before, &mut after);
-            after
-        })
+        let start = Standing { held, ..Standing::default() };
+        phases.fold(start, |before, place| place.go(name, self.tree, before))
     }
 
     /// Of two steps beside each other nobody knows which comes first.
     fn is_beside(&mut self, name: &str) {
-        let mut found = None;
-        for place in self.phases {
-            let of = |is: fn(&WrittenStep, &str) -> bool| {
-                let nodes = place.flow.nodes.iter().enumerate();
-                nodes.filter(move |(_, node)| {
-                    matches!(&node.node.kind, WrittenKind::Step(step) if is(step, name))
-                })
+        let beside = self.phases.iter().find_map(|place| {
+            let of = |begins: bool| {
+                place.marks.iter().filter(move |it| it.begins == begins && it.name == name)
             };
-            for (begin, _) in of(begins) {
-                let (behind, before) = place.around(begin);
-                let is = |set: &[bool], at: usize| set.get(at).copied().unwrap_or(false);
-                let beside = of(ends).find(|(end, _)| !is(&behind, *end) && !is(&before, *end));
-                found = found.or(beside.map(|(_, node)| place.at(self.tree, node, "unfreeze")));
-            }
-        }
-        if let Some(at) = found {
+            of(true).find_map(|begin| {
+                let is_beside = place.beside(begin.node);
+                let mut ends = of(false);
+                ends.find(|end| is_beside(end.node))
+                    .map(|end| place.mark_at(self.tree, end, "unfreeze"))
+            })
+        });
+        if let Some(at) = beside {
             let what = format!("nobody knows whether `{name}` has begun when it ends here");
             self.conflict(at, what, "let one of the two steps follow the other: `after: […]`");
         }
     }
 
     fn was_never_begun(&mut self, name: &str, begun: &BTreeSet<&str>) {
-        for at in self.places(name, ends, "unfreeze") {
-            let remedy = match nearest(name, begun.iter().copied()) {
-                Some(meant) => format!("did you mean {meant}?"),
-                None => format!("add `freeze: {name}` to the step that begins it"),
-            };
-            self.conflict(at, format!("no step begins the freeze `{name}`"), remedy);
+        let remedy = match nearest(name, begun.iter().copied()) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => format!("add `freeze: {name}` to the step that begins it"),
+        };
+        for place in self.phases {
+            for mark in place.marks.iter().filter(|mark| mark.name == name) {
+                let at = place.mark_at(self.tree, mark, "unfreeze");
+                self.conflict(at, format!("no step begins the freeze `{name}`"), &remedy);
+            }
         }
     }
 }
