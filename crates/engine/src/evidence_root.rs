@@ -1,8 +1,9 @@
 //! The root under which the evidence files of a programme lie: a folder, or a place for objects.
 
-use std::fs::{self, File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use carnet_connect::{Objects, Outside, PutIf};
@@ -12,6 +13,9 @@ use crate::error::StepError;
 
 /// How many names are listed at most.
 const NAMES_MAX: usize = 2_000;
+
+/// How the name of a file ends that is not in its place yet.
+const LEFT: &str = ".new";
 
 /// Where evidence files are.
 pub(crate) enum EvidenceRoot {
@@ -126,28 +130,78 @@ fn walk(folder: &Path, below: &str, names: &mut Vec<String>) {
     }
 }
 
-/// Written beside and linked into its place: the link fails if the place is taken.
+/// Written beside, under a name that nobody else has, and moved into its place: the move fails if the
+/// place is taken.
 fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, StepError> {
     let failed = |error| StepError::io("write", path, error);
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(failed)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let beside = folder.join(name);
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o644)
-        .open(&beside)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-    let linked = written.and_then(|()| fs::hard_link(&beside, path));
-    let removed = fs::remove_file(&beside);
-    match linked {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
-        Err(error) => return Err(failed(error)),
+    let mut begins = path.file_name().unwrap_or_default().to_owned();
+    begins.push(".");
+    let mut beside = tempfile::Builder::new()
+        .prefix(&begins)
+        .suffix(LEFT)
+        .permissions(Permissions::from_mode(0o644))
+        .tempfile_in(folder)
+        .map_err(failed)?;
+    beside.write_all(bytes).and_then(|()| beside.as_file().sync_all()).map_err(failed)?;
+    let written = match beside.persist_noclobber(path) {
+        Ok(_) => true,
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => false,
+        Err(error) => return Err(failed(error.error)),
+    };
+    forget_left(folder, &begins, path);
+    // Whoever wrote it: it is durable before it is believed.
+    File::open(path).and_then(|file| file.sync_all()).map_err(failed)?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    Ok(written)
+}
+
+/// Takes away the other names that a crash has left to a file, where links are how it got into its
+/// place. What is no name of this very file may be another's, which is still at work: it stays.
+fn forget_left(folder: &Path, begins: &OsStr, path: &Path) {
+    let (Ok(place), Ok(entries)) = (fs::symlink_metadata(path), fs::read_dir(folder)) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let (name, begins) = (name.as_encoded_bytes(), begins.as_encoded_bytes());
+        if !name.starts_with(begins) || !name.ends_with(LEFT.as_bytes()) {
+            continue;
+        }
+        let about = entry.metadata();
+        if about.is_ok_and(|it| it.ino() == place.ino() && it.dev() == place.dev()) {
+            // It does no harm if it stays.
+            let _ = fs::remove_file(entry.path());
+        }
     }
-    removed.and_then(|()| File::open(folder)?.sync_all()).map_err(failed)?;
-    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names = Vec::new();
+        walk(folder, "", &mut names);
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_a_crash_has_left_is_never_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.json");
+        assert!(write_new(&path, b"one").unwrap());
+        // A second name of the file, as a process of this very number would have left it; and the
+        // half of one that another process is writing.
+        let left = format!("run.json.{}.new", std::process::id());
+        fs::hard_link(&path, folder.path().join(&left)).unwrap();
+        fs::write(folder.path().join("run.json.x.new"), b"hal").unwrap();
+        assert!(!write_new(&path, b"another").unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(names(folder.path()), ["run.json", "run.json.x.new"]);
+        let plain = fs::metadata(folder.path().join("run.json.x.new")).unwrap().mode();
+        assert_eq!(fs::metadata(&path).unwrap().mode(), plain & !0o022, "who may read it");
+    }
 }

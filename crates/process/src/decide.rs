@@ -340,7 +340,7 @@ fn begin(run: Option<&RunState>, start: Start) -> Result<Vec<Fact>, Refused> {
         Status::Ended(Ending::Done) if again => Ok(vec![started(process)]),
         Status::Running(_) | Status::Waiting(_) if amends == Some(held.plan) => {
             let amended = Fact::Amended { plan, document, trust, process };
-            let state = State { run: Some(held.clone()), runs: 1, last_at: None };
+            let state = State { run: Some(held.clone()), runs: 1, ..State::default() };
             match check(&state, &amended) {
                 Ok(()) => Ok(vec![amended, Fact::Resumed]),
                 Err(_) => Err(Refused::AmendsBegun { started: held.plan, now: plan }),

@@ -18,6 +18,8 @@ pub struct State {
     pub runs: u64,
     /// When the last thing happened, in this run or before it.
     pub last_at: Option<EventTime>,
+    /// The files that pin what is run here, by path, each with the digest that was recorded last.
+    pub pins: BTreeMap<String, Digest>,
 }
 
 /// One run.

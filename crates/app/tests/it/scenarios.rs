@@ -98,6 +98,15 @@ fn a_programme_is_carried_from_phase_to_phase_and_each_refusal_is_seen() {
 }
 
 #[test]
+fn what_a_programme_is_pinned_to_stays_as_it_is() {
+    if cfg!(feature = "s3") {
+        play("programme_pins");
+    } else {
+        panic!("it shares its plan with one in a bucket: run ./test, which sets the feature `s3`");
+    }
+}
+
+#[test]
 fn what_goes_wrong_with_programmes_in_practice_is_refused_by_name() {
     if cfg!(feature = "s3") {
         play("programme_failures");

@@ -136,16 +136,11 @@ impl Engine {
                 .check_log(request.plan)
                 .and_then(|()| if resumed { Ok(()) } else { people::starter_is_known(request) })
                 .and_then(|()| amendment::check(request, &recorder, self.clock.as_ref()))
+                .and_then(|()| programme::before_run(request, &recorder, self.clock.as_ref()))
         {
             return Err(self.refuse(request, &recorder, "run", error));
         }
-        let beside = if request.dry_run {
-            Vec::new()
-        } else {
-            programme::before_run(request, &recorder, self.clock.as_ref())
-                .map_err(|error| self.refuse(request, &recorder, "run", error))?
-        };
-        match self.begin(request, &recorder, resumed, beside) {
+        match self.begin(request, &recorder, resumed) {
             Ok(()) => {}
             Err(EngineError::Refused(Refused::Done)) => {
                 return self.report(request, &recorder, true);
@@ -154,19 +149,19 @@ impl Engine {
         }
         drive::drive(&self.context(request, &recorder))?;
         if waited && has_failed(&recorder) {
-            self.begin(request, &recorder, false, Vec::new())?;
+            self.begin(request, &recorder, false)?;
             drive::drive(&self.context(request, &recorder))?;
         }
         self.report(request, &recorder, false)
     }
 
-    /// Begins a run, or takes up the one that is on its way.
+    /// Begins a run, or takes up the one that is on its way. What it is pinned to is written once it is
+    /// known that it may, and before it does.
     fn begin(
         &self,
         request: &RunRequest<'_>,
         recorder: &Recorder,
         resumed: bool,
-        beside: Vec<Note>,
     ) -> Result<(), EngineError> {
         let migration = &request.plan.document().migration;
         let mut notes: Vec<Note> = notes::verified(recorder).into_iter().collect();
@@ -175,7 +170,6 @@ impl Engine {
         } else {
             notes.extend(notes::start(recorder, request.plan)?);
         }
-        notes.extend(beside);
         let trust = trust_text(request.plan, request.folder)?;
         let trust = trust.map(|text| recorder.put(&text)).transpose()?;
         let command = Command::Run(Start {
@@ -189,6 +183,13 @@ impl Engine {
             process: Arc::new(process_of::process_of(request.plan)?),
             again: false,
         });
+        let allowed = recorder.allows(command.clone(), self.clock.as_ref());
+        let done = matches!(allowed, Err(EngineError::Refused(Refused::Done)));
+        let pinned = match allowed {
+            Err(error) if !done => Err(error),
+            Ok(()) | Err(_) => programme::pin(request, recorder, self.clock.as_ref(), done),
+        };
+        notes.extend(pinned.map_err(|error| self.refuse(request, recorder, "run", error))?);
         self.ask(request, recorder, "run", command, notes)
     }
 

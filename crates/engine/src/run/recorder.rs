@@ -9,6 +9,7 @@ use carnet_ledger::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::programme;
 use crate::error::{EngineError, StepError};
 use carnet_journal::Clock;
 use carnet_journal::{Journal, JournalError};
@@ -101,6 +102,7 @@ pub(crate) fn fold(
     if let Some(fact) = read_fact(event, object)? {
         apply(state, &fact, event.occurred_at)?;
     }
+    state.pins.extend(programme::pinned(event));
     Ok(())
 }
 
@@ -162,6 +164,17 @@ impl Recorder {
         self.append(&mut inner, &facts, notes)
     }
 
+    /// Whether a command is allowed as the run stands. Nothing is recorded.
+    pub(crate) fn allows(&self, command: Command, clock: &dyn Clock) -> Result<(), EngineError> {
+        decide(&self.inner().state, command, clock.now())?;
+        Ok(())
+    }
+
+    /// What the log says of a file that pins what is run.
+    pub(crate) fn pins(&self, path: &str) -> Option<Digest> {
+        self.inner().state.pins.get(path).copied()
+    }
+
     /// Records what belongs to no run: a command that was refused. `id` is what the events of this
     /// attempt share.
     pub(crate) fn outside_of_runs(&self, id: &str, note: Note) -> Result<(), EngineError> {
@@ -209,6 +222,7 @@ impl Recorder {
         for (event, fact) in of_facts.zip(facts) {
             apply(&mut inner.state, fact, event.occurred_at)?;
         }
+        inner.state.pins.extend(events.iter().filter_map(programme::pinned));
         // Where a phase or a run ends, or waits for a person, somebody may look.
         let ends = |fact: &Fact| {
             matches!(fact, Fact::Left { .. } | Fact::Ended { .. } | Fact::Incident { .. })

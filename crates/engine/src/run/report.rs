@@ -301,7 +301,7 @@ fn back(run: &RunState) -> Option<BackReport> {
     if !can_roll_back(run) {
         return None;
     }
-    let mut state = State { run: Some(run.clone()), runs: 1, last_at: None };
+    let mut state = State { run: Some(run.clone()), runs: 1, ..State::default() };
     if run.status != Status::Running(Direction::Rollback) {
         apply(&mut state, &Fact::RollbackStarted, run.started).ok()?;
     }

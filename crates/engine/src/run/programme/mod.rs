@@ -8,6 +8,7 @@ mod pins;
 mod retry;
 
 pub use acts::{Advanced, NextAct, NoteRow, PhaseRow, ProgrammeReport, kept_notes};
+pub(super) use pins::recorded as pinned;
 pub(super) use retry::{may_retry, may_settle_as_not_done};
 
 use carnet_model::plan::{ACTIVATE, CONFIRM, Plan};
@@ -18,20 +19,40 @@ use crate::error::EngineError;
 use crate::step::Context;
 use carnet_journal::Clock;
 
-/// What must hold before a run of a programme begins or goes on: no pinned file has changed, what
-/// failed may be repeated, and what the run is pinned to is written where everybody finds it. Gives
-/// what is reported of it.
+/// What must hold before a run of a programme begins or goes on: no pinned file has changed, and
+/// what failed may be repeated.
 pub(super) fn before_run(
     request: &RunRequest<'_>,
     recorder: &Recorder,
     clock: &dyn Clock,
-) -> Result<Vec<Note>, EngineError> {
-    let Some(programme) = request.plan.programme() else { return Ok(Vec::new()) };
-    drift::before_run(request.plan, recorder, clock)?;
-    if let Some(run) = recorder.run() {
-        retry::may_repeat(request.plan, &run)?;
+) -> Result<(), EngineError> {
+    if request.dry_run || request.plan.programme().is_none() {
+        return Ok(());
     }
-    Ok(vec![pins::write(request, programme, clock)?])
+    drift::before_run(request.plan, recorder, clock)?;
+    match recorder.run() {
+        Some(run) => retry::may_repeat(request.plan, &run),
+        None => Ok(()),
+    }
+}
+
+/// What a run that may begin or go on is pinned to, written where everybody finds it; a run that is
+/// done only finds it there. Gives what is reported of it.
+pub(super) fn pin(
+    request: &RunRequest<'_>,
+    recorder: &Recorder,
+    clock: &dyn Clock,
+    done: bool,
+) -> Result<Option<Note>, EngineError> {
+    let Some(programme) = request.plan.programme().filter(|_| !request.dry_run) else {
+        return Ok(None);
+    };
+    let place = pins::Place::of(request, programme)?;
+    let known = recorder.pins(place.path());
+    if done && known.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(place.pin(request, programme, known, clock.now())?))
 }
 
 /// Before a step begins the pinned files are looked at again: what went before may have outlived them,

@@ -3,70 +3,141 @@
 use std::fs::File;
 use std::io::Read;
 
-use carnet_ledger::{Digest, EventBody, EventTime, HashProfile, Value};
+use carnet_ledger::{Digest, Event, EventBody, EventTime, EventType, HashProfile, Value};
 use carnet_model::Code;
-use carnet_model::plan::{Plan, Programme};
-use carnet_programme::Form;
+use carnet_model::plan::Programme;
+use carnet_programme::{CAUGHT_UP_LAG_MAX, Form, own_sums};
 
 use super::super::RunRequest;
 use super::super::recorder::Note;
 use crate::error::StepError;
 use crate::evidence_root::EvidenceRoot;
-use carnet_journal::Clock;
 
 /// The largest configuration, and the largest file that pins a run.
 const BYTES_MAX: u32 = 1 << 20;
 /// What stands in the file that changes with each attempt to write it.
 const WRITTEN_AT: &str = "written_at_utc";
 
-/// Writes the file, or finds that it says the same; a run under the same ids that was pinned to
-/// something else is refused. Gives what is reported of it.
-pub(super) fn write(
-    request: &RunRequest<'_>,
-    programme: &Programme,
-    clock: &dyn Clock,
-) -> Result<Note, StepError> {
-    let root = EvidenceRoot::open(&programme.evidence_root, request.folder, request.outside)?;
-    let path = place(request.plan, programme)?;
-    let wanted = content(request, programme, clock.now())?;
-    let text = pretty(&wanted)?;
-    if root.write_once(&path, &text)? {
-        return Ok(told(EventBody::StorageWrite, "pin_run", path, &text));
+/// What is done to the file, as events name it.
+const WRITTEN: &str = "pin_run";
+const READ: &str = "read_pins";
+
+/// Where the file is.
+pub(super) struct Place {
+    root: EvidenceRoot,
+    path: String,
+}
+
+impl Place {
+    /// Where the evidence contract has the file of this run, else where its form has it. A contract
+    /// may have such files of other runs too.
+    pub(super) fn of(request: &RunRequest<'_>, programme: &Programme) -> Result<Self, StepError> {
+        let root = EvidenceRoot::open(&programme.evidence_root, request.folder, request.outside)?;
+        let phases = request.plan.document().phases();
+        let phases = phases.map(|it| it.phases.as_slice()).unwrap_or_default();
+        let paths = phases.iter().flat_map(|phase| {
+            let id = phase.phase_id.first().map_or("", |id| id.as_str());
+            let files = phase.evidence.iter();
+            let files = files.filter(|file| file.form.as_str() == Form::Run.name());
+            files.filter_map(move |file| programme.evidence_path(file.path.as_str(), id))
+        });
+        let own = programme.run.platform_run_id.as_str();
+        let found = paths.into_iter().find(|path| path.contains(own));
+        let path = found.or_else(|| programme.evidence_path(Form::Run.path()?, ""));
+        let path = path.ok_or_else(|| StepError::new(Code::BUG, "the pins have no place"))?;
+        Ok(Self { root, path })
     }
-    let held = root.read(&path, BYTES_MAX.into())?.unwrap_or_default();
-    let conflict = |what: String| {
-        StepError::new(
-            Code::PROGRAMME_PINNED,
-            format!("{path} pins the run to something else: {what}"),
+
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Writes the file, or finds that it says the same; a run under the same ids that was pinned to
+    /// something else is refused. A file that the log knows of is never written again. Gives what is
+    /// reported of it.
+    pub(super) fn pin(
+        self,
+        request: &RunRequest<'_>,
+        programme: &Programme,
+        recorded: Option<Digest>,
+        now: EventTime,
+    ) -> Result<Note, StepError> {
+        let Self { root, path } = self;
+        let wanted = content(request, programme, now)?;
+        let text = pretty(&wanted)?;
+        if recorded.is_none() {
+            readable(&path, &text)?;
+            if root.write_once(&path, &text)? {
+                return Ok(told(EventBody::StorageWrite, WRITTEN, path, &text));
+            }
+        }
+        let conflict = |what: String| {
+            StepError::new(
+                Code::PROGRAMME_PINNED,
+                format!("{path} pins the run to something else: {what}"),
+            )
+            .remedy("give the changed run a new platform_run_id, and leave the file as it is")
+        };
+        let held = root.read(&path, BYTES_MAX.into())?;
+        let found = held.as_deref().map(Digest::of);
+        let held = held.unwrap_or_default();
+        if let Ok(said) = serde_json::from_slice(&held) {
+            let differing = differing(&said, &wanted);
+            if !differing.is_empty() {
+                return Err(conflict(differing.join(", ")));
+            }
+        } else if recorded.is_none() {
+            return Err(conflict("it cannot be read".to_owned()));
+        }
+        if let Some(recorded) = recorded.filter(|_| found != recorded) {
+            return Err(other(&path, recorded, found));
+        }
+        Ok(told(EventBody::StorageRead, READ, path, &held))
+    }
+}
+
+/// The file is not the one that the run has put into its log.
+fn other(path: &str, recorded: Digest, found: Option<Digest>) -> StepError {
+    let found = found.map_or_else(|| "is gone".to_owned(), |found| format!("is now {found}"));
+    let what =
+        format!("{path} was {recorded} when the run recorded what it is pinned to, and {found}");
+    StepError::new(Code::PROGRAMME_PINNED, what).remedy(
+        "put the file back byte for byte: the run never writes it again; if nobody has it any more, \
+         begin a new run with a new platform_run_id",
+    )
+}
+
+/// Whoever judges the file must be able to read it: it is written once, and for good.
+fn readable(path: &str, text: &[u8]) -> Result<(), StepError> {
+    let refused = |why: String| {
+        let what =
+            format!("{path}, with the configuration in it, would be refused as evidence: {why}");
+        StepError::new(Code::PLAN_VALUE, what).remedy(
+            "shorten the configuration so that run.json has at most 256 KiB, and write in it \
+             fractions and large numbers as text, and -0 as 0",
         )
-        .remedy("give the changed run a new platform_run_id, and leave the file as it is")
     };
-    let said: serde_json::Value = serde_json::from_slice(&held)
-        .map_err(|error| conflict(format!("it cannot be read: {error}")))?;
-    let differing = differing(&said, &wanted);
-    if differing.is_empty() {
-        return Ok(told(EventBody::StorageRead, "read_pins", path, &held));
+    let read =
+        carnet_programme::read(Form::Run, text).map_err(|fault| refused(format!("it {fault}")))?;
+    own_sums(&read, CAUGHT_UP_LAG_MAX).map_err(|wrong| refused(wrong.to_string()))?;
+    Ok(())
+}
+
+/// The file that an event says it wrote or found, with its digest.
+pub(in crate::run) fn recorded(event: &Event) -> Option<(String, Digest)> {
+    let about = &event.draft;
+    let action = about.action.as_deref()?;
+    let is_ours = (about.event_type == EventType::StorageWrite && action == WRITTEN)
+        || (about.event_type == EventType::StorageRead && action == READ);
+    if !is_ours {
+        return None;
     }
-    Err(conflict(differing.join(", ")))
+    let Some(Value::Text(digest)) = about.context.get("sha256") else { return None };
+    Some((about.resource_id.clone()?, digest.parse().ok()?))
 }
 
 fn told(body: EventBody, action: &'static str, path: String, text: &[u8]) -> Note {
     Note::done(body, action).about(path).with("sha256", Digest::of(text).into())
-}
-
-/// Where the file is: where the evidence contract has it.
-fn place(plan: &Plan, programme: &Programme) -> Result<String, StepError> {
-    let phases = plan.document().phases().map(|it| it.phases.as_slice()).unwrap_or_default();
-    let mut files =
-        phases.iter().flat_map(|phase| phase.evidence.iter().map(move |it| (phase, it)));
-    let found = files.find(|(_, file)| file.form.as_str() == Form::Run.name());
-    let (path, id) = found.map_or((Form::Run.path().unwrap_or_default(), ""), |(phase, file)| {
-        (file.path.as_str(), phase.phase_id.first().map_or("", |id| id.as_str()))
-    });
-    programme.evidence_path(path, id).ok_or_else(|| {
-        let what = format!("the path {path} has a token that no run has before it begins");
-        StepError::new(Code::PLAN_VALUE, what)
-    })
 }
 
 fn content(
@@ -87,7 +158,7 @@ fn content(
     let wrong = |what: String| {
         let what = format!("{} cannot be the configuration: {what}", path.display());
         StepError::new(Code::PLAN_VALUE, what)
-            .remedy("write one JSON object, with fractions as text, of at most 1 MiB")
+            .remedy("write one JSON object, with fractions as text, and so short that run.json has at most 256 KiB")
     };
     let exact = Value::parse(&bytes, usize::try_from(BYTES_MAX).unwrap_or(0))
         .map_err(|error| wrong(error.to_string()))?;
