@@ -129,12 +129,54 @@ def in_its_own_place():
     kit.want(case.files() == [f"store/pins/{RUN_ID}.json"], case.files())
 
 
+STEP = "{program: sh, args: [-c, 'echo $REQUIRED_PLATFORM_RUN_ID > built'], repeat: again}, undo"
+GATE = "exit: [{gate: file, name: is_built, with: {path: built}}]"
+
+
+def legacy():
+    """What is called legacy is executed by no path: neither from another folder, nor in whole, nor by a link."""
+    script = "#!/bin/sh\necho legacy ran > $(dirname $0)/ran\n"
+    step = lambda given: (STEP, f"{{{given}, repeat: again}}, undo")
+    gate = lambda given: (GATE, f"exit: [{{gate: command, name: asks, with: {{{given}}}}}]")
+    cases = [
+        (step("program: old/run.sh, folder: scripts"), "check"),
+        (step("program: sh, args: [old/run.sh], folder: scripts"), "check"),
+        (step("program: sh, args: [-c, 'cd old; ./run.sh'], folder: ./scripts"), "check"),
+        (gate("program: sh, args: [old/run.sh], folder: scripts"), "check"),
+        (step("program: HERE/scripts/old/run.sh"), "run"),
+        (step("program: sh, args: [-c, 'exec HERE/scripts/old/run.sh']"), "run"),
+        (step("program: ./link"), "run"),
+        (step("program: sh, args: [link], folder: ."), "run"),
+        (step("program: ./run.sh, folder: linked"), "run"),
+        (gate("program: ./link"), "run"),
+    ]
+    for number, ((old, new), where) in enumerate(cases):
+        name = f"legacy{number}"
+        here = pathlib.Path(name).absolute()
+        plan = PLAN.replace("legacy: [old]", "legacy: [scripts/old, gone]").replace(old, new.replace("HERE", str(here)))
+        kit.want(new.replace("HERE", str(here)) in plan, new)
+        case = Case(name, plan + AT_GATE_LEVEL)
+        case.write("scripts/old/run.sh", script)
+        (here / "scripts/old/run.sh").chmod(0o755)
+        (here / "link").symlink_to("scripts/old/run.sh")
+        (here / "linked").symlink_to("scripts/old")
+        if where == "check":
+            done = kit.carnet("check", "plan.yaml", cwd=case.folder, exit=2, as_json=False)
+            kit.want("the programme calls legacy" in done.stdout + done.stderr, f"{new}: {done}")
+            continue
+        case.begin().carnet("run", "plan.yaml", exit=None)
+        kit.want(not (here / "scripts/old/ran").exists(), f"{new}: it was executed")
+        said = case.carnet("status", "plan.yaml", exit=None)
+        kit.want("calls legacy" in json.dumps([said["stop"], said["incidents"], said["gates"]]), f"{new}: {said['incidents']}")
+
+
 def main():
     with kit.workspace():
         written_once()
         found()
         not_written()
         in_its_own_place()
+        legacy()
     print("programme_pins: written once, and in its place")
 
 

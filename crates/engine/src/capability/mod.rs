@@ -22,6 +22,7 @@ mod erasure;
 mod file;
 mod http;
 mod knowledge;
+pub(crate) mod legacy;
 mod objects;
 mod parameter;
 mod placed;
@@ -87,8 +88,10 @@ pub(crate) struct Act<'a> {
 }
 
 impl Act<'_> {
-    /// The inputs as their type.
+    /// The inputs as their type. Whatever a capability does begins here, so that none of them gets
+    /// to a program that is called legacy.
     fn inputs<T: DeserializeOwned>(&self) -> Result<T, StepError> {
+        legacy::refuse(self.cx.plan, self.cx.folder, self.with)?;
         carnet_model::capability::read(self.with).map_err(|error| {
             let what = format!("the inputs of {} are not as they were checked: {error}", self.node);
             StepError::new(Code::BUG, what)

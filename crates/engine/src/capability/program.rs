@@ -12,7 +12,7 @@ use carnet_model::{Code, Secret};
 use crate::error::StepError;
 
 /// Where programs are looked for that are named without a path.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How long the outputs of a program that has ended are still read: what it started in the
 /// background may hold them open for ever.

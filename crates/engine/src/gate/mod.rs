@@ -18,6 +18,7 @@ use carnet_model::gate::{
 use carnet_model::plan::PhaseName;
 use carnet_model::{CollectionContract, CollectionName};
 
+use crate::capability::legacy;
 use crate::error::StepError;
 use crate::step::look::{SourceSeen, TargetSeen};
 use crate::step::read_back::BackSeen;
@@ -126,6 +127,8 @@ fn observe(cx: &Context<'_>, definition: &Definition) -> Result<Seen, StepError>
         | Rule::Services(_)
         | Rule::Budget(_)
         | Rule::SecretsAbsent(_) => {
+            let written = serde_json::to_value(definition).unwrap_or_default();
+            legacy::refuse(cx.plan, cx.folder, &written)?;
             let observation = outside::look(&around(cx), &definition.rule)?;
             Ok(Seen { observation, reread: Vec::new() })
         }

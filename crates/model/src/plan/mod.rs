@@ -55,8 +55,8 @@ pub use portability::{
     SupplyChain, SwitchOver, Variable,
 };
 pub use programme::{
-    ACTIVATE, CONFIRM, EvidenceFile, GateLevel, ImagePin, PHASE_IDS, PhaseId, Pinned, Posture,
-    Programme, Retry, RunPins, Scope,
+    ACTIVATE, CONFIRM, EvidenceFile, GateLevel, Handed, ImagePin, PHASE_IDS, PhaseId, Pinned,
+    Posture, Programme, Retry, RunPins, Scope, handed,
 };
 pub use schema::{schema, schema_text};
 pub use written::{

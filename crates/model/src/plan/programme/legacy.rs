@@ -1,5 +1,7 @@
 //! Paths that a programme calls legacy: no step and no gate executes them.
 
+use std::path::Path;
+
 use carnet_document::{Code, Diagnostic};
 use serde_json::Value;
 
@@ -62,46 +64,60 @@ fn executed(node: &WrittenNode, legacy: &[Place]) -> Vec<(&'static [&'static str
     found
 }
 
-/// The first legacy path in what names a program: the program itself, and all that it is given, since
-/// a shell or an interpreter executes what stands in its arguments.
-fn in_programs<'v>(
-    given: &'v Value,
-    legacy: &'v [Place],
-) -> impl Iterator<Item = String> + use<'v> {
-    let mut texts = Vec::new();
-    if names_program(given) {
-        collect(given, &mut texts);
+/// The first legacy path in what names a program.
+fn in_programs(given: &Value, legacy: &[Place]) -> Option<String> {
+    let Handed { folders, words } = handed(given)?;
+    let from = [""].into_iter().chain(folders).map(Path::new).collect::<Vec<_>>();
+    let lies = |word: &&str| {
+        from.iter()
+            .map(|folder| Place::of_path(&folder.join(word)))
+            .any(|place| legacy.iter().any(|legacy| place.is_within(legacy)))
+    };
+    words.into_iter().find(lies).map(ToOwned::to_owned)
+}
+
+/// What a program is handed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handed<'v> {
+    /// The folders that it is started in, as the plan has them.
+    pub folders: Vec<&'v str>,
+    /// The program itself, and all that it is given, since a shell or an interpreter executes what
+    /// stands in its arguments: each text whole, and in words that end where a shell ends them.
+    pub words: Vec<&'v str>,
+}
+
+/// What the inputs of a step or the rule of a gate hand to a program; `None` if they name none.
+pub fn handed(given: &Value) -> Option<Handed<'_>> {
+    if !names_program(given) {
+        return None;
     }
-    texts.into_iter().find_map(|text| word_of_legacy(text, legacy)).into_iter()
+    let (mut folders, mut texts) = (Vec::new(), Vec::new());
+    collect(given, &mut folders, &mut texts);
+    let ends = |c: char| c.is_whitespace() || ";|&()<>{}`'\"=,:".contains(c);
+    let words = texts.into_iter().flat_map(|text| [text].into_iter().chain(text.split(ends)));
+    let words = words.filter(|word| !word.is_empty()).collect();
+    Some(Handed { folders, words })
 }
 
 fn names_program(given: &Value) -> bool {
     match given {
         Value::Object(members) => {
-            members.contains_key("program") || members.values().any(names_program)
+            let names = |key: &str| members.contains_key(key);
+            names("program") || names("programs") || members.values().any(names_program)
         }
         Value::Array(items) => items.iter().any(names_program),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 
-fn collect<'v>(given: &'v Value, texts: &mut Vec<&'v str>) {
+fn collect<'v>(given: &'v Value, folders: &mut Vec<&'v str>, texts: &mut Vec<&'v str>) {
     match given {
         Value::String(text) => texts.push(text),
-        Value::Object(members) => members.values().for_each(|value| collect(value, texts)),
-        Value::Array(items) => items.iter().for_each(|value| collect(value, texts)),
+        Value::Object(members) => {
+            folders.extend(members.get("folder").and_then(Value::as_str));
+            members.values().for_each(|value| collect(value, folders, texts));
+        }
+        Value::Array(items) => items.iter().for_each(|value| collect(value, folders, texts)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
-}
-
-/// The first word of a text that lies in a legacy place. Words end where a shell ends them.
-fn word_of_legacy(text: &str, legacy: &[Place]) -> Option<String> {
-    let ends = |c: char| c.is_whitespace() || ";|&()<>{}`'\"=,:".contains(c);
-    let words = text.split(ends).filter(|word| !word.is_empty());
-    let mut words = [text].into_iter().chain(words);
-    let lies = |word: &&str| {
-        let place = Place::of(word);
-        legacy.iter().any(|legacy| place.is_within(legacy))
-    };
-    words.find(lies).map(ToOwned::to_owned)
 }

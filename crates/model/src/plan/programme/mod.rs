@@ -12,6 +12,7 @@ mod section;
 mod tests;
 
 pub(super) use check::check;
+pub use legacy::{Handed, handed};
 pub use phase::{EvidenceFile, GateLevel, PHASE_IDS, PhaseId, Posture, Retry};
 pub use section::{ImagePin, Pinned, Programme, RunPins, Scope};
 

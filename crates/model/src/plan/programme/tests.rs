@@ -170,6 +170,24 @@ const REFUSED: &[(&str, &str, Code, &str)] = &[
         Code::PLAN_CONFLICT,
         "legacy",
     ),
+    (
+        "{program: 'true'}, undo",
+        "{program: sh, args: [jobs/a.py], folder: old}, undo",
+        Code::PLAN_CONFLICT,
+        "legacy",
+    ),
+    (
+        "{program: 'true'}, undo",
+        "{program: 'true', folder: old/x, repeat: {probe: {program: ../run.sh}}}, undo",
+        Code::PLAN_CONFLICT,
+        "legacy",
+    ),
+    (
+        "exit: [{gate: file, with: {path: flow.md}}]\n- name: later",
+        "exit: [{gate: command, with: {program: run.sh, folder: ./old}}]\n- name: later",
+        Code::PLAN_CONFLICT,
+        "legacy",
+    ),
     ("handles.md", "gone.md", Code::PLAN_VALUE, "no such file"),
     ("config.json", "gone.md", Code::PLAN_VALUE, "no such file"),
     ("handles.md", "./flow.md", Code::PLAN_CONFLICT, "stands twice"),
@@ -205,7 +223,12 @@ fn what_is_wrong_is_refused_where_it_stands() {
 
 #[test]
 fn what_only_looks_like_legacy_is_taken() {
-    for fine in ["{program: 'true', args: [older/jobs]}", "{program: old/runner.sh}"] {
+    for fine in [
+        "{program: 'true', args: [older/jobs]}",
+        "{program: old/runner.sh}",
+        "{program: run.sh, folder: older}",
+        "{program: sh, args: [jobs/a.py], folder: new}",
+    ] {
         let text = PLAN.replacen("{program: 'true'}, undo", &format!("{fine}, undo"), 1);
         assert!(open(&text).is_ok(), "{fine}");
     }
