@@ -5,7 +5,7 @@ use carnet_model::plan::{Diagnostic, Masked, Severity, Span};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::sheet::{WIDTH, wrap};
+use crate::sheet::{WIDTH, plain, wrap};
 
 /// What is wrong with one plan, and its text to point at.
 #[derive(Debug)]
@@ -69,8 +69,8 @@ impl Findings {
 
     fn group<'a>(&'a self, found: &'a Diagnostic) -> Group<'a> {
         // `error[plan.value]: ` and `  = help: ` stand before the text.
-        let title = wrap(&found.message, WIDTH - 12 - found.code.name().len()).join("\n");
-        let remedy = wrap(&found.remedy, WIDTH - 14).join("\n");
+        let title = wrap(&plain(&found.message), WIDTH - 12 - found.code.name().len()).join("\n");
+        let remedy = wrap(&plain(&found.remedy), WIDTH - 14).join("\n");
         let level = match found.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,

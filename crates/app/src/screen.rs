@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::sheet::{Sheet, WIDTH, wrap};
+use crate::sheet::{Sheet, WIDTH, plain, wrap};
 
 /// The two outputs of one command.
 pub(crate) struct Screen {
@@ -78,19 +78,29 @@ impl Screen {
         view: &V,
         text: impl FnOnce(&V) -> String,
     ) -> Result<(), Failure> {
-        if self.json { Self::document(view) } else { Self::data(&text(view)) }
+        if self.json { Self::document(view) } else { Self::text(&text(view)) }
+    }
+
+    /// Writes text for people to stdout.
+    pub(crate) fn text(text: &str) -> Result<(), Failure> {
+        Self::data(&plain(text))
     }
 
     /// A line of talk for people; nothing with `--json`.
     pub(crate) fn say(&self, text: &str) {
+        self.say_styled(&plain(text));
+    }
+
+    /// The same of a text that has styles of ours.
+    pub(crate) fn say_styled(&self, text: &str) {
         if !self.json {
-            Self::talk_line(text);
+            Self::to_stderr(&format!("{text}\n"));
         }
     }
 
     /// A line of talk, whatever the form of the data.
     pub(crate) fn talk_line(text: &str) {
-        Self::to_stderr(&format!("{text}\n"));
+        Self::to_stderr(&format!("{}\n", plain(text)));
     }
 
     /// Shows a failure and gives its exit status.
@@ -111,17 +121,17 @@ impl Screen {
 
     fn failure_text(&self, failure: &Failure) -> String {
         if failure.framed {
-            return failure.what.clone();
+            return plain(&failure.what).into_owned();
         }
         let mut sheet = Sheet::default();
         if let Some(findings) = &failure.findings {
-            sheet.line(findings.text(self.talk.colour));
+            sheet.styled(findings.text(self.talk.colour));
         }
         let mut part = |style: Style, label: &str, text: &str| {
-            let lines = wrap(text, WIDTH - label.len() - 2);
+            let lines = wrap(&plain(text), WIDTH - label.len() - 2);
             let mut lines = lines.iter();
             let first = lines.next().map_or("", String::as_str);
-            sheet.line(format_args!("{style}{label}{style:#}: {first}"));
+            sheet.styled(format_args!("{style}{label}{style:#}: {first}"));
             for line in lines {
                 sheet.line(format_args!("{:indent$}{line}", "", indent = label.len() + 2));
             }

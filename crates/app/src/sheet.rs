@@ -1,5 +1,6 @@
 //! Text for people, line by line.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write};
 
 /// A text that grows by lines.
@@ -7,8 +8,13 @@ use std::fmt::{Display, Write};
 pub(crate) struct Sheet(String);
 
 impl Sheet {
-    /// Adds a line.
+    /// Adds a line. What stands in it may come from others: see [`plain`].
     pub(crate) fn line(&mut self, line: impl Display) {
+        self.styled(plain(&line.to_string()));
+    }
+
+    /// Adds a line that has styles of ours, and texts that are plain already.
+    pub(crate) fn styled(&mut self, line: impl Display) {
         // Writing to a `String` cannot fail.
         let _ = writeln!(self.0, "{line}");
     }
@@ -42,6 +48,21 @@ impl Sheet {
     }
 }
 
+/// A text without characters that command a terminal, but for ends of lines and tabs: each is shown
+/// by its number. Evidence, names and reasons are written by others, and must not be able to wipe the
+/// screen, or to write on it what we do not say.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    let commands = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(commands) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if commands(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+    }
+    Cow::Owned(shown)
+}
+
 /// The columns that text is laid out for.
 pub(crate) const WIDTH: usize = 80;
 
@@ -68,6 +89,18 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_commands_a_terminal_is_shown_and_not_sent() {
+        let text = "a\u{1b}]0;pwned\u{7}\u{1b}[2Jb\r\u{9b}c\u{7f}";
+        let told = r"a\u{1b}]0;pwned\u{7}\u{1b}[2Jb\u{d}\u{9b}c\u{7f}";
+        assert_eq!(plain(text), told);
+        assert_eq!(plain("naïve 日本\n\tx"), "naïve 日本\n\tx");
+        let mut sheet = Sheet::default();
+        sheet.line(text);
+        sheet.field(text, 2, text);
+        assert!(!sheet.text().contains(|c: char| c.is_control() && c != '\n'));
+    }
 
     #[test]
     fn long_words_stay_whole_and_lines_fit() {

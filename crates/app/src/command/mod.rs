@@ -102,7 +102,7 @@ impl Setting<'_> {
     }
 
     /// The state directory of a plan.
-    fn state_of(&self, plan: &Plan) -> PathBuf {
+    pub(crate) fn state_of(&self, plan: &Plan) -> PathBuf {
         self.global.state.join(plan.document().migration.as_str())
     }
 
@@ -127,7 +127,7 @@ impl Setting<'_> {
     /// Shows the warnings of a plan.
     fn warn(&self, warnings: &Findings) {
         if !warnings.is_empty() {
-            self.screen.say(warnings.text(self.screen.talk.colour).trim_end());
+            self.screen.say_styled(warnings.text(self.screen.talk.colour).trim_end());
         }
     }
 }

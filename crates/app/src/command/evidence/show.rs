@@ -163,7 +163,11 @@ impl<'a> List<'a> {
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
-        Screen::data(&self.text)?;
+        if self.json {
+            Screen::data(&self.text)?;
+        } else {
+            Screen::text(&self.text)?;
+        }
         self.text.clear();
         Ok(())
     }
@@ -218,5 +222,5 @@ fn explain(source: &Source, number: u64, screen: &Screen) -> Result<(), Failure>
         Some(pointer) => source.object(pointer)?,
         None => None,
     };
-    Screen::data(&event.whole(&stored, source.size(), object.as_deref()))
+    Screen::text(&event.whole(&stored, source.size(), object.as_deref()))
 }

@@ -11,6 +11,7 @@ use crate::command::Setting;
 use crate::failure::Failure;
 use crate::plan_file::PlanFile;
 use crate::screen::Screen;
+use crate::sheet::plain;
 use crate::view::run::RunView;
 
 /// How often is looked.
@@ -37,10 +38,10 @@ pub(super) fn watch(setting: &Setting<'_>, file: &PlanFile) -> Result<Exit, Fail
             let line = serde_json::to_string(&Changed::of(&report)).unwrap_or_default();
             show_if_new(&mut told, format!("{line}\n"))?;
         } else if draws {
-            show_if_new(&mut told, format!("{CLEAR}{}", view.text()))?;
+            show_if_new(&mut told, format!("{CLEAR}{}", plain(&view.text())))?;
         } else {
             for line in lines(&report).lines().filter(|line| !told.lines().any(|it| it == *line)) {
-                Screen::data(&format!("{line}\n"))?;
+                Screen::text(&format!("{line}\n"))?;
             }
             told = lines(&report);
         }
