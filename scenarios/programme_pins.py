@@ -3,6 +3,7 @@ wrong place, and what is said and written then."""
 
 import hashlib
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -170,6 +171,111 @@ def legacy():
         kit.want("calls legacy" in json.dumps([said["stop"], said["incidents"], said["gates"]]), f"{new}: {said['incidents']}")
 
 
+NEXT = "  - {name: next, capability: command.run, with: {program: touch, args: [next], repeat: again}, undo: {capability: command.run, with: {program: rm, args: [-f, next], repeat: again}}}\n"
+
+
+def gone():
+    """A pinned file that was taken away is drift as a changed one is, between runs and in the middle of one."""
+    case = Case("away").first_phase()
+    for file, severity in [("handles.md", "major"), ("flow.md", "critical"), ("config.json", "major")]:
+        held = (case.folder / file).read_text()
+        (case.folder / file).unlink()
+        said = case.refused("run", "plan.yaml", code="programme.drift")
+        kit.want(file in said and "put the file back" in said and "repin" not in said, said)
+        told = case.events("programme.drift")[-1]
+        kit.want(told["path"] == file and told["severity"] == severity and "found_digest" not in told, told)
+        kit.want(told["pinned_digest"] == "sha256:" + hashlib.sha256(held.encode()).hexdigest(), told)
+        case.refused("phase", "advance", "plan.yaml", code="programme.drift")
+        kit.want(any(file in it["what"] for it in case.carnet("phase", "show", "plan.yaml")["next"]["missing"]), file)
+        case.refused("repin", "plan.yaml", "--out", "r.yaml", code="programme.drift" if file != "config.json" else "programme.pinned")
+        kit.want(not (case.folder / "r.yaml").exists(), "it wrote a plan that cannot be read")
+        # What is no run's is a fault of the plan, as before.
+        case.refused("check", "plan.yaml", code="plan.value", exit=2)
+        case.refused("run", "plan.yaml", "--state", "another", code="plan.value", exit=2)
+        case.write(file, held)
+        case.carnet("run", "plan.yaml", exit=5)
+    old = "exit: [{gate: file, name: is_built"
+    plan = PLAN.replace("> built'", "> built; rm handles.md'").replace("  " + old, NEXT + "  " + old)
+    kit.want("rm handles.md" in plan and "name: next" in plan, plan)
+    case = Case("away_in_the_middle", plan + AT_GATE_LEVEL).begin()
+    said = case.refused("run", "plan.yaml", code="programme.drift")
+    kit.want("is now not there" in said and not (case.folder / "next").exists(), said)
+    kit.want("found_digest" not in case.events("programme.drift")[-1], "no event of it")
+    case.write("handles.md", "handles\n")
+    case.carnet("run", "plan.yaml", exit=5)
+    kit.want((case.folder / "next").exists(), "it does not go on")
+
+
+def next_commands(case, *words):
+    """Repins, and does exactly what is printed, by a person at a terminal."""
+    done = kit.carnet(*words, cwd=case.folder, as_json=False)
+    lines = [line.removeprefix("next").strip() for line in done.stdout.splitlines()]
+    lines = [line for line in lines if line.startswith("carnet ")]
+    kit.want(len(lines) == 2, done.stdout)
+    for line, exit in zip(lines, [0, 5]):
+        ours, theirs = os.openpty()
+        os.write(ours, b"yes\n")
+        words = [kit.setting("CARNET_BIN"), *shlex.split(line)[1:]]
+        done = subprocess.run(words, cwd=case.folder, stdin=theirs, capture_output=True, text=True, timeout=60)
+        os.close(ours), os.close(theirs)
+        kit.want(done.returncode == exit, f"{line}: {done}")
+
+
+def repinned():
+    """What repin prints is what is to be done, once and again, and elsewhere."""
+    case = Case("repin").first_phase()
+    case.write("handles.md", "two\n")
+    next_commands(case, "repin", "plan.yaml", "--out", "r1.yaml")
+    case.write("handles.md", "three\n")
+    next_commands(case, "repin", "r1.yaml", "--out", "r2.yaml")
+    # Approved, and changed once more before anything was run.
+    case.write("handles.md", "four\n")
+    case.carnet("repin", "r2.yaml", "--out", "r3.yaml")
+    case.carnet("approve", "r3.yaml", "amendment", "--as", "ops", "--yes")
+    case.write("handles.md", "five\n")
+    next_commands(case, "repin", "r3.yaml", "--out", "r4.yaml")
+    case = Case("repin_elsewhere")
+    for words, exit in [(["run"], 5), (["phase", "advance"], 0)]:
+        case.carnet(*words, "plan.yaml", "--state", "a place", exit=exit)
+    case.write("handles.md", "two\n")
+    next_commands(case, "repin", "plan.yaml", "--out", "r1.yaml", "--state", "a place")
+
+
+def another_config():
+    """A changed configuration is never repinned: it needs another run."""
+    case = Case("config").first_phase()
+    case.write("config.json", '{"z": 1}\n')
+    for words, code in [(["run"], "programme.drift"), (["repin", "--out", "r.yaml"], "programme.pinned")]:
+        said = case.refused(words[0], "plan.yaml", *words[1:], code=code)
+        kit.want("new platform_run_id and a new run" in said and "carnet repin" not in said, said)
+    missing = case.carnet("phase", "show", "plan.yaml")["next"]["missing"]
+    kit.want(any("new platform_run_id" in it["remedy"] for it in missing), missing)
+    kit.want(not (case.folder / "r.yaml").exists(), "it wrote a plan")
+
+
+def on_the_screen():
+    """What others have written reaches a terminal without what commands it."""
+    bad = "\x1b]0;pwned\x07\x1b[2J\x9b1m"
+    plan = PLAN.replace("image.json', form: image", "run_started.json', form: run_started")
+    good = json.loads((kit.ROOT / "crates/programme/src/forms/examples.json").read_text())["run_started"]
+    good = json.loads(json.dumps(good).replace(good["platform_run_id"], RUN_ID))
+    case = Case("screen", plan + AT_GATE_LEVEL).begin()
+    case.carnet("run", "plan.yaml", exit=5)
+    case.carnet("note", "plan.yaml", "--text", f"a{bad}", "--by", f"b{bad}")
+    case.write(f"store/evidence/runs/{RUN_ID}/run_started.json", json.dumps({**good, bad: 1}))
+    case.carnet("phase", "block", "plan.yaml", "substrate", "--reason", f"c{bad}", "--by", f"d{bad}")
+    shown = ""
+    for words in (["phase", "show"], ["phase", "advance"], ["history"], ["status"], ["run"], ["note", "--markdown"], ["evidence", "show"]):
+        done = kit.carnet(*words, "plan.yaml", cwd=case.folder, exit=None, as_json=False)
+        for text in (done.stdout, done.stderr):
+            found = [c for c in text if (ord(c) < 32 or 127 <= ord(c) < 160) and c not in "\n\t"]
+            kit.want(not found, f"{words}: {text!r}")
+            shown += text
+    kit.want("\\u{1b}" in shown and "unknown field" in shown, shown)
+    notes = kit.carnet("phase", "show", "plan.yaml", cwd=case.folder)
+    kit.want(any(bad in (row["reason"] or "") for row in notes["phases"]), "--json says something else")
+
+
 def main():
     with kit.workspace():
         written_once()
@@ -177,6 +283,10 @@ def main():
         not_written()
         in_its_own_place()
         legacy()
+        gone()
+        repinned()
+        another_config()
+        on_the_screen()
     print("programme_pins: written once, and in its place")
 
 

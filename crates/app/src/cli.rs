@@ -35,11 +35,14 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// Where journals and evidence are kept if nothing is said.
+pub(crate) const STATE: &str = ".carnet";
+
 /// Options of every command.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Keep journals and evidence in this folder.
-    #[arg(long, global = true, value_name = "DIR", default_value = ".carnet")]
+    #[arg(long, global = true, value_name = "DIR", default_value = STATE)]
     pub(crate) state: PathBuf,
     /// Keep the log of a run in this PostgreSQL database, not in its folder:
     /// postgres://USER@HOST:PORT/DB[?log=NAME]. NAME is that of the migration if nothing is said.

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use carnet_ledger::Digest;
 use carnet_model::Code;
-use carnet_model::plan::{Around, BYTES_MAX, Plan};
+use carnet_model::plan::{Around, BYTES_MAX, Plan, absent};
 
+use crate::command::Setting;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::findings::Findings;
@@ -37,7 +38,28 @@ impl PlanFile {
         Self::open_at(path, Some(Environment::now().div_euclid(1_000_000)))
     }
 
+    /// The same for a run that may be on its way: the plan is read although a file is not there that
+    /// the run is pinned to, so that the run can say so.
+    pub(crate) fn open_of_run(setting: &Setting<'_>, path: &Path) -> Result<Self, Failure> {
+        let failure = match Self::open(path) {
+            Ok(file) => return Ok(file),
+            Err(failure) => failure,
+        };
+        let there = |path: &Path| if path.is_file() { digest(path) } else { Ok(absent()) };
+        let Ok(file) = Self::read_with(path, None, &there) else { return Err(failure) };
+        let engine = setting.engine(setting.state_of(&file.plan))?;
+        if engine.lacks_pinned(&file.plan).unwrap_or(false) { Ok(file) } else { Err(failure) }
+    }
+
     fn open_at(path: &Path, now_s: Option<i64>) -> Result<Self, Failure> {
+        Self::read_with(path, now_s, &digest)
+    }
+
+    fn read_with(
+        path: &Path,
+        now_s: Option<i64>,
+        digest: &dyn Fn(&Path) -> Result<Digest, String>,
+    ) -> Result<Self, Failure> {
         let text = read(path)?;
         let file = path.display().to_string();
         let folder = folder_of(path);

@@ -105,11 +105,7 @@ impl EngineError {
             Self::Refused(Refused::Unready { .. }) => {
                 Some("see to what is missing, then give the command again".to_owned())
             }
-            Self::Refused(Refused::Drifted { .. }) => Some(
-                "put the file back as it was, or pin the programme to it as it is: `carnet repin \
-                 PLAN --out NEW` writes the plan that has to be approved for that"
-                    .to_owned(),
-            ),
+            Self::Refused(Refused::Drifted { remedy, .. }) => Some(remedy.clone()),
             Self::Refused(Refused::NotDue { .. }) => {
                 Some("run the plan again when it is due".to_owned())
             }

@@ -38,9 +38,9 @@ pub use fault::Faults;
 pub use gate::{Surroundings, evaluate_outside, supply_chain_of};
 pub use run::{
     Advanced, ApprovalReport, Asked, BackReport, CollectionReport, CopyJob, CopyReport,
-    DamagedCopy, Engine, GateReport, NextAct, NoteRow, PeopleRequest, PhaseReport, PhaseRow,
-    ProgrammeReport, Report, RunRequest, StopReport, SwitchReport, TimerReport, Why, kept_notes,
-    status, why,
+    DamagedCopy, DriftedFile, Engine, GateReport, NextAct, NoteRow, PeopleRequest, PhaseReport,
+    PhaseRow, ProgrammeReport, Report, RunRequest, StopReport, SwitchReport, TimerReport, Why,
+    kept_notes, status, why,
 };
 pub use step::{Role, StoreOpener, StoreRequest};
 pub use succession::{HandOverError, HandedOver};

@@ -154,8 +154,8 @@ pub struct FileDrift {
     pub path: String,
     /// The digest that the plan is pinned to.
     pub pinned: Digest,
-    /// The digest that it has now.
-    pub found: Digest,
+    /// The digest that it has now; `None` if it is not there.
+    pub found: Option<Digest>,
     /// `critical` for what decides first, `major` for what decides after it.
     pub severity: &'static str,
     /// What it concerns, in words.
@@ -317,13 +317,14 @@ impl Members for Drift {
 
 impl Members for FileDrift {
     fn fields(&self) -> Object {
-        object([
+        let mut fields = object([
             ("path", self.path.as_str().into()),
             ("pinned_digest", shown(self.pinned)),
-            ("found_digest", shown(self.found)),
             ("severity", self.severity.into()),
             ("impact", self.impact.as_str().into()),
-        ])
+        ]);
+        fields.extend(self.found.map(|found| ("found_digest".to_owned(), shown(found))));
+        fields
     }
 }
 
@@ -479,7 +480,7 @@ mod tests {
             EventBody::ProgrammeDrift(FileDrift {
                 path: "flow.md".into(),
                 pinned: digest,
-                found: digest,
+                found: Some(digest),
                 severity: "critical",
                 impact: "all phases".into(),
             }),

@@ -236,7 +236,7 @@ const DRIFT: &[Member] = &[
 const FILE_DRIFT: &[Member] = &[
     must("path", MemberKind::Text),
     must("pinned_digest", MemberKind::Digest),
-    must("found_digest", MemberKind::Digest),
+    may("found_digest", MemberKind::Digest),
     must("severity", MemberKind::Text),
     must("impact", MemberKind::Text),
 ];

@@ -257,6 +257,8 @@ pub enum Refused {
     Drifted {
         /// The files.
         files: Vec<String>,
+        /// What can be done about it.
+        remedy: String,
     },
     /// A person's command does not fit what the run waits for.
     #[error("{reason}")]

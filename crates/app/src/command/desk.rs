@@ -18,7 +18,7 @@ pub(super) struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     pub(super) fn open(setting: &Setting<'a>, plan: &Path) -> Result<Self, Failure> {
-        let file = PlanFile::open(plan)?;
+        let file = PlanFile::open_of_run(setting, plan)?;
         let engine = setting.engine(setting.state_of(&file.plan))?;
         Ok(Self { file, engine, user: setting.environment.user.as_deref().unwrap_or("unknown") })
     }

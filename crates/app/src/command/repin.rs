@@ -4,7 +4,9 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use carnet_engine::AMENDMENT;
 use carnet_ledger::Digest;
+use carnet_model::plan::Assurance;
 use carnet_model::{Code, Exit};
 use clap::Args;
 use schemars::JsonSchema;
@@ -12,8 +14,9 @@ use serde::Serialize;
 
 use super::Setting;
 use super::desk::Desk;
+use crate::cli::STATE;
 use crate::failure::Failure;
-use crate::plan_file::PlanFile;
+use crate::sheet::Sheet;
 
 /// Write the plan that pins a programme to its files as they are now.
 ///
@@ -60,29 +63,70 @@ impl Repin {
                 Failure::new(Code::RUN_NOT_NOW, what).remedy("go on with `carnet run PLAN`")
             );
         }
+        can_be_pinned(&desk)?;
         let text = std::fs::read_to_string(&self.plan)
             .map_err(|error| Failure::io(format!("cannot read {}", self.plan.display()), error))?;
         write_new(&self.out, &amended(&text, amends))?;
-        let new = PlanFile::open(&self.out)?;
+        let desk = Desk::open(setting, &self.out)?;
         let view = Repinned {
             plan: self.out.display().to_string(),
             amends,
-            plan_digest: new.plan.digest(),
+            plan_digest: desk.file.plan.digest(),
+        };
+        let authority = desk.engine.authority(&desk.request()?, AMENDMENT);
+        let rule = authority.map_err(|error| Failure::engine(&error))?.rule;
+        let state = &setting.global.state;
+        let state = if state == Path::new(STATE) {
+            String::new()
+        } else {
+            format!(" --state {}", word(&state.display().to_string()))
         };
         setting.screen.show(&view, |view| {
-            format!(
-                "wrote {} (digest {})\nnext        carnet plan {} --amends {}\n            carnet approve {} \
-                 amendment\n            carnet run {}\n",
-                view.plan,
-                view.plan_digest,
-                view.plan,
-                self.plan.display(),
-                view.plan,
-                view.plan
-            )
+            let mut sheet = Sheet::default();
+            sheet.line(format_args!("wrote {} (digest {})", view.plan, view.plan_digest));
+            let (plan, mut label) = (word(&view.plan), "next");
+            for who in rule.any_of.iter().take(rule.count as usize) {
+                let by = match rule.assurance {
+                    Assurance::Named => format!("--as {}", word(who)),
+                    Assurance::Signed => format!("--as {} --key ssh:FILE", word(who)),
+                };
+                sheet.line(format_args!("{label:<12}carnet approve {plan} amendment {by}{state}"));
+                label = "";
+            }
+            sheet.line(format_args!("{:<12}carnet run {plan}{state}", ""));
+            sheet.text()
         })?;
         Ok(Exit::Done)
     }
+}
+
+/// Refuses what no approval could let a run go on with: it is pinned to its configuration for good,
+/// and a file that is not there has no digest.
+fn can_be_pinned(desk: &Desk<'_>) -> Result<(), Failure> {
+    let drifted = desk.engine.drifted(&desk.file.plan).map_err(|error| Failure::engine(&error))?;
+    if let Some(it) = drifted.iter().find(|it| it.is_config) {
+        let what = format!("{} is the configuration that the run is pinned to", it.path);
+        return Err(Failure::new(Code::PROGRAMME_PINNED, what).remedy(
+            "put the file back as it was; a changed configuration needs a new platform_run_id and a \
+             new run",
+        ));
+    }
+    if let Some(it) = drifted.iter().find(|it| !it.is_there) {
+        let what = format!("{} is not there", it.path);
+        return Err(Failure::new(Code::PROGRAMME_DRIFT, what).remedy(
+            "put the file back, or write a plan that amends that of the run and does not name it",
+        ));
+    }
+    Ok(())
+}
+
+/// A word as a shell takes it for one.
+fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// The text of the plan with the digest of what it amends. A plan that was read has no other key at the
@@ -115,6 +159,14 @@ fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_is_one_word_for_a_shell() {
+        assert_eq!(word("plans/r1.yaml"), "plans/r1.yaml");
+        assert_eq!(word("a place"), "'a place'");
+        assert_eq!(word("it's"), r"'it'\''s'");
+        assert_eq!(word(""), "''");
+    }
 
     #[test]
     fn one_line_names_what_is_amended() {

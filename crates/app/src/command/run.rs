@@ -55,7 +55,8 @@ pub(super) fn with_engine(
     way: Way,
     work: impl FnOnce(&Engine, &RunRequest<'_>) -> Result<Report, carnet_engine::EngineError>,
 ) -> Result<Exit, Failure> {
-    let file = PlanFile::open(path)?;
+    let file =
+        if way == Way::Run { PlanFile::open_of_run(setting, path)? } else { PlanFile::open(path)? };
     let report = engine_report(setting, &file, way, work)?;
     let view = RunView::new(report, &file.path);
     setting.screen.show(&view, RunView::text)?;
@@ -98,7 +99,7 @@ pub(super) fn engine_report(
 
 impl Setting<'_> {
     /// An engine on this state directory.
-    pub(super) fn engine(&self, state: PathBuf) -> Result<Engine, Failure> {
+    pub(crate) fn engine(&self, state: PathBuf) -> Result<Engine, Failure> {
         let (clock, ids) = (Arc::new(SystemClock::new()?), Arc::new(RandomIds::new()?));
         let actor = self.environment.user.as_deref().unwrap_or("unknown");
         let log = self.log_of(&state)?;

@@ -29,7 +29,9 @@ use carnet_model::plan::Plan;
 pub(crate) use act::take_back;
 pub use copy::{CopyJob, CopyReport};
 pub use people::{Asked, PeopleRequest};
-pub use programme::{Advanced, NextAct, NoteRow, PhaseRow, ProgrammeReport, kept_notes};
+pub use programme::{
+    Advanced, DriftedFile, NextAct, NoteRow, PhaseRow, ProgrammeReport, kept_notes,
+};
 pub use report::{
     ApprovalReport, BackReport, CollectionReport, GateReport, PhaseReport, Report, StopReport,
     SwitchReport, TimerReport,

@@ -123,7 +123,11 @@ impl Engine {
                 let object = |digest: Digest| log.object(digest).ok();
                 let next = next(request, programme, &self.around(request, outside), run, &object)?;
                 next.map(|(next, drifted)| {
-                    let drifted = drifted.map(|it| Missing::new(it.to_string(), REPIN));
+                    let drifted = drifted.map(|it| {
+                        let what = it.to_string();
+                        let remedy = EngineError::from(it).remedy();
+                        Missing::new(what, remedy.unwrap_or_default())
+                    });
                     let missing = next.missing.into_iter().chain(drifted).map(row);
                     NextAct { phase: next.phase, act: next.act.done(), missing: missing.collect() }
                 })
@@ -213,9 +217,6 @@ impl Engine {
         self.read().map(|(_, run)| run.plan)
     }
 }
-
-const REPIN: &str =
-    "put it back as it was, or have the change approved: `carnet repin PLAN --out NEW`";
 
 /// All notes of a log, oldest first. The chain is computed again on the way.
 pub fn kept_notes(place: impl Into<LogPlace>) -> Result<Vec<NoteRow>, EngineError> {

@@ -1,14 +1,15 @@
 //! Files that a programme is pinned to, and that are no longer what they were.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use carnet_ledger::{Digest, EventBody, FileDrift};
 use carnet_model::Code;
-use carnet_model::plan::Plan;
+use carnet_model::plan::{Plan, absent};
 use serde_json::Value;
 
+use super::super::Engine;
 use super::super::drive::tell;
 use super::super::recorder::{Note, Recorder};
 use crate::error::{EngineError, StepError};
@@ -26,13 +27,49 @@ struct Pin {
     digest: Digest,
     /// Whether it decides before all others.
     first: bool,
+    /// Whether it is the configuration, to which the run is pinned for good.
+    config: bool,
 }
 
 /// One that has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Drifted {
     pin: Pin,
-    found: Digest,
+    /// `None` if it is not there.
+    found: Option<Digest>,
+}
+
+/// A file that is not what a run is pinned to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriftedFile {
+    /// Where it is, as the plan has it.
+    pub path: String,
+    /// Whether it is the configuration: a change of it needs another run.
+    pub is_config: bool,
+    /// Whether it is there.
+    pub is_there: bool,
+}
+
+impl Engine {
+    /// The files that are not what the run is pinned to, whatever this plan amends. Only looks.
+    pub fn drifted(&self, plan: &Plan) -> Result<Vec<DriftedFile>, EngineError> {
+        let (log, run) = self.read()?;
+        let found = compared(plan, &run, &|digest| log.object(digest).ok());
+        let found = found.into_iter().map(|it| DriftedFile {
+            path: it.pin.path,
+            is_config: it.pin.config,
+            is_there: it.found.is_some(),
+        });
+        Ok(found.collect())
+    }
+
+    /// Whether this plan, in which [`absent`] stands for files that are not there, is that of a run
+    /// on its way which is pinned to one of them. That run then says so. Only looks.
+    pub fn lacks_pinned(&self, plan: &Plan) -> Result<bool, EngineError> {
+        let (log, run) = self.read()?;
+        let found = of_run(plan, &run, &|digest| log.object(digest).ok());
+        Ok(found.iter().any(|it| it.found.is_none()))
+    }
 }
 
 /// The files of a run that are not what the run is pinned to; none of a plan that amends the run's, since
@@ -45,8 +82,18 @@ pub(super) fn of_run(
     if run.plan == plan.digest() || plan.parent() == Some(run.plan) || run.ending().is_some() {
         return Vec::new();
     }
+    compared(plan, run, object)
+}
+
+/// The files of a run that a plan was read with, where they are not what the run is pinned to.
+fn compared(
+    plan: &Plan,
+    run: &RunState,
+    object: &dyn Fn(Digest) -> Option<Vec<u8>>,
+) -> Vec<Drifted> {
     let pins = object(run.document).map(|bytes| pins_of(&bytes)).unwrap_or_default();
-    changed(pins, |path| plan.files().get(path).copied())
+    let read = pins.into_iter().filter(|pin| plan.files().contains_key(&pin.path)).collect();
+    changed(read, |path| plan.files().get(path).copied().filter(|found| *found != absent()))
 }
 
 /// Stops the run if a pinned file has changed since it began.
@@ -67,7 +114,8 @@ pub(super) fn before_run(
 }
 
 pub(super) fn refused(drifted: &[Drifted]) -> Refused {
-    Refused::Drifted { files: drifted.iter().map(|it| it.pin.path.clone()).collect() }
+    let files = drifted.iter().map(|it| it.pin.path.clone()).collect();
+    Refused::Drifted { files, remedy: remedy(drifted).to_owned() }
 }
 
 /// Stops the run before a step if a pinned file has changed since the plan was read.
@@ -75,7 +123,7 @@ pub(super) fn before_step(cx: &Context<'_>) -> Result<bool, EngineError> {
     let pins = pins_of(cx.plan.canonical().as_bytes());
     let mut unread = None;
     let drifted = changed(pins, |path| match digest_of(&cx.folder.join(path)) {
-        Ok(digest) => Some(digest),
+        Ok(found) => found,
         Err(error) => {
             unread.get_or_insert(error);
             None
@@ -96,8 +144,8 @@ pub(super) fn before_step(cx: &Context<'_>) -> Result<bool, EngineError> {
 
 fn changed(pins: Vec<Pin>, mut now: impl FnMut(&str) -> Option<Digest>) -> Vec<Drifted> {
     let drifted = pins.into_iter().filter_map(|pin| {
-        let found = now(&pin.path)?;
-        (found != pin.digest).then_some(Drifted { pin, found })
+        let found = now(&pin.path);
+        (found != Some(pin.digest)).then_some(Drifted { pin, found })
     });
     drifted.collect()
 }
@@ -107,11 +155,12 @@ fn pins_of(canonical: &[u8]) -> Vec<Pin> {
     let Ok(document) = serde_json::from_slice::<Value>(canonical) else { return Vec::new() };
     let authority = document.pointer("/programme/authority").and_then(Value::as_array);
     let authority = authority.into_iter().flatten();
-    let config = document.pointer("/programme/run/config");
-    let pins = authority.chain(config).enumerate().filter_map(|(at, pin)| {
+    let authority = authority.map(|pin| (pin, false));
+    let config = document.pointer("/programme/run/config").map(|pin| (pin, true));
+    let pins = authority.chain(config).enumerate().filter_map(|(at, (pin, config))| {
         let text = |key: &str| pin.get(key).and_then(Value::as_str);
         let digest = text("digest")?.parse().ok()?;
-        Some(Pin { path: text("file")?.to_owned(), digest, first: at == 0 })
+        Some(Pin { path: text("file")?.to_owned(), digest, first: at == 0, config })
     });
     pins.collect()
 }
@@ -135,21 +184,47 @@ fn told(run: &RunState, subject: &str, drifted: &[Drifted]) -> (Stop, Vec<Note>)
         Note::done(EventBody::ProgrammeDrift(body), "drift").about(it.pin.path.clone())
     });
     let files = drifted.iter().map(|it| {
-        format!("{} is pinned to {} and is now {}", it.pin.path, it.pin.digest, it.found)
+        let now = it.found.map_or("not there".to_owned(), |found| found.to_string());
+        format!("{} is pinned to {} and is now {now}", it.pin.path, it.pin.digest)
     });
     let reason = files.collect::<Vec<_>>().join("; ");
-    let remedy = "put the file back as it was and run the plan, or have the change approved: \
-                  `carnet repin PLAN --out NEW`";
+    let remedy = remedy(drifted);
     let code = Code::PROGRAMME_DRIFT.name();
     (Stop::precondition(code, subject, reason, remedy.to_owned()), notes.collect())
 }
 
-fn digest_of(path: &Path) -> Result<Digest, StepError> {
+/// What can be done about it. The run is pinned to its configuration for good, and nothing can be
+/// pinned that is not there.
+fn remedy(drifted: &[Drifted]) -> &'static str {
+    if drifted.iter().any(|it| it.pin.config) {
+        "put the file back as it was and run the plan; a changed configuration needs a new \
+         platform_run_id and a new run"
+    } else if drifted.iter().any(|it| it.found.is_none()) {
+        "put the file back as it was and run the plan; to go on without it, have a plan approved \
+         that amends this one and does not name it"
+    } else {
+        "put the file back as it was and run the plan, or have the change approved: `carnet repin \
+         PLAN --out NEW`"
+    }
+}
+
+/// The digest of a file; `None` if there is none.
+fn digest_of(path: &Path) -> Result<Option<Digest>, StepError> {
     let mut bytes = Vec::new();
     let read =
         File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
-    read.map_err(|error| StepError::io("read", path, error))?;
-    Ok(Digest::of(&bytes))
+    match read {
+        Ok(_) => Ok(Some(Digest::of(&bytes))),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(StepError::io("read", path, error)),
+    }
 }
 
 #[cfg(test)]
@@ -166,10 +241,18 @@ mod tests {
         let pins = pins_of(text.as_bytes());
         let first: Vec<_> = pins.iter().map(|pin| (pin.path.as_str(), pin.first)).collect();
         assert_eq!(first, [("a", true), ("b", false), ("c", false)]);
+        assert_eq!(pins.iter().map(|pin| pin.config).collect::<Vec<_>>(), [false, false, true]);
         assert_eq!(changed(pins.clone(), |_| Some(one)), []);
-        let found = changed(pins, |path| Some(if path == "b" { two } else { one }));
-        let found: Vec<_> = found.iter().map(|it| (it.pin.path.as_str(), it.found)).collect();
-        assert_eq!(found, [("b", two)]);
+        let found = changed(pins.clone(), |path| Some(if path == "b" { two } else { one }));
+        let told: Vec<_> = found.iter().map(|it| (it.pin.path.as_str(), it.found)).collect();
+        assert_eq!(told, [("b", Some(two))]);
+        assert!(remedy(&found).contains("carnet repin"));
+        let gone = changed(pins.clone(), |path| (path != "a").then_some(one));
+        let told: Vec<_> = gone.iter().map(|it| (it.pin.path.as_str(), it.found)).collect();
+        assert_eq!(told, [("a", None)]);
+        assert!(!remedy(&gone).contains("repin"));
+        let config = changed(pins, |path| Some(if path == "c" { two } else { one }));
+        assert!(remedy(&config).contains("new platform_run_id"));
         assert_eq!(pins_of(b"{}"), []);
     }
 }
