@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use carnet_engine::absent;
 use carnet_ledger::Digest;
 use carnet_model::Code;
-use carnet_model::plan::{Around, BYTES_MAX, Plan, absent};
+use carnet_model::plan::{Around, BYTES_MAX, Plan};
 
 use crate::command::Setting;
 use crate::environment::Environment;

@@ -40,7 +40,7 @@ pub use run::{
     Advanced, ApprovalReport, Asked, BackReport, CollectionReport, CopyJob, CopyReport,
     DamagedCopy, DriftedFile, Engine, GateReport, NextAct, NoteRow, PeopleRequest, PhaseReport,
     PhaseRow, ProgrammeReport, Report, RunRequest, StopReport, SwitchReport, TimerReport, Why,
-    kept_notes, status, why,
+    absent, kept_notes, status, why,
 };
 pub use step::{Role, StoreOpener, StoreRequest};
 pub use succession::{HandOverError, HandedOver};

@@ -30,7 +30,7 @@ pub(crate) use act::take_back;
 pub use copy::{CopyJob, CopyReport};
 pub use people::{Asked, PeopleRequest};
 pub use programme::{
-    Advanced, DriftedFile, NextAct, NoteRow, PhaseRow, ProgrammeReport, kept_notes,
+    Advanced, DriftedFile, NextAct, NoteRow, PhaseRow, ProgrammeReport, absent, kept_notes,
 };
 pub use report::{
     ApprovalReport, BackReport, CollectionReport, GateReport, PhaseReport, Report, StopReport,

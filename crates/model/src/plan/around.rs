@@ -11,12 +11,6 @@ pub struct Around<'a> {
     pub file: &'a dyn Fn(&str) -> Result<Digest, String>,
 }
 
-/// What stands for the digest of a file that is not there, where a plan is read only to say so of the
-/// run that is pinned to the file. Nothing is run by such a plan.
-pub fn absent() -> Digest {
-    Digest::of(b"carnet: there is no such file\n")
-}
-
 impl Around<'_> {
     /// Nothing: a plan that refers to a file is refused.
     pub fn nothing() -> Self {

@@ -29,7 +29,7 @@ mod schema;
 mod tree;
 
 pub use approvals::{AMENDMENT, Approval, Exception, NotBy};
-pub use around::{Around, absent};
+pub use around::Around;
 pub use carnet_document::yaml::BYTES_MAX;
 pub use carnet_document::{Diagnostic, Masked, Severity, Span, mask};
 pub use compile::Plan;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use carnet_ledger::{Digest, EventBody, FileDrift};
 use carnet_model::Code;
-use carnet_model::plan::{Plan, absent};
+use carnet_model::plan::Plan;
 use serde_json::Value;
 
 use super::super::Engine;
@@ -19,6 +19,12 @@ use carnet_process::{Command, PhaseStanding, Refused, RunState, Stop, standings_
 
 /// The largest file that a plan refers to.
 const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// What stands for the digest of a file that is not there, where a plan is read only to say so of the
+/// run that is pinned to the file. Nothing is run by such a plan.
+pub fn absent() -> Digest {
+    Digest::of(b"carnet: there is no such file\n")
+}
 
 /// A pinned file, with the digest that the run is pinned to.
 #[derive(Debug, Clone, PartialEq, Eq)]

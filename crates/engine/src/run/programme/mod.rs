@@ -8,7 +8,7 @@ mod pins;
 mod retry;
 
 pub use acts::{Advanced, NextAct, NoteRow, PhaseRow, ProgrammeReport, kept_notes};
-pub use drift::DriftedFile;
+pub use drift::{DriftedFile, absent};
 pub(super) use pins::recorded as pinned;
 pub(super) use retry::{may_retry, may_settle_as_not_done};
 

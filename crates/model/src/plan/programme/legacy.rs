@@ -69,9 +69,8 @@ fn in_programs(given: &Value, legacy: &[Place]) -> Option<String> {
     let Handed { folders, words } = handed(given)?;
     let from = [""].into_iter().chain(folders).map(Path::new).collect::<Vec<_>>();
     let lies = |word: &&str| {
-        from.iter()
-            .map(|folder| Place::of_path(&folder.join(word)))
-            .any(|place| legacy.iter().any(|legacy| place.is_within(legacy)))
+        let mut places = from.iter().map(|folder| Place::of_path(&folder.join(word)));
+        places.any(|place| legacy.iter().any(|legacy| place.is_within(legacy)))
     };
     words.into_iter().find(lies).map(ToOwned::to_owned)
 }
@@ -88,36 +87,27 @@ pub struct Handed<'v> {
 
 /// What the inputs of a step or the rule of a gate hand to a program; `None` if they name none.
 pub fn handed(given: &Value) -> Option<Handed<'_>> {
-    if !names_program(given) {
+    let (mut folders, mut texts) = (Vec::new(), Vec::new());
+    if !collect(given, &mut folders, &mut texts) {
         return None;
     }
-    let (mut folders, mut texts) = (Vec::new(), Vec::new());
-    collect(given, &mut folders, &mut texts);
     let ends = |c: char| c.is_whitespace() || ";|&()<>{}`'\"=,:".contains(c);
     let words = texts.into_iter().flat_map(|text| [text].into_iter().chain(text.split(ends)));
     let words = words.filter(|word| !word.is_empty()).collect();
     Some(Handed { folders, words })
 }
 
-fn names_program(given: &Value) -> bool {
+/// Collects all texts, and the folders among them; whether a program is named.
+fn collect<'v>(given: &'v Value, folders: &mut Vec<&'v str>, texts: &mut Vec<&'v str>) -> bool {
+    texts.extend(given.as_str());
+    let mut all = |given| collect(given, folders, texts);
     match given {
         Value::Object(members) => {
-            let names = |key: &str| members.contains_key(key);
-            names("program") || names("programs") || members.values().any(names_program)
-        }
-        Value::Array(items) => items.iter().any(names_program),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-    }
-}
-
-fn collect<'v>(given: &'v Value, folders: &mut Vec<&'v str>, texts: &mut Vec<&'v str>) {
-    match given {
-        Value::String(text) => texts.push(text),
-        Value::Object(members) => {
+            let inside = members.values().fold(false, |found, it| all(it) | found);
             folders.extend(members.get("folder").and_then(Value::as_str));
-            members.values().for_each(|value| collect(value, folders, texts));
+            inside || members.contains_key("program") || members.contains_key("programs")
         }
-        Value::Array(items) => items.iter().for_each(|value| collect(value, folders, texts)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::Array(items) => items.iter().fold(false, |found, it| all(it) | found),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
