@@ -7,7 +7,7 @@ use carnet_ledger::{Digest, EventTime, Object};
 use super::definition::{Begins, NodeKind, Part, Place, Process, Undo};
 use super::fact::{Approval, ByHand, Fact, NoteKind, StepResult};
 use super::legal::{Illegal, check};
-use super::standing::{has_begun, has_led_to_change};
+use super::standing::{has_begun, has_led_to_change, may_have_changed};
 use super::state::{
     Block, Direction, Ending, GateState, GateStatus, NodeState, PartState, PartStatus, PhaseStatus,
     RunState, State, Status, StepState, StepStatus, TimerState,
@@ -276,7 +276,8 @@ fn ended_last(run: &mut RunState, step: &str) {
 
 /// What the way back covers. Behind the point of no return only what is always undone is taken
 /// back: the target stays as it is, since it may hold what was written to it since. Where a
-/// procedure is prescribed, undo covers the phase that is open, and the procedure the rest.
+/// procedure is prescribed, undo covers the phase that is open, and the procedure the rest: what
+/// the phases before it did, and what is left standing behind the point of no return.
 fn turn_back(run: &mut RunState, direction: Direction) {
     let open = run.open_phase(Part::Forward);
     run.status = Status::Running(direction);
@@ -288,9 +289,9 @@ fn turn_back(run: &mut RunState, direction: Direction) {
     if run.process.has_procedure() {
         run.undo.retain(|place| Some(place.phase) == open);
         let by_procedure = run.nodes().any(|(place, node, state)| {
-            let other = Some(place.phase) != open;
             let part = run.process.phases.get(place.phase).map(|phase| phase.part);
-            other && part == Some(Part::Forward) && has_begun(&node.kind, state)
+            let left = Some(place.phase) != open || run.committed && !run.undo.contains(&place);
+            left && part == Some(Part::Forward) && may_have_changed(&node.kind, state)
         });
         run.by_procedure = by_procedure;
     }

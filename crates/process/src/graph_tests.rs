@@ -401,6 +401,60 @@ fn a_procedure_takes_back_what_lies_before_the_phase_that_failed() {
     assert_eq!(desk.ready(), [Next::End(Ending::Failed)]);
 }
 
+/// Behind the point of no return undo leaves nearly everything as it is, in the phase that is open
+/// too: what it leaves is the affair of the procedure.
+#[test]
+fn a_procedure_takes_back_what_undo_leaves_behind_the_point_of_no_return() {
+    use StepResult::{Applied, NotApplied};
+    let ended = |undo: Undo, first: &str, result: StepResult| {
+        let mut back = phase("back", &[("back/free", ALWAYS, &[])]);
+        back.part = Part::Rollback;
+        let nodes = [
+            ("early", step(undo), &[][..]),
+            ("commit", NodeKind::Commit, &["early"]),
+            ("late", step(undo), &["commit"]),
+        ];
+        let mut desk = Desk::new(vec![phase("p", &nodes), back]).enter("p");
+        desk.done("early");
+        if first == "late" {
+            desk.say(Command::Commit("commit".into())).unwrap();
+            desk.begin("late");
+            desk.end("late", result);
+        } else if first == "commit" {
+            desk.say(Command::Commit("commit".into())).unwrap();
+        }
+        desk.say(Command::Rollback { plan: plan() }).unwrap();
+        let undone = desk.undo_all();
+        (undone.join(" "), desk.ready())
+    };
+    let (back, over) = ([Next::Enter("back".into())], [Next::End(Ending::RolledBack)]);
+    let none = String::new;
+    assert_eq!(ended(Undo::BeforeCommit, "commit", Applied), (none(), back.to_vec()));
+    assert_eq!(ended(Undo::BeforeCommit, "late", NotApplied), (none(), back.to_vec()));
+    assert_eq!(ended(Undo::Impossible, "late", Applied), (none(), back.to_vec()));
+    // All of it is undone, or nothing was changed: the procedure has no work.
+    assert_eq!(ended(Undo::BeforeCommit, "early", Applied), ("early".into(), over.to_vec()));
+    assert_eq!(ended(Undo::Always, "late", Applied), ("late early".into(), over.to_vec()));
+    assert_eq!(ended(Undo::Nothing, "late", Applied), (none(), over.to_vec()));
+}
+
+/// What failed behind the point of no return may have done a part of its work.
+#[test]
+fn what_failed_behind_the_point_of_no_return_is_the_affair_of_the_procedure() {
+    let mut back = phase("back", &[("back/free", ALWAYS, &[])]);
+    back.part = Part::Rollback;
+    let nodes = [
+        ("commit", NodeKind::Commit, &[][..]),
+        ("hold", step(Undo::BeforeCommit), &["commit"]),
+    ];
+    let mut desk = Desk::new(vec![phase("p", &nodes), back]).enter("p");
+    desk.say(Command::Commit("commit".into())).unwrap();
+    desk.begin("hold");
+    desk.end("hold", StepResult::NotApplied);
+    desk.say(Command::Rollback { plan: plan() }).unwrap();
+    assert_eq!(desk.ready(), [Next::Enter("back".into())]);
+}
+
 #[test]
 fn a_failed_undo_is_tried_again_skipped_or_done_by_hand() {
     let graph = phase(

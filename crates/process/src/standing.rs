@@ -193,3 +193,14 @@ pub(super) fn has_begun(kind: &NodeKind, state: &NodeState) -> bool {
     });
     begun && *undo != Undo::Nothing
 }
+
+/// Whether it may have changed the world, if only by a part of what it was to do: what failed is
+/// taken back as well.
+pub(super) fn may_have_changed(kind: &NodeKind, state: &NodeState) -> bool {
+    use super::definition::Undo;
+    let NodeKind::Step { undo, .. } = kind else { return false };
+    let failed = state.step().is_some_and(|step| {
+        step.status == StepStatus::NotApplied && step.activations > 0 && *undo != Undo::Nothing
+    });
+    failed || has_begun(kind, state)
+}
