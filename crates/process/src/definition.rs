@@ -37,8 +37,8 @@ pub struct Phase {
 pub enum Part {
     /// On the way forward.
     Forward,
-    /// In the prescribed rollback procedure: it is run on every way back from a later phase, and
-    /// undo then covers the phase that failed alone.
+    /// In the prescribed rollback procedure: it is run on every way back from a later phase, and for
+    /// what is left standing behind the point of no return; undo covers the open phase alone.
     Rollback,
 }
 

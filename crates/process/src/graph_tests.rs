@@ -443,10 +443,8 @@ fn a_procedure_takes_back_what_undo_leaves_behind_the_point_of_no_return() {
 fn what_failed_behind_the_point_of_no_return_is_the_affair_of_the_procedure() {
     let mut back = phase("back", &[("back/free", ALWAYS, &[])]);
     back.part = Part::Rollback;
-    let nodes = [
-        ("commit", NodeKind::Commit, &[][..]),
-        ("hold", step(Undo::BeforeCommit), &["commit"]),
-    ];
+    let nodes =
+        [("commit", NodeKind::Commit, &[][..]), ("hold", step(Undo::BeforeCommit), &["commit"])];
     let mut desk = Desk::new(vec![phase("p", &nodes), back]).enter("p");
     desk.say(Command::Commit("commit".into())).unwrap();
     desk.begin("hold");

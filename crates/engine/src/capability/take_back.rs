@@ -13,7 +13,8 @@ use carnet_process::{StepState, StepStatus};
 
 pub(super) struct TakeBack;
 
-/// The step, as far as there is something to take back of it.
+/// The step, as far as there is something to take back of it. One that failed is taken back for what
+/// it may have done, as everywhere.
 fn standing(act: &Act<'_>) -> Result<Option<(String, StepState)>, StepError> {
     let model::TakeBack { step } = act.inputs()?;
     let run = act.cx.recorder.run();
@@ -23,7 +24,6 @@ fn standing(act: &Act<'_>) -> Result<Option<(String, StepState)>, StepError> {
     };
     let stands = match held.status {
         StepStatus::NotStarted
-        | StepStatus::NotApplied
         | StepStatus::Withheld
         | StepStatus::Undone
         | StepStatus::LeftStanding => false,
@@ -32,6 +32,7 @@ fn standing(act: &Act<'_>) -> Result<Option<(String, StepState)>, StepError> {
         | StepStatus::Unknown
         | StepStatus::Undoing
         | StepStatus::UndoFailed => true,
+        StepStatus::NotApplied => held.activations > 0,
     };
     Ok(stands.then(|| (step, held.clone())))
 }

@@ -187,7 +187,11 @@ impl Bench {
             "carnet: v1\nmigration: bench\nowner: tests\nphases:\n  - name: use\n    steps:\n{steps}\
              \x20   exit:\n      - {{ gate: command, name: well, with: {{ program: test, args: [\"!\", -e, bad] }} }}\n"
         );
-        let (plan, _) = Plan::open("plan.yaml", &text).unwrap();
+        Self::of(&text)
+    }
+
+    pub(super) fn of(text: &str) -> Self {
+        let (plan, _) = Plan::open("plan.yaml", text).unwrap();
         Self { folder: tempfile::tempdir().unwrap(), world: World::default(), plan }
     }
 
@@ -209,10 +213,23 @@ impl Bench {
 
     /// Runs the plan; `None` if the engine was made to stop as if it were killed.
     pub(super) fn run(&self, fault: &str, dry_run: bool) -> Option<Report> {
+        let engine = self.engine().with_faults(Faults::parse(fault).unwrap_or_default());
+        let report = engine.run(&self.request(dry_run));
+        if fault.contains("crash") { report.ok() } else { Some(report.unwrap()) }
+    }
+
+    /// Takes the run back, as a person asks for it.
+    pub(super) fn roll_back(&self) -> Report {
+        self.engine().rollback(&self.request(false)).unwrap()
+    }
+
+    fn engine(&self) -> Engine {
         let ticks = Ticks::new();
-        let engine = Engine::new(self.state(), ticks.clone(), ticks, "tester");
-        let engine = engine.with_faults(Faults::parse(fault).unwrap_or_default());
-        let request = RunRequest {
+        Engine::new(self.state(), ticks.clone(), ticks, "tester")
+    }
+
+    fn request(&self, dry_run: bool) -> RunRequest<'_> {
+        RunRequest {
             plan: &self.plan,
             folder: self.folder.path(),
             stores: &NoStores,
@@ -223,9 +240,7 @@ impl Bench {
             dry_run,
             snapshot_time: None,
             signer: None,
-        };
-        let report = engine.run(&request);
-        if fault.contains("crash") { report.ok() } else { Some(report.unwrap()) }
+        }
     }
 
     pub(super) fn status(&self, fault: &str) -> &'static str {

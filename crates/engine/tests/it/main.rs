@@ -17,6 +17,7 @@ mod policies;
 mod run;
 mod simulation;
 mod succession;
+mod take_back;
 mod terraform;
 mod world;
 mod yard;
