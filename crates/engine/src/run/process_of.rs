@@ -1,8 +1,8 @@
 //! A plan as a process of the core.
 
 use carnet_ledger::EventTime;
-use carnet_model::capability::{self, descriptor};
-use carnet_model::plan::{self, Plan, PlannedStep, PlannedUndo, StepName, Work};
+use carnet_model::capability::{self, UndoReach, descriptor};
+use carnet_model::plan::{self, Plan, PlannedStep, PlannedUndo, Work};
 
 use crate::error::StepError;
 use carnet_process::{
@@ -83,10 +83,8 @@ fn repeat(step: &PlannedStep) -> Repeat {
 }
 
 fn undo(step: &PlannedStep) -> Undo {
-    // On every way back readers return to the source, and its writers go on.
-    let named = StepName::of_capability(&step.capability);
-    let always = matches!(named, Some(StepName::Switch | StepName::RaiseFlag))
-        || step.capability == "env.set";
+    let reach = descriptor(&step.capability).map(|found| found.undo_reach);
+    let always = reach == Some(UndoReach::Always);
     match &step.undo {
         PlannedUndo::Nothing => Undo::Nothing,
         PlannedUndo::Refused { .. } => Undo::Impossible,

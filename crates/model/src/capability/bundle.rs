@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
+use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, UndoReach, checked};
 use crate::plan::Machine;
 use crate::portability::{BundleGovernance, ContentType, Scenario};
 
@@ -143,6 +143,7 @@ pub(super) const EXPORT: Descriptor = Descriptor {
     safety: Safety::Mutating,
     repeat: Repeat::Again,
     undo: UndoKind::Own,
+    undo_reach: UndoReach::BeforeCommit,
     fencing: Fencing::None,
     approval: ApprovalMode::None,
     gates: &[],
@@ -163,6 +164,7 @@ pub(super) const VERIFY: Descriptor = Descriptor {
     does: "compare a bundle with what it says about itself, and with what was placed",
     safety: Safety::ReadOnly,
     undo: UndoKind::Nothing,
+    undo_reach: UndoReach::Nowhere,
     inputs: super::schema_of::<BundleVerify>,
     check: |with| checked::<BundleVerify>(with, |_, _| {}),
     ..EXPORT

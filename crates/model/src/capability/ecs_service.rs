@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
+use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, UndoReach, checked};
 
 /// A service of ECS, and what it is to run. It must be there. Its undo puts back what it was set to
 /// before.
@@ -59,6 +59,7 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
     safety: Safety::Mutating,
     repeat: Repeat::Probe,
     undo: UndoKind::Own,
+    undo_reach: UndoReach::BeforeCommit,
     fencing: Fencing::None,
     approval: ApprovalMode::None,
     gates: &[],

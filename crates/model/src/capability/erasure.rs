@@ -6,7 +6,7 @@ use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
+use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, UndoReach, checked};
 
 /// What is to be erased is looked at, while it is still there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +48,7 @@ pub(super) const SURVEY: Descriptor = Descriptor {
     safety: Safety::ReadOnly,
     repeat: Repeat::Again,
     undo: UndoKind::Nothing,
+    undo_reach: UndoReach::Nowhere,
     fencing: Fencing::None,
     approval: ApprovalMode::None,
     gates: &[],
@@ -61,6 +62,7 @@ pub(super) const RECORD: Descriptor = Descriptor {
     safety: Safety::ReadOnly,
     repeat: Repeat::Again,
     undo: UndoKind::Nothing,
+    undo_reach: UndoReach::Nowhere,
     fencing: Fencing::None,
     approval: ApprovalMode::None,
     gates: &[],

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
+use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, UndoReach, checked};
 use crate::text::Text;
 
 pub(super) const NAME: &str = "http.request";
@@ -109,6 +109,7 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
     safety: Safety::Mutating,
     repeat: Repeat::Manual,
     undo: UndoKind::ByPlan,
+    undo_reach: UndoReach::BeforeCommit,
     fencing: Fencing::None,
     approval: ApprovalMode::None,
     gates: &[],

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
+use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, UndoReach, checked};
 use crate::plan::StepName;
 
 /// No inputs: source, target and all the rest stand in the plan.
@@ -40,6 +40,7 @@ const LOOKS: Descriptor = Descriptor {
     safety: Safety::ReadOnly,
     repeat: Repeat::Again,
     undo: UndoKind::Nothing,
+    undo_reach: UndoReach::Nowhere,
     fencing: Fencing::None,
     approval: ApprovalMode::None,
     gates: &[],
@@ -47,7 +48,14 @@ const LOOKS: Descriptor = Descriptor {
     check: |with| checked::<Knowledge>(with, |_, _| {}),
 };
 
-const CHANGES: Descriptor = Descriptor { safety: Safety::Mutating, undo: UndoKind::Own, ..LOOKS };
+const CHANGES: Descriptor = Descriptor {
+    safety: Safety::Mutating,
+    undo: UndoKind::Own,
+    undo_reach: UndoReach::BeforeCommit,
+    ..LOOKS
+};
+/// On every way back readers return to the source, and its writers go on.
+const ALWAYS_BACK: Descriptor = Descriptor { undo_reach: UndoReach::Always, ..CHANGES };
 
 pub(super) const DESCRIBE_SOURCE: Descriptor = Descriptor {
     name: "knowledge.describe_source",
@@ -62,7 +70,7 @@ pub(super) const DESCRIBE_TARGET: Descriptor = Descriptor {
 pub(super) const RAISE_FLAG: Descriptor = Descriptor {
     name: "knowledge.raise_flag",
     does: "make the file that asks writers to pause",
-    ..CHANGES
+    ..ALWAYS_BACK
 };
 pub(super) const PIN_SOURCE: Descriptor = Descriptor {
     name: "knowledge.pin_source",
@@ -104,7 +112,7 @@ pub(super) const SWITCH: Descriptor = Descriptor {
     name: "knowledge.switch",
     does: "set the variable in the environment file that points readers to the target",
     repeat: Repeat::Probe,
-    ..CHANGES
+    ..ALWAYS_BACK
 };
 pub(super) const LOWER_FLAG: Descriptor = Descriptor {
     name: "knowledge.lower_flag",

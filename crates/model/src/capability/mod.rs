@@ -53,7 +53,7 @@ pub use registry::all;
 pub use service::{Manager, ServiceRestart};
 pub use snapshot::{SnapshotExport, SnapshotImport, SnapshotVerify};
 pub use sql::{SqlChange, SqlText};
-pub use take_back::TakeBack;
+pub use take_back::{TakeBack, taken_back};
 pub use terraform::{TerraformApply, TerraformDestroy, TerraformPlace};
 pub use vm::{ForwardedPort, MachinePrograms, VmBoot, VmPlace, VmRemove, VmStop};
 pub use workload::{RuntimePlace, WorkloadPlace, WorkloadRemove, WorkloadStart, WorkloadStop};
@@ -71,6 +71,8 @@ pub struct Descriptor {
     pub repeat: Repeat,
     /// How it is taken back.
     pub undo: UndoKind,
+    /// How far that goes.
+    pub undo_reach: UndoReach,
     /// What keeps a writer out that lost the run to another one.
     pub fencing: Fencing,
     /// Whether a person has to agree each time.
@@ -115,6 +117,18 @@ pub enum UndoKind {
     Own,
     /// The plan must say how, or refuse with a reason and an approval.
     ByPlan,
+}
+
+/// How far what takes it back goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UndoReach {
+    /// Its own undo leaves everything as it is; one that a plan names goes as far as the point of
+    /// no return.
+    Nowhere,
+    /// As far as the point of no return.
+    BeforeCommit,
+    /// It is taken back behind the point of no return as well.
+    Always,
 }
 
 /// What keeps a writer out that lost the run to another one.

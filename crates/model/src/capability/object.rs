@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::password::no_password;
-use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
+use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, UndoReach, checked};
 
 pub(super) const NAME: &str = "s3.copy";
 
@@ -31,6 +31,7 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
     safety: Safety::Mutating,
     repeat: Repeat::Again,
     undo: UndoKind::Own,
+    undo_reach: UndoReach::BeforeCommit,
     fencing: Fencing::Conditional,
     approval: ApprovalMode::None,
     gates: &[],

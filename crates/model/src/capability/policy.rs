@@ -4,7 +4,7 @@ use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
+use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, UndoReach, checked};
 
 /// A policy that is written as a snapshot: its document, its modules, its data, its self-tests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +49,7 @@ pub(super) const SNAPSHOT: Descriptor = Descriptor {
     safety: Safety::Mutating,
     repeat: Repeat::Again,
     undo: UndoKind::Own,
+    undo_reach: UndoReach::BeforeCommit,
     fencing: Fencing::None,
     approval: ApprovalMode::None,
     gates: &[],
@@ -64,6 +65,7 @@ pub(super) const ENFORCE: Descriptor = Descriptor {
     safety: Safety::Mutating,
     repeat: Repeat::Again,
     undo: UndoKind::Own,
+    undo_reach: UndoReach::BeforeCommit,
     fencing: Fencing::None,
     approval: ApprovalMode::None,
     gates: &[],

@@ -4,7 +4,7 @@ use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
+use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, UndoReach, checked};
 
 pub(super) const NAME: &str = "service.restart";
 
@@ -47,6 +47,7 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
     safety: Safety::Mutating,
     repeat: Repeat::Probe,
     undo: UndoKind::Own,
+    undo_reach: UndoReach::Nowhere,
     fencing: Fencing::None,
     approval: ApprovalMode::None,
     gates: &[],

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::password::{no_password, password_in};
-use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
+use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, UndoReach, checked};
 use crate::plan::ImportMode;
 use crate::store_url::StoreUrl;
 
@@ -62,6 +62,7 @@ pub(super) const EXPORT: Descriptor = Descriptor {
     safety: Safety::Mutating,
     repeat: Repeat::Again,
     undo: UndoKind::Own,
+    undo_reach: UndoReach::BeforeCommit,
     fencing: Fencing::None,
     approval: ApprovalMode::None,
     gates: &[],
@@ -75,6 +76,7 @@ pub(super) const VERIFY: Descriptor = Descriptor {
     safety: Safety::ReadOnly,
     repeat: Repeat::Again,
     undo: UndoKind::Nothing,
+    undo_reach: UndoReach::Nowhere,
     fencing: Fencing::None,
     approval: ApprovalMode::None,
     gates: &[],
@@ -88,6 +90,7 @@ pub(super) const IMPORT: Descriptor = Descriptor {
     safety: Safety::Mutating,
     repeat: Repeat::Again,
     undo: UndoKind::Own,
+    undo_reach: UndoReach::BeforeCommit,
     fencing: Fencing::None,
     approval: ApprovalMode::None,
     gates: &[],

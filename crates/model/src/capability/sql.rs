@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::password::{no_password, password_in};
-use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
+use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, UndoReach, checked};
 use crate::store_url::StoreUrl;
 
 pub(super) const NAME: &str = "sql.change";
@@ -55,6 +55,7 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
     safety: Safety::Mutating,
     repeat: Repeat::Probe,
     undo: UndoKind::ByPlan,
+    undo_reach: UndoReach::BeforeCommit,
     fencing: Fencing::Transactional,
     approval: ApprovalMode::None,
     gates: &[],

@@ -2,8 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
+use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, UndoReach, checked};
 
 pub(super) const NAME: &str = "run.take_back";
 
@@ -17,12 +18,18 @@ pub struct TakeBack {
     pub step: String,
 }
 
+/// The step that a use of a capability takes back, as PHASE/NODE; `None` if it is another one.
+pub fn taken_back<'w>(name: &str, with: &'w Value) -> Option<&'w str> {
+    with.get("step").and_then(Value::as_str).filter(|_| name == NAME)
+}
+
 pub(super) const DESCRIPTOR: Descriptor = Descriptor {
     name: NAME,
     does: "take a step of this run back by its own undo",
     safety: Safety::Mutating,
     repeat: Repeat::Probe,
     undo: UndoKind::Own,
+    undo_reach: UndoReach::Nowhere,
     fencing: Fencing::None,
     approval: ApprovalMode::None,
     gates: &[],

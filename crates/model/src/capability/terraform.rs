@@ -6,7 +6,7 @@ use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, checked};
+use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, UndoReach, checked};
 use crate::text::Text;
 
 /// A configuration of Terraform, and how it is asked.
@@ -72,6 +72,7 @@ pub(super) const APPLY: Descriptor = Descriptor {
     safety: Safety::Mutating,
     repeat: Repeat::Probe,
     undo: UndoKind::Own,
+    undo_reach: UndoReach::BeforeCommit,
     fencing: Fencing::None,
     approval: ApprovalMode::None,
     gates: &[],
@@ -85,6 +86,7 @@ pub(super) const DESTROY: Descriptor = Descriptor {
     safety: Safety::Mutating,
     repeat: Repeat::Probe,
     undo: UndoKind::ByPlan,
+    undo_reach: UndoReach::BeforeCommit,
     fencing: Fencing::None,
     approval: ApprovalMode::None,
     gates: &[],

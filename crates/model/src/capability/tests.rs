@@ -157,8 +157,24 @@ fn what_only_looks_has_nothing_to_take_back() {
     for one in all() {
         let looks = one.safety == Safety::ReadOnly;
         assert_eq!(looks, one.undo == UndoKind::Nothing, "{}", one.name);
+        assert!(!looks || one.undo_reach == UndoReach::Nowhere, "{}", one.name);
         assert!(!one.does.is_empty() && !one.does.ends_with('.'), "{}", one.name);
     }
+}
+
+/// Readers return to the source on every way back; what was restarted or taken back stays so.
+#[test]
+fn how_far_an_undo_reaches_is_declared() {
+    let named = |reach: UndoReach| -> Vec<&str> {
+        let changes = all().iter().filter(|one| one.undo != UndoKind::Nothing);
+        let mut found: Vec<_> =
+            changes.filter(|one| one.undo_reach == reach).map(|one| one.name).collect();
+        found.sort_unstable();
+        found
+    };
+    let always = ["env.set", "knowledge.raise_flag", "knowledge.switch"];
+    assert_eq!(named(UndoReach::Always), always);
+    assert_eq!(named(UndoReach::Nowhere), ["run.take_back", "service.restart"]);
 }
 
 #[test]

@@ -98,11 +98,11 @@ fn a_freeze_that_some_way_does_not_end_is_refused() {
 
 #[test]
 fn a_freeze_that_the_way_back_does_not_end_is_refused() {
-    let held = ["hold freeze: w", "free unfreeze: w"];
-    refused(&[&held], &["return"], "the way back does not end the freeze `w`");
+    let held: [&[&str]; 2] = [&["hold freeze: w"], &["free unfreeze: w"]];
+    refused(&held, &["return"], "the way back does not end the freeze `w`");
     let branch =
         [CHOICE, "back unfreeze: w, after: [\"size:small\"]", "other after: [\"size:large\"]"];
-    refused(&[&held], &branch, "the way back does not end");
+    refused(&held, &branch, "the way back does not end");
     let over = ["hold freeze: w", "{ commit: true }", "free unfreeze: w"];
     refused(&[&over], &[], "holds over the point of no return");
     let for_good = ["hold freeze: w, undo: { refused: \"no\", approval: go }", "free unfreeze: w"];
@@ -125,12 +125,22 @@ fn a_freeze_that_is_none_is_refused() {
     refused(&[&["a freeze: w, unfreeze: w"]], &[], "cannot begin a freeze and end one");
     let look = "{ name: look, capability: snapshot.verify, with: { snapshot: s }, freeze: w }";
     refused(&[&[look, "c unfreeze: w"]], &[], "changes nothing");
-    let many: Vec<String> = (0..13).map(|n| CHOICE.replace("size", &format!("c{n}"))).collect();
-    let mut steps = vec!["a freeze: w"];
-    steps.extend(many.iter().map(String::as_str));
-    steps.push("b unfreeze: w");
+    // Thirteen choices, each of which decides whether a step runs that begins or ends it.
+    let many: Vec<String> = (0..13)
+        .flat_map(|n| {
+            let choice = CHOICE.replace("size", &format!("c{n}"));
+            let mark = if n % 2 == 0 { "freeze" } else { "unfreeze" };
+            let small = format!("s{n} {mark}: w, after: [\"c{n}:small\"]");
+            let large = format!("l{n} after: [\"c{n}:large\"]");
+            let joined = format!("j{n} after: [s{n}, l{n}]");
+            [choice, small, large, joined]
+        })
+        .collect();
+    let steps: Vec<&str> = many.iter().map(String::as_str).chain(["b unfreeze: w"]).collect();
     let Err(found) = plan(&[&steps], &[]) else { panic!("accepted") };
-    assert!(found.iter().any(|it| it.message.contains("too many ways")), "{found:#?}");
+    let last = found.last().unwrap();
+    assert!(last.message.contains("too many ways"), "{found:#?}");
+    assert_eq!(last.remedy, "put the choices into a phase of their own");
     let held = ["a freeze: w", "b unfreeze: w"];
     let Err(found) = plan(&[&held], &steps) else { panic!("accepted") };
     assert!(found.iter().any(|it| it.message.contains("too many ways")), "{found:#?}");
@@ -186,4 +196,186 @@ fn a_plan_has_a_bounded_number_of_steps_that_freeze() {
     judged(&steps(1_000)).unwrap();
     let found = judged(&steps(1_002)).unwrap_err();
     assert!(found.iter().any(|it| it.message.contains("1002 steps begin or end")), "{found:#?}");
+}
+
+/// A step that sets a variable: its undo is done behind the point of no return as well.
+fn set(name: &str, keys: &str) -> String {
+    let with = "{ env_file: app.env, key: READ_ONLY, value: \"1\" }";
+    format!("{{ name: {name}, capability: env.set, with: {with}, {keys} }}")
+}
+
+fn taken_back(name: &str, step: &str, keys: &str) -> String {
+    let with = format!("{{ step: {step} }}");
+    format!("{{ name: {name}, capability: run.take_back, with: {with}{keys} }}")
+}
+
+const COMMIT: &str = "{ commit: true }";
+
+#[test]
+fn what_undo_leaves_behind_the_point_of_no_return_decides_whether_a_freeze_is_over() {
+    let (hold, free) = (set("hold", "freeze: w"), set("free", "unfreeze: w"));
+    // Both are undone, whatever lies between them.
+    plan(&[&[&hold, COMMIT, "work", &free]], &[]).unwrap();
+    plan(&[&[&hold], &["work", COMMIT], &[&free]], &[]).unwrap();
+    plan(&[&["work", COMMIT], &[&hold, &free]], &[]).unwrap();
+    // What begins it is undone, so that it is over whatever ended it.
+    plan(&[&[&hold, "free unfreeze: w", COMMIT, "work"]], &[]).unwrap();
+    // The end alone is undone: it holds again.
+    let again = "can hold again: behind the point of no return env.set is undone";
+    refused(&[&["hold freeze: w", &free, COMMIT, "work"]], &[], again);
+    refused(&[&["hold freeze: w", &free], &["work"], &["more", COMMIT]], &[], again);
+    refused(&[&["hold freeze: w", COMMIT, &free]], &[], "holds over the point of no return");
+    plan(&[&["hold freeze: w", &free], &["work"]], &[]).unwrap();
+    // With a way back only the open phase is undone: the end of an earlier one stands.
+    plan(&[&["hold freeze: w", &free], &["work", COMMIT]], &["return"]).unwrap();
+    let same = ["hold freeze: w", &free, COMMIT, "work"];
+    refused(&[&same], &["return"], "the way back does not end");
+    plan(&[&same], &["back unfreeze: w"]).unwrap();
+    // What an earlier phase began is not undone then.
+    refused(&[&[&hold], &[COMMIT, "work", &free]], &["return"], "the way back does not end");
+    plan(&[&[&hold, COMMIT, "work", &free]], &["return"]).unwrap();
+}
+
+#[test]
+fn the_remedy_says_what_a_way_back_must_take_back() {
+    let over = ["hold freeze: w", COMMIT, "free unfreeze: w"];
+    let found = plan(&[&over], &[]).unwrap_err();
+    let remedy = &found[0].remedy;
+    assert!(remedy.contains("`unfreeze: w` under `rollback`"), "{remedy}");
+    assert!(remedy.contains("undo then covers the open phase alone"), "{remedy}");
+    assert!(found[0].message.contains("behind which file.copy is not undone"), "{found:#?}");
+}
+
+#[test]
+fn to_take_a_step_back_ends_what_it_began_and_begins_what_it_ended() {
+    let held: [&[&str]; 2] = [&["hold freeze: w", "work"], &["more", "free unfreeze: w"]];
+    let (begin, end) = (taken_back("b1", "p0/hold", ""), taken_back("b2", "p1/free", ""));
+    plan(&held, &[&end, &begin]).unwrap();
+    plan(&held, &[&begin]).unwrap();
+    plan(&held, &[&taken_back("b1", "p0/hold", ", unfreeze: w")]).unwrap();
+    refused(&held, &[&begin, &end], "the way back does not end");
+    refused(&held, &[&taken_back("b1", "p0/work", "")], "the way back does not end");
+    // A freeze of the same name that was never begun is nothing to take back.
+    let twice: [&[&str]; 4] =
+        [&["h1 freeze: w"], &["f1 unfreeze: w"], &["h2 freeze: w"], &["f2 unfreeze: w"]];
+    let (one, two) = (taken_back("b1", "p0/h1", ""), taken_back("b2", "p2/h2", ""));
+    refused(&twice, &[&two], "the way back does not end");
+    plan(&twice, &[&two, &one]).unwrap();
+    // Forward as well: there its own undo does nothing.
+    let again = taken_back("again", "p1/free", "");
+    let forward: [&[&str]; 3] = [held[0], held[1], &[&again]];
+    refused(&forward, &[], "is not ended on every way");
+    let forward: [&[&str]; 3] = [held[0], held[1], &[&again, "end unfreeze: w"]];
+    refused(&forward, &[], "begins the freeze `w` again, and nothing ends");
+    plan(&[&["hold freeze: w", "work", &taken_back("free", "p0/hold", "")]], &[]).unwrap();
+    let mark = taken_back("hold", "p0/work", ", freeze: w");
+    refused(&[&["work"], &[&mark, "free unfreeze: w"]], &[], "which ends no freeze `w`");
+}
+
+#[test]
+fn a_mark_agrees_with_what_is_taken_back() {
+    let held: [&[&str]; 2] = [&["hold freeze: w", "work"], &["free unfreeze: w"]];
+    for (step, key, message) in [
+        ("p0/work", "unfreeze: w", "`p0/work` is taken back, which begins no freeze `w`"),
+        ("p0/none", "unfreeze: w", "`p0/none` is taken back, which begins no freeze `w`"),
+        ("p1/free", "unfreeze: w", "`p1/free` is taken back, which begins no freeze `w`"),
+        ("p0/hold", "freeze: w", "`p0/hold` is taken back, which ends no freeze `w`"),
+    ] {
+        refused(&held, &[&taken_back("back", step, &format!(", {key}"))], message);
+    }
+}
+
+#[test]
+fn a_freeze_by_what_is_not_taken_back_is_refused() {
+    let restart = |name: &str, keys: &str| {
+        let with = "{ manager: supervisord, service: web, settings: sv.conf }";
+        format!("{{ name: {name}, capability: service.restart, with: {with}, {keys} }}")
+    };
+    let (hold, free) = (restart("hold", "freeze: w"), restart("free", "unfreeze: w"));
+    let message = "nothing ends the freeze `w` when this step is taken back";
+    refused(&[&[&hold, "work", &free]], &[], message);
+    refused(&[&[&hold, "work", &free]], &["back unfreeze: w"], message);
+    let undo = "freeze: w, undo: { capability: file.copy, with: { from: source, to: mode } }";
+    plan(&[&[&restart("hold", undo), "work", &free]], &[]).unwrap();
+    plan(&[&["hold freeze: w", "work", &free]], &[]).unwrap();
+    // On the way back nothing is undone.
+    plan(&[&["work"]], &[&hold, &free]).unwrap();
+}
+
+#[test]
+fn a_freeze_within_one_phase_needs_no_prescribed_end() {
+    let back = taken_back("back", "p0/copy", "");
+    let within = ["hold freeze: w", "work", "free unfreeze: w"];
+    plan(&[&["copy"], &within], &[&back]).unwrap();
+    plan(&[&["copy"], &within, &["work", COMMIT]], &[&back]).unwrap();
+    let behind = ["hold freeze: w", COMMIT, "free unfreeze: w"];
+    refused(&[&["copy"], &behind], &[&back], "the way back does not end");
+    let begun = [COMMIT, "hold freeze: w", "free unfreeze: w"];
+    refused(&[&["copy"], &begun], &[&back], "the way back does not end");
+    refused(&[&["copy"], &[COMMIT], &within], &[&back], "the way back does not end");
+    let over: [&[&str]; 2] = [&["copy", "hold freeze: w"], &["free unfreeze: w"]];
+    refused(&over, &[&back], "the way back does not end");
+}
+
+/// The place of a finding, as the line that it points to.
+#[track_caller]
+fn line(phases: &[&[&str]], message: &str) -> usize {
+    let found = plan(phases, &[]).unwrap_err();
+    let found = found.iter().find(|it| it.message.contains(message));
+    found.unwrap_or_else(|| panic!("{message}")).span.line
+}
+
+#[test]
+fn a_finding_points_to_the_mark_that_it_is_about() {
+    let (first, second) = (["h1 freeze: w", "f1 unfreeze: w"], "h2 freeze: w");
+    let of = |mark: &str, phases: &[&[&str]], message: &str| {
+        let lines = phases.iter().flat_map(|steps| [&["", "", ""], *steps, &[""]].concat());
+        let expected = 8 + lines.take_while(|it| *it != mark).count();
+        assert_eq!(line(phases, message), expected, "{message}");
+    };
+    of(second, &[&first, &[second]], "is not ended on every way");
+    of(second, &[&first, &[COMMIT, second, "f2 unfreeze: w"]], "begins behind");
+    of(second, &[&first, &[second, COMMIT, "f2 unfreeze: w"]], "holds over");
+    // Where the way goes on which it is not ended, not where it began.
+    let one = [CHOICE, "free unfreeze: w, after: [\"size:small\"]", "o after: [\"size:large\"]"];
+    let message = "it holds on in the phase `p1`, where it goes size:large";
+    of("hold freeze: w", &[&["hold freeze: w"], &one], message);
+    of("hold freeze: w", &[&["hold freeze: w"], &one, &["work"]], message);
+}
+
+/// Only choices that decide which steps run that begin or end it are multiplied.
+#[test]
+fn choices_that_decide_nothing_cost_nothing() {
+    let choice = |n: usize, after: &str| {
+        CHOICE.replace("size", &format!("c{n}")).replace(" }], ", &format!(" }}], {after}"))
+    };
+    // Optional steps in a row.
+    let row = (0..40).flat_map(|n| {
+        let step = format!("o{n} after: [\"c{n}:small\"]");
+        [choice(n, ""), step, format!("z{n} after: [o{n}, \"c{n}:large\"]")]
+    });
+    let row: Vec<String> = row.collect();
+    let within = |inner: &[String]| {
+        let steps: Vec<&str> = inner.iter().map(String::as_str).collect();
+        [&["hold freeze: w"], steps.as_slice(), &["free unfreeze: w"]].concat().join("\n")
+    };
+    let whole = within(&row);
+    plan(&[&whole.lines().collect::<Vec<_>>()], &[]).unwrap();
+    // Choices within choices, one branch of each.
+    let mut nested = vec![choice(0, "")];
+    let mut ends = Vec::new();
+    for n in 0..40 {
+        nested.push(format!("s{n} after: [\"c{n}:small\"]"));
+        nested.push(choice(n + 1, &format!("after: [\"c{n}:large\"], ")));
+        ends.push(format!("s{n}"));
+    }
+    nested.push("s40 after: [\"c40:small\"]".to_owned());
+    nested.push("l40 after: [\"c40:large\"]".to_owned());
+    nested.push(format!("all after: [{}, s40, l40]", ends.join(", ")));
+    let whole = within(&nested);
+    plan(&[&whole.lines().collect::<Vec<_>>()], &[]).unwrap();
+    // One branch that is left out is found.
+    let less = whole.replace("s17, ", "");
+    let message = "c16:large, c17:small";
+    refused(&[&less.lines().collect::<Vec<_>>()], &[], message);
 }
