@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use carnet_model::capability::{self, Descriptor, Fencing, Repeat, Safety};
 use carnet_model::gate::{Definition, Gate};
 use carnet_model::plan::{
-    After, Begins, Closed, Node, NodeKind, OnFailure, Part, Phase, Plan, PlannedGate, PlannedStep,
-    PlannedUndo, Portability, Timer,
+    After, Begins, Closed, Freeze, Node, NodeKind, OnFailure, Part, Phase, Plan, PlannedGate,
+    PlannedStep, PlannedUndo, Portability, Timer,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -136,6 +136,12 @@ pub(crate) struct StepView {
     pub(crate) undo: Option<String>,
     /// The same for programs: `own`, `nothing`, `by` or `refused` with what belongs to it.
     pub(crate) undo_by: Value,
+    /// The freeze that it begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) freeze: Option<String>,
+    /// The freeze that it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unfreeze: Option<String>,
     /// What keeps an engine out that lost the run: `transactional`, `conditional` or `none`.
     #[schemars(with = "String")]
     pub(crate) fencing: Fencing,
@@ -314,12 +320,19 @@ fn step_view(node: &Node, step: &PlannedStep) -> StepView {
         PlannedUndo::Own => node.undo_does.clone(),
         PlannedUndo::Nothing | PlannedUndo::Refused { .. } => None,
     };
+    let (freeze, unfreeze) = match &step.freeze {
+        Some(Freeze::Freeze(name)) => (Some(name.to_string()), None),
+        Some(Freeze::Unfreeze(name)) => (None, Some(name.to_string())),
+        None => (None, None),
+    };
     StepView {
         capability: step.capability.clone(),
         changes: descriptor.is_none_or(|it| it.safety == Safety::Mutating),
         with: step.with.clone(),
         undo,
         undo_by: serde_json::to_value(&step.undo).unwrap_or_default(),
+        freeze,
+        unfreeze,
         fencing: descriptor.map_or(Fencing::None, |it| it.fencing),
         repeat: descriptor.map_or(Repeat::Manual, |it| capability::repeat(it, &step.with)),
     }

@@ -142,6 +142,12 @@ fn step_text(sheet: &mut Sheet, name: &str, step: &StepView) {
     if !given.is_empty() {
         sheet.field("", 6, &given.join(" "));
     }
+    if let Some(name) = &step.freeze {
+        sheet.field("", 6, &format!("begins the freeze {name}"));
+    }
+    if let Some(name) = &step.unfreeze {
+        sheet.field("", 6, &format!("ends the freeze {name}"));
+    }
     if !step.changes {
         return;
     }

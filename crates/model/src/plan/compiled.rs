@@ -7,6 +7,7 @@ use serde_json::Value;
 
 pub use crate::gate::approval::Assurance;
 
+use super::phases::Freeze;
 use crate::gate::Definition;
 
 /// A phase of a plan: nodes that are done before the next phase starts.
@@ -153,6 +154,9 @@ pub struct PlannedStep {
     pub with: Value,
     /// What takes it back.
     pub undo: PlannedUndo,
+    /// The freeze that it begins or ends.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<Freeze>,
 }
 
 /// What takes a step back.

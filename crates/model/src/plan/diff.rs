@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::compile::Plan;
-use super::compiled::{Node, NodeKind, Phase};
+use super::compiled::{Node, NodeKind, Phase, PlannedStep};
+use super::phases::Freeze;
 
 /// What one plan changes of another: nothing if both lists are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -63,8 +64,8 @@ pub struct NodeChange {
     pub does: String,
     /// How.
     pub change: Change,
-    /// What of it differs: `kind`, `capability`, `with`, `undo`, `demand`, `age_max`, `sample_min`,
-    /// `closed`, `branches`, `otherwise`, `time`, `after`, `does`.
+    /// What of it differs: `kind`, `capability`, `with`, `undo`, `freeze`, `unfreeze`, `demand`,
+    /// `age_max`, `sample_min`, `closed`, `branches`, `otherwise`, `time`, `after`, `does`.
     pub what: Vec<&'static str>,
 }
 
@@ -218,6 +219,20 @@ fn names_after<'p>(phase: &'p Phase, node: &'p Node) -> BTreeSet<(&'p str, Optio
     node.after.iter().map(|after| (name(after.node), after.branch.as_deref())).collect()
 }
 
+fn freeze(step: &PlannedStep) -> Option<&str> {
+    match step.freeze.as_ref()? {
+        Freeze::Freeze(name) => Some(name.as_str()),
+        Freeze::Unfreeze(_) => None,
+    }
+}
+
+fn unfreeze(step: &PlannedStep) -> Option<&str> {
+    match step.freeze.as_ref()? {
+        Freeze::Freeze(_) => None,
+        Freeze::Unfreeze(name) => Some(name.as_str()),
+    }
+}
+
 /// What differs between two nodes of the same name.
 fn of_kind(old: &NodeKind, new: &NodeKind) -> Vec<&'static str> {
     let differs: Vec<(&'static str, bool)> = match (old, new) {
@@ -225,6 +240,8 @@ fn of_kind(old: &NodeKind, new: &NodeKind) -> Vec<&'static str> {
             ("capability", old.capability != new.capability),
             ("with", old.with != new.with),
             ("undo", old.undo != new.undo),
+            ("freeze", freeze(old) != freeze(new)),
+            ("unfreeze", unfreeze(old) != unfreeze(new)),
         ],
         (NodeKind::Gate(old), NodeKind::Gate(new)) => vec![
             ("demand", old.definition.rule != new.definition.rule),

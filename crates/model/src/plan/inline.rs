@@ -199,7 +199,8 @@ impl Compiler<'_> {
             None => (PlannedUndo::Own, Some("take back what the step has done".to_owned())),
         };
         let (capability, with) = (step.capability.clone(), step.with.clone());
-        let kind = NodeKind::Step(PlannedStep { capability, with, undo });
+        let freeze = step.freeze.clone();
+        let kind = NodeKind::Step(PlannedStep { capability, with, undo, freeze });
         Node { undo_does, after, ..self.named(&from.name, does, kind) }
     }
 }

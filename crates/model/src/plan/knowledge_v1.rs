@@ -292,7 +292,8 @@ impl Step {
     fn into_node(self, phase: PhaseName) -> Node {
         let undo = if self.undo.is_some() { PlannedUndo::Own } else { PlannedUndo::Nothing };
         let with = Value::Object(serde_json::Map::new());
-        let kind = NodeKind::Step(PlannedStep { capability: self.name.capability(), with, undo });
+        let capability = self.name.capability();
+        let kind = NodeKind::Step(PlannedStep { capability, with, undo, freeze: None });
         Node { undo_does: self.undo, ..node(phase, self.name.name(), self.does, kind) }
     }
 }

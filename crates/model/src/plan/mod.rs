@@ -46,8 +46,8 @@ pub use knowledge::{
 pub use knowledge_v1::{PhaseName, SCHEMA_VERSIONS, StepName};
 pub use open::Rejected;
 pub use phases::{
-    NODES_MAX, Phases, WayBack, WrittenBranch, WrittenKind, WrittenNode, WrittenPhase, WrittenStep,
-    WrittenUndo,
+    Freeze, NODES_MAX, Phases, WayBack, WrittenBranch, WrittenKind, WrittenNode, WrittenPhase,
+    WrittenStep, WrittenUndo,
 };
 pub use portability::{
     CROSSING_PHASES, Carriage, Container, ContainerHost, Crossing, Data, Destination, Encrypt,

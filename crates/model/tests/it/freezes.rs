@@ -379,3 +379,25 @@ fn choices_that_decide_nothing_cost_nothing() {
     let message = "c16:large, c17:small";
     refused(&[&less.lines().collect::<Vec<_>>()], &[], message);
 }
+
+#[test]
+fn an_amendment_that_drops_or_changes_a_mark_says_so() {
+    let of = |hold: &str, free: &str| {
+        let (hold, free) = (format!("hold {hold}"), format!("free {free}"));
+        plan(&[&[&hold, "work"], &[&free]], &[]).unwrap()
+    };
+    let old = of("freeze: w", "unfreeze: w");
+    let changed = |new: &Plan| -> Vec<(String, Vec<&'static str>)> {
+        let phases = new.changes_from(&old).phases;
+        phases.into_iter().flat_map(|it| it.nodes).map(|it| (it.node, it.what)).collect()
+    };
+    assert!(changed(&old).is_empty());
+    let gone = changed(&of("", ""));
+    let named = |step: &str, key: &'static str| (step.to_owned(), vec![key]);
+    assert_eq!(gone, [named("p0/hold", "freeze"), named("p1/free", "unfreeze")]);
+    assert_eq!(changed(&of("freeze: v", "unfreeze: v")), gone);
+    // What a step is compiled to carries its mark.
+    let marked = serde_json::to_value(&old.phases()[0].nodes[1].kind).unwrap();
+    assert_eq!(marked["step"]["freeze"], "w");
+    assert_ne!(old.phases()[0], of("", "").phases()[0]);
+}
