@@ -39,6 +39,7 @@ class Front:
 
     def __init__(self, url):
         self.to, self.asked, self.sent, self.tells, self.wrong = urllib.parse.urlsplit(url), [], {}, [], []
+        self.stop_code, self.trouble, self.before = "EssentialContainerExited", {}, None
         session = botocore.session.get_session()
         models = {"AmazonEC2ContainerServiceV20141113": "ecs", "AWSBudgetServiceGateway": "budgets"}
         self.models = {target: session.get_service_model(name) for target, name in models.items()}
@@ -62,7 +63,31 @@ class Front:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def disturb(self, action, kind, times=1, after=None):
+        """The next `times` of an action, once another one was asked, go wrong: `down` (not passed on), `lost` (done, and
+        the answer lost), `stale` (told as the last time), or the word of a refusal."""
+        self.trouble[action] = [kind, times, after and (after, self.count(after))]
+
     def pass_on(self, headers, body):
+        action = headers["x-amz-target"].partition(".")[2]
+        kind, left, after = self.trouble.get(action, (None, 0, None))
+        if left == 0 or after and self.count(after[0]) == after[1]:
+            status, told = self.answer(headers, body)
+            if action == "DescribeServices":
+                self.before = told
+            return status, told
+        self.trouble[action][1] -= 1
+        if kind == "stale":
+            self.asked.append(action)
+            return 200, self.before
+        if kind == "lost":
+            self.answer(headers, body)
+        else:
+            self.asked.append(action)
+        status, word = (500, "ServerException") if kind in ("down", "lost") else (400, kind)
+        return status, json.dumps({"__type": word, "message": "of the test"}).encode()
+
+    def answer(self, headers, body):
         connection = http.client.HTTPConnection(self.to.hostname, self.to.port, timeout=30)
         connection.request("POST", "/", body, {name: value for name, value in headers.items() if name.lower() != "host"})
         answer = connection.getresponse()
@@ -79,7 +104,13 @@ class Front:
             told = json.loads(told)
             for task in told["tasks"]:
                 task["containers"] = [{"name": name, **more} for name, more in self.tells]
-            self.hold(f"what is told by {action}", told["tasks"][0]["containers"], shapes.output_shape.members["tasks"].member.members["containers"])
+                task.pop("stopCode", None)
+                if self.stop_code is not None:
+                    task["stopCode"] = self.stop_code
+            shape = shapes.output_shape.members["tasks"].member
+            self.hold(f"what is told by {action}", told["tasks"][0]["containers"], shape.members["containers"])
+            if self.stop_code not in (None, *shape.members["stopCode"].enum):
+                self.wrong.append(f"{self.stop_code} is no stop code")
             told = json.dumps(told).encode()
         return status, told
 
@@ -349,6 +380,9 @@ def what_runs_and_what_it_costs_is_judged(world):
     exit = f", {{ gate: services, with: {{ {world.place}, cluster: demo, {runs} }} }}"
     case = served(world, "judged", good=True, entry=entry, exit=exit)
     usd = lambda amount: {"Amount": amount, "Unit": "USD"}
+    filters = {"CostFilters": {"Service": ["Amazon Simple Storage Service"]}}
+    expression = {"FilterExpression": {"Dimensions": {"Key": "REGION", "Values": ["eu-west-2"]}}}
+    period = lambda start, end: {"TimePeriod": {"Start": start, "End": end}}
     closed = [
         ("no_data", "there is no budget dev-min in 123456789012", None),
         ("fail", "dev-min is for 30.01 USD, above 30", {"BudgetLimit": usd("30.01")}),
@@ -357,6 +391,12 @@ def what_runs_and_what_it_costs_is_judged(world):
         ("fail", "dev-min is about USAGE, not COST", {"BudgetType": "USAGE"}),
         ("fail", "dev-min has no alert when more than 20 USD is spent", {"alerts": (10.0, 28.0)}),
         ("fail", "30.00 USD of dev-min are spent, and 30.0 is all", {"spent": "30.00"}),
+        ("fail", "dev-min has a filter, and counts a part of the account alone", filters),
+        ("fail", "dev-min has a filter, and counts a part of the account alone", expression),
+        ("fail", "dev-min leaves costs out: IncludeTax is false", {"CostTypes": {"IncludeTax": False, "IncludeCredit": False}}),
+        ("fail", "the alert of dev-min at 28 USD comes when all is spent", {"BudgetLimit": usd("27.5")}),
+        ("fail", "dev-min is over", period(1577836800, 1609459200)),
+        ("fail", "dev-min has not begun", period(4102444800, 4102444801)),
     ]
     for verdict, reason, budget in closed:
         if budget is not None:

@@ -25,14 +25,13 @@ pub use filter::Filter;
 pub use memory::{MemoryStore, batches};
 pub use merge::{MergedStream, RowCursor};
 pub use outside::{
-    Address, Aws, AwsAlert, AwsBudget, AwsContainer, AwsDefinition, AwsDepth, AwsEnded, AwsJob,
-    AwsJobTask, AwsNetwork, AwsOverride, AwsParameter, AwsPlace, AwsRepository, AwsService,
-    AwsServing, AwsSpend, AwsStart, AwsTask, Boot, Broker, BrokerLogin, BrokerPlace, BrokerTls,
-    BrokerTopic, Certificate, CertificateRequest, ContainerPlace, ContainerRuntime, DiskFacts,
-    Forward, Header, HeaderValue, Health, HeldImage, HttpRequest, HttpResponse, MachinePlace,
-    MachineState, Machines, NewContainer, NoOutside, ObjectHead, ObjectPage, ObjectPlace, Objects,
-    Outside, PutIf, SqlChange, SqlFence, SqlRows, SqlSession, SqlStatement, SqlValue, Unit,
-    UnitState,
+    Address, Aws, AwsAlert, AwsBudget, AwsChange, AwsContainer, AwsDefinition, AwsDepth, AwsEnded,
+    AwsJob, AwsJobTask, AwsNetwork, AwsOverride, AwsParameter, AwsPlace, AwsRepository, AwsService,
+    AwsServing, AwsSpend, AwsTask, Boot, Broker, BrokerLogin, BrokerPlace, BrokerTls, BrokerTopic,
+    Certificate, CertificateRequest, ContainerPlace, ContainerRuntime, DiskFacts, Forward, Header,
+    HeaderValue, Health, HeldImage, HttpRequest, HttpResponse, MachinePlace, MachineState,
+    Machines, NewContainer, NoOutside, ObjectHead, ObjectPage, ObjectPlace, Objects, Outside,
+    PutIf, SqlChange, SqlFence, SqlRows, SqlSession, SqlStatement, SqlValue, Unit, UnitState,
 };
 pub use progress::{Job, NoProgress, Progress};
 pub use range::IdRange;

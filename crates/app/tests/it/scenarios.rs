@@ -76,6 +76,7 @@ fn a_secret_is_put_and_taken_back_and_a_teardown_is_seen() {
 fn what_a_cloud_runs_is_set_judged_and_put_back() {
     if cfg!(all(feature = "aws", feature = "faults")) {
         play("managed_services");
+        play("managed_outages");
     } else {
         panic!("it needs the features `aws` and `faults`: run ./test, which sets them");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use carnet_model::Secret;
 
-use super::aws_jobs::{AwsJob, AwsJobTask, AwsStart};
+use super::aws_jobs::{AwsChange, AwsJob, AwsJobTask};
 use crate::error::StoreError;
 
 /// Where to ask.
@@ -142,6 +142,14 @@ pub struct AwsBudget {
     pub spent: Option<AwsSpend>,
     /// Whether what it is computed from is sound, such as `HEALTHY`.
     pub health: Option<String>,
+    /// Whether it counts a part of the account alone.
+    pub is_filtered: bool,
+    /// The kinds of cost that it leaves out, in the words of the service, such as `IncludeTax`.
+    pub leaves_out: Vec<String>,
+    /// When it begins, in seconds since 1970, where it is told.
+    pub starts_s: Option<i64>,
+    /// When it ends.
+    pub ends_s: Option<i64>,
     /// When somebody is told.
     pub alerts: Vec<AwsAlert>,
 }
@@ -210,17 +218,17 @@ pub trait Aws {
     /// What a service is set to; `None` if there is no such service.
     fn service(&self, cluster: &str, name: &str) -> Result<Option<AwsServing>, StoreError>;
 
-    /// Sets what a service runs, and how often.
+    /// Sets what a service runs, and how often. An error says that nobody knows whether it was set.
     fn set_service(
         &self,
         cluster: &str,
         name: &str,
         definition: &str,
         desired: u32,
-    ) -> Result<(), StoreError>;
+    ) -> Result<AwsChange<()>, StoreError>;
 
     /// Starts a task. An error says that nobody knows whether it was started.
-    fn run_task(&self, job: &AwsJob) -> Result<AwsStart, StoreError>;
+    fn run_task(&self, job: &AwsJob) -> Result<AwsChange<AwsJobTask>, StoreError>;
 
     /// A task by its address, ended or not; `None` if the cluster does not know it, or not any more.
     fn job_task(&self, cluster: &str, address: &str) -> Result<Option<AwsJobTask>, StoreError>;

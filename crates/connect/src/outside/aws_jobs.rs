@@ -52,7 +52,9 @@ pub struct AwsJobTask {
     pub started_by: Option<String>,
     /// The word of the cluster, such as `STOPPED`.
     pub status: String,
-    /// Why it stopped, in the words of the cluster.
+    /// What it stopped for, in the word of the cluster, such as `EssentialContainerExited`.
+    pub stop_code: Option<String>,
+    /// What else is to say of that, in the words of the cluster.
     pub stopped: Option<String>,
     /// Its containers.
     pub containers: Vec<AwsEnded>,
@@ -71,11 +73,11 @@ pub struct AwsEnded {
     pub reason: Option<String>,
 }
 
-/// What came of asking for a task.
+/// What came of asking a cluster for a change.
 #[derive(Debug)]
-pub enum AwsStart {
-    /// It is on its way.
-    Started(AwsJobTask),
-    /// The cluster says no: nothing was started.
+pub enum AwsChange<T> {
+    /// It is on its way, and this is what the cluster tells of it.
+    Taken(T),
+    /// The cluster says no: nothing has changed.
     Refused(StoreError),
 }

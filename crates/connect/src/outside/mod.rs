@@ -22,7 +22,7 @@ pub use aws::{
     Aws, AwsAlert, AwsBudget, AwsContainer, AwsDefinition, AwsDepth, AwsParameter, AwsPlace,
     AwsRepository, AwsService, AwsServing, AwsSpend, AwsTask,
 };
-pub use aws_jobs::{AwsEnded, AwsJob, AwsJobTask, AwsNetwork, AwsOverride, AwsStart};
+pub use aws_jobs::{AwsChange, AwsEnded, AwsJob, AwsJobTask, AwsNetwork, AwsOverride};
 pub use broker::{Broker, BrokerLogin, BrokerPlace, BrokerTls, BrokerTopic};
 pub use containers::{
     ContainerPlace, ContainerRuntime, Health, HeldImage, NewContainer, Unit, UnitState,

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
-use carnet_connect::{AwsPlace, Header, HeaderValue, HttpRequest, HttpResponse, StoreError};
+use carnet_connect::{
+    AwsChange, AwsPlace, Header, HeaderValue, HttpRequest, HttpResponse, StoreError,
+};
 use carnet_model::{Code, Secret};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -114,6 +116,18 @@ pub(super) fn unless<T>(
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(Failed::Refused(refusal)) if words.contains(&refusal.word.as_str()) => Ok(None),
+        Err(failed) => Err(failed.into()),
+    }
+}
+
+/// What came of asking for a change: it was taken, or refused as the fault of who asks. An error says
+/// that nobody knows.
+pub(super) fn taken<T>(answer: Result<T, Failed>) -> Result<AwsChange<T>, StoreError> {
+    match answer {
+        Ok(answer) => Ok(AwsChange::Taken(answer)),
+        Err(Failed::Refused(refusal)) if refusal.is_callers => {
+            Ok(AwsChange::Refused(refusal.error))
+        }
         Err(failed) => Err(failed.into()),
     }
 }
@@ -271,7 +285,8 @@ fn refused(asked: &str, answer: &HttpResponse) -> Failed {
     };
     let (code, remedy) = meaning(status, &word);
     let error = StoreError::new(code, format!("the service refuses {asked}: {word}"));
-    let is_callers = (400..500).contains(&status);
+    // 408: it may have come in, and be done later (RFC 9110, 15.5.9).
+    let is_callers = (400..500).contains(&status) && status != 408;
     Failed::Refused(Refusal { word, is_callers, error: error.remedy(remedy) })
 }
 

@@ -1,11 +1,11 @@
 //! Tasks of ECS that end by themselves.
 
-use carnet_connect::{AwsEnded, AwsJob, AwsJobTask, AwsOverride, AwsStart, StoreError};
+use carnet_connect::{AwsChange, AwsEnded, AwsJob, AwsJobTask, AwsOverride, StoreError};
 use carnet_model::Code;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::call::{Account, Failed, Service};
+use super::call::{Account, Failed, Service, taken};
 use super::services::{Failure, TASKS_AT_ONCE, all_told, list, why};
 
 #[derive(Deserialize)]
@@ -46,13 +46,12 @@ fn words(text: Option<&str>) -> Option<String> {
 }
 
 fn task(told: One) -> AwsJobTask {
-    let reasons = [words(told.stop_code.as_deref()), words(told.stopped_reason.as_deref())];
-    let reasons: Vec<String> = reasons.into_iter().flatten().collect();
     AwsJobTask {
         address: told.task_arn,
         started_by: told.started_by,
         status: told.last_status,
-        stopped: Some(reasons.join(": ")).filter(|it| !it.is_empty()),
+        stop_code: words(told.stop_code.as_deref()),
+        stopped: words(told.stopped_reason.as_deref()),
         containers: told
             .containers
             .into_iter()
@@ -94,19 +93,24 @@ fn input(job: &AwsJob) -> Value {
     input
 }
 
+/// The word for a token under which another task was asked for: that one may run.
+const TOKEN_IS_TAKEN: &str = "ConflictException";
+
 /// Starts a task.
-pub(super) fn run(account: &Account, job: &AwsJob) -> Result<AwsStart, StoreError> {
-    let told: Told = match account.call(Service::Ecs, "RunTask", &input(job)) {
-        Ok(told) => told,
-        Err(Failed::Refused(refusal)) if refusal.is_callers => {
-            return Ok(AwsStart::Refused(refusal.error));
+pub(super) fn run(account: &Account, job: &AwsJob) -> Result<AwsChange<AwsJobTask>, StoreError> {
+    let told = match account.call(Service::Ecs, "RunTask", &input(job)) {
+        Err(Failed::Refused(refusal)) if refusal.word == TOKEN_IS_TAKEN => {
+            return Err(refusal.error);
         }
-        Err(failed) => return Err(failed.into()),
+        told => told,
     };
-    let Told { tasks, failures } = told;
+    let Told { tasks, failures } = match taken(told)? {
+        AwsChange::Taken(told) => told,
+        AwsChange::Refused(error) => return Ok(AwsChange::Refused(error)),
+    };
     Ok(match tasks.into_iter().next() {
-        Some(told) => AwsStart::Started(task(told)),
-        None => AwsStart::Refused(
+        Some(told) => AwsChange::Taken(task(told)),
+        None => AwsChange::Refused(
             StoreError::new(
                 Code::STORE_FAILED,
                 format!("the cluster starts no task ({})", why(&failures)),

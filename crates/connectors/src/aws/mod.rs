@@ -17,8 +17,8 @@ mod serving;
 use std::collections::BTreeMap;
 
 use carnet_connect::{
-    Aws, AwsBudget, AwsDefinition, AwsDepth, AwsJob, AwsJobTask, AwsParameter, AwsPlace,
-    AwsRepository, AwsService, AwsServing, AwsStart, AwsTask, StoreError,
+    Aws, AwsBudget, AwsChange, AwsDefinition, AwsDepth, AwsJob, AwsJobTask, AwsParameter, AwsPlace,
+    AwsRepository, AwsService, AwsServing, AwsTask, StoreError,
 };
 use carnet_model::Secret;
 
@@ -83,11 +83,11 @@ impl Aws for Account {
         name: &str,
         definition: &str,
         desired: u32,
-    ) -> Result<(), StoreError> {
+    ) -> Result<AwsChange<()>, StoreError> {
         serving::set(self, cluster, name, definition, desired)
     }
 
-    fn run_task(&self, job: &AwsJob) -> Result<AwsStart, StoreError> {
+    fn run_task(&self, job: &AwsJob) -> Result<AwsChange<AwsJobTask>, StoreError> {
         jobs::run(self, job)
     }
 

@@ -1,11 +1,11 @@
 //! One service of ECS: what it is set to, and setting it.
 
-use carnet_connect::{AwsServing, StoreError};
+use carnet_connect::{AwsChange, AwsServing, StoreError};
 use carnet_model::Code;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::call::{Account, Service};
+use super::call::{Account, Service, taken};
 use super::services::{Failure, why};
 
 #[derive(Deserialize)]
@@ -85,10 +85,10 @@ pub(super) fn set(
     name: &str,
     definition: &str,
     desired: u32,
-) -> Result<(), StoreError> {
+) -> Result<AwsChange<()>, StoreError> {
     let input = json!({
         "cluster": cluster, "service": name, "taskDefinition": definition, "desiredCount": desired,
     });
-    account.call::<Value>(Service::Ecs, "UpdateService", &input)?;
-    Ok(())
+    let told = account.call::<Value>(Service::Ecs, "UpdateService", &input);
+    taken(told.map(|_| ()))
 }

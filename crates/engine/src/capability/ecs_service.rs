@@ -3,17 +3,21 @@
 
 use std::time::{Duration, Instant};
 
-use carnet_connect::{Aws, AwsPlace, AwsServing};
+use carnet_connect::{Aws, AwsChange, AwsPlace, AwsServing};
 use carnet_ledger::Object;
 use carnet_model::Code;
 use carnet_model::capability::{EcsService, EcsWait};
 
-use super::{Act, Capability, Probed};
+use super::ecs_task::is_final;
+use super::{Act, Capability, Probed, unknown};
 use crate::error::StepError;
 use crate::step::{Done, integer_of, number, text_of};
 
 /// How long the cluster may take for one answer.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
+
+/// For how long the cluster may tell what was before a change that it has taken.
+const SETTLES: Duration = Duration::from_secs(10);
 
 /// What the service was set to before, and what it is to be set to.
 const DEFINITION_BEFORE: &str = "definition_before";
@@ -123,27 +127,47 @@ impl Use {
         })
     }
 
-    fn set(&self, to: &Setting) -> Result<(), StepError> {
+    /// Sets the service, and gives when the cluster took it. An error says that nobody knows.
+    fn set(&self, to: &Setting) -> Result<AwsChange<Instant>, StepError> {
         let EcsService { cluster, service, .. } = &self.asked;
         let desired = u32::try_from(to.desired).map_err(|_| {
             StepError::new(Code::STORE_MALFORMED, "the cluster told a count below zero")
         })?;
-        Ok(self.aws.set_service(cluster, service, &to.definition, desired)?)
+        match self.aws.set_service(cluster, service, &to.definition, desired) {
+            Ok(AwsChange::Taken(())) => Ok(AwsChange::Taken(Instant::now())),
+            Ok(AwsChange::Refused(error)) => Ok(AwsChange::Refused(error)),
+            Err(error) if is_final(&error) => Ok(AwsChange::Refused(error)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sets the service to what it was before.
+    fn set_back(&self, to: &Setting) -> Result<Instant, StepError> {
+        match self.set(to)? {
+            AwsChange::Taken(set_at) => Ok(set_at),
+            AwsChange::Refused(error) => Err(error.into()),
+        }
     }
 
     /// Waits as far as the plan says. `Err` says why it does not come, in words.
-    fn wait(&self, change: &Change) -> Result<Result<AwsServing, String>, StepError> {
+    fn wait(
+        &self,
+        change: &Change,
+        set_at: Option<Instant>,
+    ) -> Result<Result<AwsServing, String>, StepError> {
         let deadline = Instant::now() + Duration::from_secs(self.asked.limit_s.into());
         let (service, limit) = (&self.asked.service, self.asked.limit_s);
         let mut pause = Pause::new();
         loop {
             let now = self.now()?;
+            let settles = set_at.is_some_and(|it| it.elapsed() < SETTLES);
             let on_its_way = match change.standing(&now) {
                 Standing::Steady => return Ok(Ok(now)),
                 Standing::OnItsWay(_) if self.asked.wait == EcsWait::Accepted => {
                     return Ok(Ok(now));
                 }
                 Standing::OnItsWay(how_far) => how_far,
+                Standing::Before | Standing::Half if settles => "it is told as it was".to_owned(),
                 Standing::Failed => {
                     return Ok(Err(format!("the cluster has given up on {service}")));
                 }
@@ -153,6 +177,76 @@ impl Use {
             };
             if !pause.sleep_before(deadline) {
                 return Ok(Err(format!("{service} is not steady after {limit} s: {on_its_way}")));
+            }
+        }
+    }
+
+    /// Sets it, and waits. If that fails, `may_be_set` says whether something of it may be set.
+    fn bring(
+        &self,
+        act: &Act<'_>,
+        change: &Change,
+        may_be_set: &mut bool,
+    ) -> Result<Done, StepError> {
+        *may_be_set = true;
+        let standing = change.standing(&self.now()?);
+        *may_be_set = !matches!(standing, Standing::Before | Standing::Others);
+        let mut set_at = None;
+        match standing {
+            Standing::Others => {
+                let error = StepError::new(Code::OBJECT_CHANGED, self.changed());
+                return Err(error.remedy("see who sets it, and run the plan again"));
+            }
+            Standing::Before | Standing::Half => {
+                match self.set(&change.wanted) {
+                    Ok(AwsChange::Refused(error)) => return Err(error.into()),
+                    Ok(AwsChange::Taken(at)) => set_at = Some(at),
+                    Err(error) => {
+                        *may_be_set = true;
+                        return Err(error);
+                    }
+                }
+                *may_be_set = true;
+                act.pass("ecs/set")?;
+            }
+            Standing::Steady | Standing::OnItsWay(_) | Standing::Failed => {}
+        }
+        self.wait(change, set_at)?.map(|now| done(&now)).map_err(failed)
+    }
+
+    /// Sets it back after a failure, so that nothing of it is left, whoever tries again. Gives the
+    /// failure, or that nobody knows what the service is set to.
+    fn give_back(&self, act: &Act<'_>, change: Change, failure: StepError) -> StepError {
+        let Change { before, wanted } = change;
+        let back = Change { before: wanted, wanted: before };
+        let given_back = || -> Result<String, StepError> {
+            act.cx.recorder.check_lease()?;
+            if back.standing(&self.now()?) == Standing::Others {
+                return Ok(self.changed());
+            }
+            let set_at = self.set_back(&back.wanted)?;
+            act.pass("ecs/given_back")?;
+            // Whoever looks next must not be told what was set in between.
+            let mut pause = Pause::new();
+            while Setting::of(&self.now()?) != back.wanted {
+                if !pause.sleep_before(set_at + SETTLES) {
+                    return Err(failed("it does not tell that it is set back".to_owned()));
+                }
+            }
+            Ok("it is set back to what it was before".to_owned())
+        };
+        match given_back() {
+            Ok(what) => {
+                let what = format!("{}; {what}", failure.told());
+                StepError::new(failure.code, what).remedy(failure.remedy.unwrap_or_default())
+            }
+            // Another process has the run now, and goes on with it.
+            Err(error) if error.code == Code::RUN_FENCED => error,
+            Err(error) => {
+                let Setting { definition, desired } = &back.wanted;
+                let (why, but) = (failure.told(), error.told());
+                let remedy = format!("set it to {definition} with {desired} tasks, and settle it");
+                unknown(format!("{why}; and it could not be set back: {but}"), &remedy)
             }
         }
     }
@@ -220,21 +314,13 @@ impl Capability for Set {
     fn act(&self, act: &Act<'_>, inputs: &Object) -> Result<Done, StepError> {
         let using = Use::of(act)?;
         let change = using.change(inputs)?;
-        match change.standing(&using.now()?) {
-            Standing::Others => {
-                let error = StepError::new(Code::OBJECT_CHANGED, using.changed());
-                return Err(error.remedy("see who sets it, and run the plan again"));
-            }
-            Standing::Before | Standing::Half => {
-                using.set(&change.wanted)?;
-                act.pass("ecs/set")?;
-            }
-            Standing::Steady | Standing::OnItsWay(_) | Standing::Failed => {}
-        }
-        using.wait(&change)?.map(|now| done(&now)).map_err(failed)
+        let mut may_be_set = false;
+        using.bring(act, &change, &mut may_be_set).map_err(|failure| {
+            let gives_back = may_be_set && !act.cx.faults.crashed();
+            if gives_back { using.give_back(act, change, failure) } else { failure }
+        })
     }
 
-    /// What is on its way is gone on with: acting again sets nothing that is set, and waits.
     fn probe(&self, act: &Act<'_>, inputs: &Object) -> Result<Probed, StepError> {
         let using = Use::of(act)?;
         let now = using.now()?;
@@ -247,7 +333,7 @@ impl Capability for Set {
                 Probed::Applied(done(&now))
             }
             Standing::OnItsWay(_) | Standing::Failed | Standing::Half | Standing::Before => {
-                Probed::NotApplied
+                Probed::Begun
             }
             Standing::Others => Probed::Unknown(using.changed()),
         })
@@ -257,16 +343,17 @@ impl Capability for Set {
         let using = Use::of(act)?;
         let Change { before, wanted } = using.change(inputs)?;
         let back = Change { before: wanted, wanted: before };
+        let mut set_at = None;
         match back.standing(&using.now()?) {
             Standing::Others => return Ok(vec![using.changed()]),
             Standing::Before | Standing::Half => {
-                using.set(&back.wanted)?;
+                set_at = Some(using.set_back(&back.wanted)?);
                 act.pass("ecs/returned")?;
             }
             Standing::Steady | Standing::OnItsWay(_) | Standing::Failed => {}
         }
         // It is set as it was; that the tasks are late is said, and no reason to do it again.
-        Ok(using.wait(&back)?.err().into_iter().collect())
+        Ok(using.wait(&back, set_at)?.err().into_iter().collect())
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use carnet_connect::{
-    Aws, AwsJob, AwsJobTask, AwsNetwork, AwsOverride, AwsPlace, AwsStart, StoreError,
+    Aws, AwsChange, AwsJob, AwsJobTask, AwsNetwork, AwsOverride, AwsPlace, StoreError,
 };
 use carnet_ledger::{Digest, Object, Value};
 use carnet_model::Code;
@@ -23,6 +23,9 @@ const LOOKED_AT: &str = "looked_at_s";
 
 /// For how long the cluster remembers a task that has ended, and its token: an hour at least.
 const REMEMBERED_S: i64 = 3_600;
+
+/// The word of the cluster for a task that nobody has stopped.
+const ENDED_BY_ITSELF: &str = "EssentialContainerExited";
 
 const LOOK: &str = "look whether the task did its work, and settle the step";
 
@@ -42,7 +45,7 @@ enum End {
 /// What a task that has stopped did, by what the cluster tells of its containers.
 fn end(task: &AwsJobTask, essential: &[String], image: Option<&str>) -> End {
     let because = |reason: Option<&String>| {
-        let said = [reason, task.stopped.as_ref()].into_iter().flatten();
+        let said = [reason, task.stop_code.as_ref(), task.stopped.as_ref()].into_iter().flatten();
         said.fold(String::new(), |all, reason| format!("{all}; {reason}"))
     };
     let find = |name: &String| task.containers.iter().find(|it| it.name == *name);
@@ -56,6 +59,14 @@ fn end(task: &AwsJobTask, essential: &[String], image: Option<&str>) -> End {
     if let Some(name) = essential.iter().find(|name| told(name).is_none()) {
         let because = because(find(name).and_then(|it| it.reason.as_ref()));
         return End::Untold(format!("nobody tells how the container {name} ended{because}"));
+    }
+    // A container that is stopped may end with 0 in the middle of its work.
+    match task.stop_code.as_deref() {
+        Some(ENDED_BY_ITSELF) => {}
+        Some(_) => return End::Badly(format!("the task was stopped{}", because(None))),
+        None => {
+            return End::Untold(format!("nobody tells what the task stopped for{}", because(None)));
+        }
     }
     let Some(image) = image else { return End::Well };
     for name in essential {
@@ -166,9 +177,9 @@ impl Use {
 
     fn start(&self, act: &Act<'_>, found: &Found) -> Result<AwsJobTask, StepError> {
         match self.aws.run_task(&self.job(act, found)) {
-            Ok(AwsStart::Started(task)) => Ok(task),
-            Ok(AwsStart::Refused(error)) => Err(error.into()),
-            Err(error) if was_not_sent(&error) => Err(error.into()),
+            Ok(AwsChange::Taken(task)) => Ok(task),
+            Ok(AwsChange::Refused(error)) => Err(error.into()),
+            Err(error) if is_final(&error) => Err(error.into()),
             Err(error) => {
                 let told = StepError::from(error).told();
                 Err(unknown(format!("nobody knows whether the task was started: {told}"), LOOK))
@@ -176,40 +187,51 @@ impl Use {
         }
     }
 
-    /// Waits until the task has stopped; `None` if it has not within the time. It is asked for: the
-    /// answer to its start tells nothing of its end.
-    fn stopped(&self, address: &str) -> Result<Option<AwsJobTask>, StepError> {
+    /// Waits until the task has stopped. It is asked for: the answer to its start tells nothing of its
+    /// end. `Err` says why nobody tells that it has: the task runs, so no error counts as a failure
+    /// of its own.
+    fn stopped(&self, address: &str) -> Result<AwsJobTask, String> {
         let deadline = Instant::now() + Duration::from_secs(self.asked.limit_s.into());
         let mut pause = Pause::new();
         loop {
-            // One that was started a moment ago may not be known everywhere yet.
-            let now = self.aws.job_task(&self.asked.cluster, address)?;
-            if now.as_ref().is_some_and(|it| it.status == "STOPPED") {
-                return Ok(now);
+            let mut not_told = String::new();
+            match self.aws.job_task(&self.asked.cluster, address) {
+                Ok(Some(task)) if task.status == "STOPPED" => return Ok(task),
+                // One that was started a moment ago may not be known everywhere yet.
+                Ok(Some(_) | None) => {}
+                Err(error) => {
+                    let is_final = is_final(&error);
+                    not_told = format!(": {}", StepError::from(error).told());
+                    if is_final {
+                        return Err(format!("nobody tells how the task ends{not_told}"));
+                    }
+                }
             }
             if !pause.sleep_before(deadline) {
-                return Ok(None);
+                let limit_s = self.asked.limit_s;
+                return Err(format!("the task has not ended after {limit_s} s{not_told}"));
             }
         }
     }
 
     /// How the task ended, once it has.
-    fn ended(&self, task: &AwsJobTask, found: &Found) -> Result<(End, Done), StepError> {
+    fn ended(&self, task: &AwsJobTask, found: &Found) -> (End, Done) {
         let done = Done::default().fact("task", task.address.clone());
-        let Some(task) = self.stopped(&task.address)? else {
-            let what = format!("the task has not ended after {} s", self.asked.limit_s);
-            return Ok((End::Untold(what), done));
+        let task = match self.stopped(&task.address) {
+            Ok(task) => task,
+            Err(why) => return (End::Untold(why), done),
         };
         let end = end(&task, &found.essential, self.asked.image.as_deref());
         let ran =
             task.containers.iter().filter_map(|it| Some((it.name.clone(), it.image.clone()?)));
         let ran: Object = ran.map(|(name, image)| (name, image.into())).collect();
-        Ok((end, done.fact("definition", found.definition.clone()).fact("images", ran)))
+        (end, done.fact("definition", found.definition.clone()).fact("images", ran))
     }
 }
 
-/// Whether the cluster cannot have started anything: it let nobody in, or was never asked.
-fn was_not_sent(error: &StoreError) -> bool {
+/// Whether asking again changes nothing, and asking has changed nothing: the cluster let nobody in, or
+/// was never asked.
+pub(super) fn is_final(error: &StoreError) -> bool {
     [Code::STORE_DENIED, Code::STORE_URL].contains(&error.code())
 }
 
@@ -246,7 +268,7 @@ impl Capability for Run {
             None => using.start(act, &found)?,
         };
         act.pass("ecs/started")?;
-        match using.ended(&task, &found)? {
+        match using.ended(&task, &found) {
             (End::Well, done) => Ok(done),
             (End::Badly(why), _) => Err(StepError::new(Code::COMMAND_FAILED, why)
                 .remedy("see the log of the task, and run the plan again")),
@@ -259,18 +281,18 @@ impl Capability for Run {
         let Some(task) = using.started()? else {
             let age_s = act.cx.now_us() / 1_000_000 - found.looked_at_s;
             let forgotten = "if there was a task, the cluster has forgotten it by now";
-            return Ok(if (0..REMEMBERED_S).contains(&age_s) {
+            // An undo that is gone on with has looked again just now: when it began is not told.
+            let is_known = act.takes_back.is_none() && (0..REMEMBERED_S).contains(&age_s);
+            return Ok(if is_known {
                 Probed::NotApplied
             } else {
                 Probed::Unknown(forgotten.to_owned())
             });
         };
-        Ok(match using.ended(&task, &found)? {
+        Ok(match using.ended(&task, &found) {
             (End::Well, done) => Probed::Applied(done),
-            // Whoever acts again finds it, and says how it failed. On the way back it may have done
-            // a part of its work.
-            (End::Badly(_), _) if !act.goes_back() => Probed::NotApplied,
-            (End::Badly(why) | End::Untold(why), _) => Probed::Unknown(why),
+            (End::Badly(_), _) => Probed::Begun,
+            (End::Untold(why), _) => Probed::Unknown(why),
         })
     }
 
@@ -293,11 +315,16 @@ mod tests {
     }
 
     fn ended(containers: Vec<AwsEnded>, image: Option<&str>) -> End {
+        stopped(ENDED_BY_ITSELF, containers, image)
+    }
+
+    fn stopped(code: &str, containers: Vec<AwsEnded>, image: Option<&str>) -> End {
         let task = AwsJobTask {
             address: "a".to_owned(),
             started_by: None,
             status: "STOPPED".to_owned(),
-            stopped: Some("EssentialContainerExited".to_owned()),
+            stop_code: Some(code.to_owned()).filter(|it| !it.is_empty()),
+            stopped: None,
             containers,
         };
         end(&task, &["job".to_owned(), "aide".to_owned()], image)
@@ -325,6 +352,18 @@ mod tests {
         ] {
             assert!(matches!(ended(untold, None), End::Untold(_)));
         }
+    }
+
+    #[test]
+    fn a_task_that_was_stopped_has_not_done_its_work_whatever_its_containers_say() {
+        let well = || vec![container("job", Some(0), None), container("aide", Some(0), None)];
+        for code in ["SpotInterruption", "UserInitiated", "TerminationNotice", "another"] {
+            assert_eq!(
+                stopped(code, well(), None),
+                End::Badly(format!("the task was stopped; {code}"))
+            );
+        }
+        assert!(matches!(stopped("", well(), None), End::Untold(_)));
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Capability for Set {
         with(act, |switch| {
             Ok(match switch.look(inputs)? {
                 // Doing it again makes sure that it is durable, and on record as done.
-                Position::New | Position::Old => Probed::NotApplied,
+                Position::New | Position::Old => Probed::Begun,
                 Position::Other => Probed::Unknown(switch.changed().what),
             })
         })

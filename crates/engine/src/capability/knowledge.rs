@@ -40,7 +40,7 @@ impl Capability for Step {
     /// Every step may be run again, and the switch looks itself where it stands before it does
     /// anything: one that somebody else has changed is refused there as unknown.
     fn probe(&self, _: &Act<'_>, _: &Object) -> Result<Probed, StepError> {
-        Ok(Probed::NotApplied)
+        Ok(Probed::Begun)
     }
 
     fn undo(&self, act: &Act<'_>, inputs: &Object) -> Result<Vec<String>, StepError> {

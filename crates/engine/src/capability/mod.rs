@@ -11,7 +11,7 @@
 //! `bundle/evidence`, `bundle/sealed`, `bundle/transfer`, `bundle/transferred`, `bundle/placing`,
 //! `bundle/placed`. Of Terraform: `terraform/started`, `terraform/applied`, `terraform/destroyed`. Of
 //! ways back: `take_back/begun`. Of parameters: `parameter/put`, `parameter/returned`. Of ECS: `ecs/set`,
-//! `ecs/returned`, `ecs/started`.
+//! `ecs/given_back`, `ecs/returned`, `ecs/started`.
 
 mod bundle;
 mod command;
@@ -116,6 +116,8 @@ pub(crate) enum Probed {
     Applied(Done),
     /// It did not: it may be done now.
     NotApplied,
+    /// It has begun: whoever acts again, under the same intent, goes on with it or says how it failed.
+    Begun,
     /// Nobody can tell: a person must look. Why, in words.
     Unknown(String),
 }

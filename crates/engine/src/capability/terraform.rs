@@ -226,7 +226,7 @@ impl Capability for Apply {
         // Half of it is none of it: what is there already is not made again.
         Ok(match terraform.changes()? {
             None => Probed::Applied(Done::default().count("resources", terraform.resources()?)),
-            Some(_) => Probed::NotApplied,
+            Some(_) => Probed::Begun,
         })
     }
 

@@ -224,11 +224,14 @@ fn look_first(work: &Work<'_>, held: &StepState) -> Result<Ended, EngineError> {
         Repeat::Again => attempt(work, held),
         Repeat::Probe => match work.hands.probe(&work.act(), &held.inputs) {
             Ok(Probed::Applied(done)) => Ok(Ended::well(StepResult::Applied, done)),
-            // What is on record as unknown is begun anew, under an intent of its own.
-            Ok(Probed::NotApplied) if back || (unknown && !is_built_in(work)) => {
+            Ok(Probed::NotApplied | Probed::Begun) if back => {
                 Ok(Ended::well(StepResult::NotApplied, Done::default()))
             }
-            Ok(Probed::NotApplied) => attempt(work, held),
+            // What is on record as unknown is begun anew, under an intent of its own.
+            Ok(Probed::NotApplied) if unknown => {
+                Ok(Ended::well(StepResult::NotApplied, Done::default()))
+            }
+            Ok(Probed::NotApplied | Probed::Begun) => attempt(work, held),
             Ok(Probed::Unknown(why)) => Ok(work.failed(&nobody_knows(work.node, &why))),
             Err(error) => {
                 let told = format!("it cannot be looked at: {}", error.told());
@@ -240,11 +243,6 @@ fn look_first(work: &Work<'_>, held: &StepState) -> Result<Ended, EngineError> {
             Ok(work.failed(&nobody_knows(work.node, why)))
         }
     }
-}
-
-/// The built-in switch looks itself where it stands before it does anything.
-fn is_built_in(work: &Work<'_>) -> bool {
-    StepName::of_capability(&work.step.capability).is_some()
 }
 
 fn nobody_knows(node: &str, why: &str) -> StepError {
@@ -309,7 +307,7 @@ fn by_plan(
             Repeat::Again => {}
             Repeat::Probe => match hands.probe(act, &inputs)? {
                 Probed::Applied(_) => return Ok(Vec::new()),
-                Probed::NotApplied => {}
+                Probed::NotApplied | Probed::Begun => {}
                 Probed::Unknown(why) => return Err(nobody_knows(act.node, &why)),
             },
             Repeat::Manual => {

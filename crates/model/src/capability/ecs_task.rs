@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use carnet_document::InputError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{ApprovalMode, Descriptor, Fencing, Repeat, Safety, UndoKind, UndoReach, checked};
 use crate::gate::services::LaunchType;
@@ -95,6 +96,19 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
     check: |with| checked::<EcsTask>(with, check),
 };
 
+/// What is said otherwise, in the form in which ECS is told it, and counts it.
+fn sent(overrides: &BTreeMap<String, EcsOverride>) -> Value {
+    let one = |(name, said): (&String, &EcsOverride)| {
+        let pair = |(name, value): (&String, &String)| json!({"name": name, "value": value});
+        let environment: Vec<Value> = said.environment.iter().map(pair).collect();
+        match &said.command {
+            Some(command) => json!({"name": name, "command": command, "environment": environment}),
+            None => json!({"name": name, "environment": environment}),
+        }
+    };
+    json!({"containerOverrides": overrides.iter().map(one).collect::<Vec<Value>>()})
+}
+
 fn check(task: &EcsTask, errors: &mut Vec<InputError>) {
     match (task.launch_type, &task.network) {
         (LaunchType::Fargate, None) => {
@@ -107,8 +121,7 @@ fn check(task: &EcsTask, errors: &mut Vec<InputError>) {
         }
         (LaunchType::Fargate, Some(_)) | (LaunchType::Ec2, _) | (LaunchType::External, None) => {}
     }
-    // At least as long as what is sent.
-    let length = serde_json::to_string(&task.overrides).map_or(0, |it| it.chars().count());
+    let length = sent(&task.overrides).to_string().chars().count();
     if length > OVERRIDES_MAX {
         let what = format!("ECS takes {OVERRIDES_MAX} characters of this, and here are {length}");
         errors.push(InputError::new("/overrides", what, "put it into a file that the task reads"));

@@ -1,6 +1,6 @@
 //! The registry holds together, and inputs that are wrong are refused where they are wrong.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -355,6 +355,8 @@ fn what_no_schema_can_say_of_a_crossing_is_refused() {
             with(task(), "overrides", json!({"job": {"command": ["x".repeat(8_192)]}})),
             "/overrides",
         ),
+        // Each variable is sent with two keys of its own, which ECS counts.
+        ("ecs.task", with(task(), "overrides", many_variables()), "/overrides"),
         // What is said here is shown to everybody who may look at the task.
         (
             "ecs.task",
@@ -369,6 +371,11 @@ fn what_no_schema_can_say_of_a_crossing_is_refused() {
 
 fn service() -> Value {
     json!({"region": "r-1", "cluster": "demo", "service": "ingest", "desired_count": 1})
+}
+
+fn many_variables() -> Value {
+    let many: BTreeMap<String, &str> = (0..300).map(|it| (format!("A{it}"), "b")).collect();
+    json!({"job": {"environment": many}})
 }
 
 fn task() -> Value {
