@@ -34,6 +34,9 @@ pub struct Rule {
     pub time_unit: TimeUnit,
     /// What is spent, or which part of the limit, when somebody must be told.
     pub alerts: Alerts,
+    /// Whether it may count a part of the account alone. Default: no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub filtered: bool,
     /// How long an answer may take, in seconds.
     #[serde(default = "limit_s")]
     pub limit_s: u64,
@@ -110,6 +113,8 @@ impl AlertType {
 /// What the service told.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
+    /// The time, in seconds since 1970, UTC; absent if no clock was read.
+    pub now_s: Option<i64>,
     /// The budget; absent if there is none.
     pub budget: Option<Budget>,
 }
@@ -127,6 +132,14 @@ pub struct Budget {
     pub spent: Option<Spend>,
     /// Whether what it is computed from is sound, where it is told.
     pub health: Option<String>,
+    /// Whether it counts a part of the account alone.
+    pub is_filtered: bool,
+    /// The kinds of cost that it leaves out.
+    pub leaves_out: Vec<String>,
+    /// When it begins, in seconds since 1970, UTC, where it is told.
+    pub starts_s: Option<i64>,
+    /// When it ends.
+    pub ends_s: Option<i64>,
     /// When somebody is told.
     pub alerts: Vec<Alert>,
 }
@@ -150,6 +163,9 @@ fn us_east_1() -> String {
 
 const REMEDY: &str =
     "bring the budget to what the plan demands, or stop what spends; then run again";
+/// What only makes what is spent look less: leaving it out counts more.
+const LESSENING: [&str; 3] = ["IncludeCredit", "IncludeDiscount", "IncludeRefund"];
+
 const LATER: &str = "a new budget tells nothing for some hours: run again later";
 
 /// What is wrong where something must be so.
@@ -167,6 +183,19 @@ impl Rule {
         };
         if let Err(wrong) = self.right(budget) {
             return Judgement::fail(count, wrong, REMEDY);
+        }
+        if let Err(wrong) = self.counts(budget) {
+            return Judgement::fail(count, wrong, REMEDY);
+        }
+        match (facts.now_s, budget.starts_s, budget.ends_s) {
+            (None, ..) => return Judgement::no_data(0, "no clock was read", "run again"),
+            (Some(now), _, Some(ends)) if ends <= now => {
+                return Judgement::fail(count, format!("{name} is over"), REMEDY);
+            }
+            (Some(now), Some(starts), _) if now < starts => {
+                return Judgement::fail(count, format!("{name} has not begun"), REMEDY);
+            }
+            (Some(_), ..) => {}
         }
         if budget.health.as_ref().is_some_and(|it| it != "HEALTHY") {
             return no_data("is computed from data that is not sound");
@@ -201,6 +230,36 @@ impl Rule {
                 above,
             )?;
         }
+        self.alerts_are_right(budget)
+    }
+
+    /// Whether it counts all that is spent.
+    fn counts(&self, budget: &Budget) -> Result<(), String> {
+        let name = &self.budget;
+        unless(self.filtered || !budget.is_filtered, || {
+            format!("{name} has a filter, and counts a part of the account alone")
+        })?;
+        let left_out = budget.leaves_out.iter().find(|it| !LESSENING.contains(&it.as_str()));
+        match left_out {
+            Some(left_out) => Err(format!("{name} leaves costs out: {left_out} is false")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether all alerts are there that must be, and come before all is spent.
+    fn alerts_are_right(&self, budget: &Budget) -> Result<(), String> {
+        let name = &self.budget;
+        let is_late = |at: &&String| {
+            let most = budget.limit.as_ref().map(|it| it.amount.as_str());
+            let of_amount = self.alerts.r#type == AlertType::Absolute;
+            of_amount && most.and_then(|most| compare(at, most)) == Some(Ordering::Greater)
+        };
+        if let Some(at) = self.alerts.at.iter().find(is_late) {
+            return Err(format!(
+                "the alert of {name} at {} comes when all is spent",
+                self.said(at)
+            ));
+        }
         let is_alert = |alert: &Alert, at: &str| {
             alert.kind == "ACTUAL"
                 && alert.operator == "GREATER_THAN"
@@ -221,7 +280,9 @@ impl Rule {
         let name = &self.budget;
         let Spend { amount, unit } = spent;
         unless(*unit == limit.unit, || format!("{name} counts what is spent in {unit}"))?;
-        unless(compare(amount, &limit.amount) == Some(Ordering::Less), || {
+        // Credits and refunds may be more than what was spent.
+        let is_below_zero = amount.strip_prefix('-').is_some_and(is_amount);
+        unless(is_below_zero || compare(amount, &limit.amount) == Some(Ordering::Less), || {
             format!("{amount} {unit} of {name} are spent, and {} is all", limit.amount)
         })
     }
@@ -236,6 +297,7 @@ impl Rule {
     pub(super) fn damage(&self, facts: &Facts) -> Vec<(&'static str, Facts)> {
         let mut copies = Copies::of(facts);
         copies.add("nothing_seen", |facts| *facts = Facts::default());
+        copies.add("clock_not_read", |facts| facts.now_s = None);
         let mut add = |name, damage: &dyn Fn(&mut Budget)| {
             copies.add(name, |facts| facts.budget.iter_mut().for_each(damage));
         };
@@ -248,6 +310,27 @@ impl Rule {
         add("time_unit_other", &|it| another.clone_into(&mut it.time_unit));
         add("not_sound", &|it| it.health = Some("UNHEALTHY".to_owned()));
         add("limit_not_told", &|it| it.limit = None);
+        if !self.filtered {
+            add("filtered", &|it| it.is_filtered = true);
+        }
+        add("costs_left_out", &|it| it.leaves_out.push("IncludeTax".to_owned()));
+        let now_s = facts.now_s.unwrap_or_default();
+        add("over", &|it| it.ends_s = Some(now_s));
+        add("not_begun", &|it| it.starts_s = Some(now_s.saturating_add(1)));
+        add("spend_is_no_amount", &|it| {
+            it.spent.iter_mut().for_each(|it| "-".clone_into(&mut it.amount));
+        });
+        // Less than this is no alert.
+        let least = "0.000001";
+        let is_above = |at: &String| compare(at, least) == Some(Ordering::Greater);
+        if self.alerts.r#type == AlertType::Absolute && self.alerts.at.iter().any(is_above) {
+            add("alert_when_all_is_spent", &|it| {
+                let spend = |amount: &str| {
+                    Some(Spend { amount: amount.to_owned(), unit: self.limit.unit.clone() })
+                };
+                (it.limit, it.spent) = (spend(least), spend("0"));
+            });
+        }
         add("limit_above", &|it| {
             it.limit.iter_mut().for_each(|it| it.amount = larger(&self.limit.amount));
         });

@@ -128,6 +128,7 @@ pub(super) fn registry_tag(
 /// Asks for the budget, and for one that nobody made.
 pub(super) fn budget(around: &Surroundings<'_>, rule: &budget::Rule) -> Result<Looked, StepError> {
     let aws = open(around, rule.endpoint.as_ref(), &rule.region, rule.limit_s)?;
+    let now_s = Some(around.now_us().div_euclid(1_000_000));
     let spend = |it: AwsSpend| budget::Spend { amount: it.amount, unit: it.unit };
     let found = aws.budget(&rule.account_id, &rule.budget)?.map(|it| budget::Budget {
         kind: it.kind,
@@ -135,6 +136,10 @@ pub(super) fn budget(around: &Surroundings<'_>, rule: &budget::Rule) -> Result<L
         limit: it.limit.map(spend),
         spent: it.spent.map(spend),
         health: it.health,
+        is_filtered: it.is_filtered,
+        leaves_out: it.leaves_out,
+        starts_s: it.starts_s,
+        ends_s: it.ends_s,
         alerts: it
             .alerts
             .into_iter()
@@ -148,7 +153,7 @@ pub(super) fn budget(around: &Surroundings<'_>, rule: &budget::Rule) -> Result<L
     });
     let is_there = aws.budget(&rule.account_id, OTHER)?.is_some();
     let control = not_there("a budget that nobody made", is_there);
-    Ok(Looked::new(Facts::Budget(budget::Facts { budget: found })).control(control))
+    Ok(Looked::new(Facts::Budget(budget::Facts { now_s, budget: found })).control(control))
 }
 
 fn not_there(what: &str, is_there: bool) -> Control {

@@ -9,6 +9,7 @@ use super::Sample;
 use super::outside::{or_empty, sample};
 
 const REGION: &str = "eu-west-2";
+const NOW_S: i64 = 1_800_000_000;
 
 pub(super) fn absent() -> Vec<Sample> {
     let facts = |names: &[&str]| {
@@ -52,6 +53,11 @@ pub(super) fn budgets() -> Vec<Sample> {
         limit: spend("30.0", "USD"),
         spent: spend("12.345", "USD"),
         health: None,
+        is_filtered: false,
+        // Leaving these out counts more.
+        leaves_out: vec!["IncludeCredit".to_owned(), "IncludeRefund".to_owned()],
+        starts_s: Some(NOW_S - 86_400),
+        ends_s: Some(NOW_S + 1),
         alerts: ["28.0", "10.0", "20.0"].map(|at| alert(at, "ABSOLUTE_VALUE")).to_vec(),
     };
     let mut forecast = alert("50.0", "PERCENTAGE");
@@ -59,20 +65,25 @@ pub(super) fn budgets() -> Vec<Sample> {
     let quarterly = budget::Budget {
         time_unit: "QUARTERLY".to_owned(),
         limit: spend("99.5", "EUR"),
-        spent: spend("0", "EUR"),
+        spent: spend("-0.5", "EUR"),
+        is_filtered: true,
+        leaves_out: Vec::new(),
+        starts_s: None,
+        ends_s: None,
         health: Some("HEALTHY".to_owned()),
         alerts: vec![forecast, alert("50.0", "PERCENTAGE"), alert("33.3", "PERCENTAGE")],
         ..monthly.clone()
     };
-    let facts =
-        |budget: &budget::Budget| Facts::Budget(budget::Facts { budget: Some(budget.clone()) });
+    let facts = |budget: &budget::Budget| {
+        Facts::Budget(budget::Facts { now_s: Some(NOW_S), budget: Some(budget.clone()) })
+    };
     let with = json!({
         "account_id": "123456789012", "budget": "dev-min", "limit": {"amount": "30", "unit": "USD"},
         "alerts": {"at": ["10", "20", "28"]},
     });
     let parts = json!({
         "account_id": "123456789012", "budget": "dev-min", "limit": {"amount": "100", "unit": "EUR"},
-        "time_unit": "QUARTERLY", "alerts": {"type": "percentage", "at": ["33.3", "50"]},
+        "time_unit": "QUARTERLY", "filtered": true, "alerts": {"type": "percentage", "at": ["33.3", "50"]},
     });
     let untold = budget::Budget { spent: None, ..monthly.clone() };
     let no_limit = budget::Budget { limit: None, ..quarterly.clone() };
