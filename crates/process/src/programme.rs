@@ -1,9 +1,10 @@
 //! Where the phases of a programme stand, and what is missing before the next act. It follows from the
 //! state of the run alone.
 
-use super::definition::{Begins, NodeKind, Part, Place};
+use super::definition::{Begins, NodeKind, Part, Phase, Place, Undo};
 use super::state::{
-    Direction, Ending, GateStatus, NodeState, PhaseStatus, RunState, Status, StepStatus, TimerState,
+    Direction, Ending, GateStatus, NodeState, PhaseState, PhaseStatus, RunState, Status,
+    StepStatus, TimerState,
 };
 
 /// Where a phase of a programme stands.
@@ -43,9 +44,9 @@ fn standing(run: &RunState, index: usize) -> PhaseStanding {
         return PhaseStanding::NotStarted;
     };
     // What was taken back is not done, whatever it was before.
-    let taken_back =
+    let goes_back =
         matches!(run.status, Status::Ended(Ending::Refused | Ending::Failed | Ending::RolledBack));
-    if taken_back {
+    if goes_back && (run.by_procedure || !stands(phase, state)) {
         return PhaseStanding::NotStarted;
     }
     let begun = match state.status {
@@ -66,6 +67,37 @@ fn standing(run: &RunState, index: usize) -> PhaseStanding {
     } else {
         PhaseStanding::NotStarted
     }
+}
+
+/// Whether something of a phase stands on the way back: behind the point of no return not all is
+/// undone.
+fn stands(phase: &Phase, state: &PhaseState) -> bool {
+    let mut nodes = phase.nodes.iter().zip(&state.nodes);
+    nodes.any(|(node, state)| match (&node.kind, state) {
+        (NodeKind::Step { undo: Undo::Nothing, .. }, _) => false,
+        (NodeKind::Commit, NodeState::Commit(committed)) => *committed,
+        (_, NodeState::Step(step)) => match step.status {
+            StepStatus::Scheduled
+            | StepStatus::Applied
+            | StepStatus::Unknown
+            | StepStatus::Undoing
+            | StepStatus::UndoFailed
+            | StepStatus::LeftStanding => true,
+            StepStatus::NotStarted
+            | StepStatus::NotApplied
+            | StepStatus::Withheld
+            | StepStatus::Undone => false,
+        },
+        (
+            NodeKind::Step { .. }
+            | NodeKind::Gate { .. }
+            | NodeKind::Choice { .. }
+            | NodeKind::Timer { .. }
+            | NodeKind::Message
+            | NodeKind::Commit,
+            _,
+        ) => false,
+    })
 }
 
 /// What a person can do about a phase.

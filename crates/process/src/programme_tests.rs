@@ -32,6 +32,10 @@ fn process(last: Begins) -> Process {
 }
 
 fn begun() -> State {
+    begun_with(process(Begins::NotYet))
+}
+
+fn begun_with(process: Process) -> State {
     let mut state = State::default();
     let start = Start {
         run: "r".into(),
@@ -41,7 +45,7 @@ fn begun() -> State {
         dry_run: false,
         initiator: None,
         trust: None,
-        process: Arc::new(process(Begins::NotYet)),
+        process: Arc::new(process),
         again: false,
     };
     give(&mut state, Command::Run(start)).unwrap();
@@ -76,13 +80,13 @@ fn drive(state: &mut State) {
                 facts: Object::new(),
                 why: None,
             },
+            Next::Commit(node) => Command::Commit(node),
             Next::Hear(_) | Next::Wait | Next::Nothing => return,
             Next::End(ending) => Command::End(ending),
             other @ (Next::Judge(_)
             | Next::Choose(_)
             | Next::Set(_)
             | Next::Await { .. }
-            | Next::Commit(_)
             | Next::Undo(_)) => panic!("{other:?}"),
         };
         give(state, command).unwrap();
@@ -156,6 +160,26 @@ fn what_was_taken_back_is_not_done() {
     drive(&mut state);
     assert_eq!(run(&state).ending(), Some(Ending::RolledBack));
     assert_eq!(shown(&state), ["NOT_STARTED", "NOT_STARTED", "NOT_STARTED"]);
+}
+
+#[test]
+fn what_stays_behind_the_point_of_no_return_is_still_done() {
+    let mut process = process(Begins::NotYet);
+    process.phases[0].nodes[1].kind =
+        NodeKind::Step { repeat: Repeat::Again, undo: Undo::BeforeCommit };
+    process.phases[1].nodes[1].kind = NodeKind::Commit;
+    let mut state = begun_with(process);
+    for name in ["a", "b"] {
+        say(&mut state, &format!("{name}/activate")).unwrap();
+        drive(&mut state);
+        say(&mut state, &format!("{name}/confirm")).unwrap();
+        drive(&mut state);
+    }
+    give(&mut state, Command::Rollback { plan: Digest::of(b"plan") }).unwrap();
+    drive(&mut state);
+    assert_eq!(run(&state).ending(), Some(Ending::RolledBack));
+    // What the commit says stands; nothing of the last phase was begun.
+    assert_eq!(shown(&state), ["DONE", "DONE", "NOT_STARTED"]);
 }
 
 #[test]
