@@ -100,7 +100,17 @@ fn change(run: &mut RunState, fact: &Fact, at: EventTime) {
     }
 }
 
+/// A note counts for a phase that has begun: what was said before is not of its work.
 fn note(run: &mut RunState, phase: &str, kind: NoteKind) {
+    let index = run.phase_index(phase);
+    let held = index.and_then(|it| Some((run.process.phases.get(it)?, run.phases.get(it)?)));
+    let begun = held.is_none_or(|(defined, held)| match defined.begins {
+        Begins::InTurn => true,
+        Begins::OnWord | Begins::NotYet => held.has_word(),
+    });
+    if !begun {
+        return;
+    }
     *run.notes.entry(phase.to_owned()).or_default() += 1;
     if kind == NoteKind::Reset {
         run.resets.insert(phase.to_owned());

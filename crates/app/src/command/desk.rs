@@ -34,3 +34,11 @@ impl<'a> Desk<'a> {
         Ok(PeopleRequest { plan: &self.file.plan, folder: self.file.folder(), signer })
     }
 }
+
+/// A name or a reason for the evidence: one that says nothing is none.
+pub(super) fn said(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("say something: it is kept in the evidence".to_owned());
+    }
+    Ok(text.to_owned())
+}

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::Setting;
-use super::desk::Desk;
+use super::desk::{Desk, said};
 use crate::failure::Failure;
 use crate::plan_file::PlanFile;
 use crate::sheet::Sheet;
@@ -42,10 +42,10 @@ enum What {
         /// The step whose undo failed, as PHASE/NODE.
         step: String,
         /// Why it may stay.
-        #[arg(long)]
+        #[arg(long, value_parser = said)]
         reason: String,
         /// Who says so; your login name if nothing is said.
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = said)]
         by: Option<String>,
     },
     /// Say what became of a step by hand.
@@ -58,10 +58,10 @@ enum What {
         #[arg(long, value_enum)]
         outcome: Settled,
         /// How that is known.
-        #[arg(long)]
+        #[arg(long, value_parser = said)]
         reason: String,
         /// Who says so.
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = said)]
         by: String,
     },
 }

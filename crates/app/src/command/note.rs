@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Setting;
-use super::desk::Desk;
+use super::desk::{Desk, said};
 use crate::failure::Failure;
 use crate::plan_file::PlanFile;
 
@@ -29,7 +29,7 @@ pub(crate) struct Note {
     #[arg(long, value_enum, default_value_t = About::Decision)]
     kind: About,
     /// Who says so; your login name if nothing is said.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = said)]
     by: Option<String>,
     /// Write all notes out as a log in Markdown, under the day.
     #[arg(long)]

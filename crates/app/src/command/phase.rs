@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::Setting;
-use super::desk::Desk;
+use super::desk::{Desk, said};
 use crate::failure::Failure;
 use crate::sheet::Sheet;
 use crate::world::World;
@@ -39,7 +39,7 @@ enum What {
         #[arg(long, default_value = "")]
         reason: String,
         /// Who does it; your login name if nothing is said.
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = said)]
         by: Option<String>,
     },
     /// Hold a phase up: nothing of it is done until it is let go.
@@ -55,10 +55,10 @@ struct Held {
     /// The phase, by its name.
     phase: String,
     /// Why, for the evidence.
-    #[arg(long)]
+    #[arg(long, value_parser = said)]
     reason: String,
     /// Who does it; your login name if nothing is said.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = said)]
     by: Option<String>,
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Setting;
-use super::desk::Desk;
+use super::desk::{Desk, said};
 use crate::failure::Failure;
 
 /// Send the word that a node of the plan waits for.
@@ -20,7 +20,7 @@ pub(crate) struct Signal {
     /// The node that waits, as PHASE/NODE.
     node: String,
     /// What happened, for the evidence.
-    #[arg(long)]
+    #[arg(long, value_parser = said)]
     reason: String,
 }
 

@@ -91,6 +91,7 @@ fn a_run_waits_for_people_and_goes_on_as_they_say() {
 fn a_programme_is_carried_from_phase_to_phase_and_each_refusal_is_seen() {
     if cfg!(feature = "s3") {
         play("programme");
+        play("programme_rounds");
     } else {
         panic!(
             "evidence is in a bucket too, which needs the feature `s3`: run ./test, which sets it"

@@ -41,7 +41,7 @@ mod workload;
 use carnet_ledger::Object;
 use carnet_model::Code;
 use carnet_model::capability::step_of;
-use carnet_process::RunState;
+use carnet_process::{RunState, StepStatus};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -101,6 +101,15 @@ impl Act<'_> {
     /// Whether the run goes back: what nobody takes for done then is not undone.
     fn goes_back(&self) -> bool {
         self.cx.recorder.look(RunState::goes_back).unwrap_or_default()
+    }
+
+    /// What an attempt that failed had seen before it began; `None` if none did.
+    fn first_look(&self) -> Option<Object> {
+        let failed = |run: &RunState| {
+            let step = run.step(self.node)?;
+            (step.status == StepStatus::NotApplied).then(|| step.inputs.clone())
+        };
+        self.cx.recorder.look(failed).flatten()
     }
 
     /// Passes a fault point.

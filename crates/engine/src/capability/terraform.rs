@@ -196,7 +196,11 @@ impl Capability for Apply {
         let terraform = opened(act, &apply.place, &apply.place.folder)?;
         // What is fetched lies beside the configuration, and changes nothing that it stands for.
         terraform.init()?;
-        let before = terraform.resources()?;
+        // What an attempt that failed has left of itself was not there before.
+        let before = match act.first_look().and_then(|it| integer_of(&it, BEFORE)) {
+            Some(before) => u64::try_from(before).unwrap_or(0),
+            None => terraform.resources()?,
+        };
         if before > 0 && apply.before.is_none() {
             let what = format!(
                 "the state of {} holds {before} resources already, and nothing says what was \

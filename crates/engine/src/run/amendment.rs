@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use carnet_model::plan::{ApprovalRule, Assurance};
 
-use super::RunRequest;
 use super::recorder::Recorder;
+use super::{RunRequest, programme};
 use crate::approval::{Authority, Initiator, is_signed, refused};
 use crate::error::EngineError;
 use carnet_journal::Clock;
@@ -24,6 +24,7 @@ pub(super) fn check(
         return Ok(());
     };
     let get = |digest| recorder.object(digest).ok();
+    programme::keeps(request.plan, &run, &get)?;
     let plan = (request.plan, request.folder);
     let Authority { rule, trust, initiator } = Authority::of(&run, plan, AMENDMENT, &get)?;
     let not_approved = |reason: String| EngineError::from(refused(AMENDMENT, reason));

@@ -185,7 +185,8 @@ impl Engine {
             process: Arc::new(process_of::process_of(request.plan)?),
             again: false,
         });
-        let allowed = recorder.allows(command.clone(), self.clock.as_ref());
+        let allowed = programme::may_begin(request, recorder)
+            .and_then(|()| recorder.allows(command.clone(), self.clock.as_ref()));
         let done = matches!(allowed, Err(EngineError::Refused(Refused::Done)));
         let pinned = match allowed {
             Err(error) if !done => Err(error),

@@ -212,7 +212,11 @@ impl Engine {
                     desk.look(|run| programme::may_settle_as_not_done(request.plan, run, step));
                 return may.unwrap_or(Ok(()));
             }
-            ByHand::Applied | ByHand::Undone => return Ok(()),
+            ByHand::Applied => {
+                let may = desk.look(|run| programme::may_settle_as_done(request.plan, run, step));
+                return may.unwrap_or(Ok(()));
+            }
+            ByHand::Undone => return Ok(()),
             ByHand::LeftStanding => {}
         }
         let subject = format!("{SKIP}{step}");

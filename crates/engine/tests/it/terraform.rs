@@ -88,6 +88,24 @@ fn a_crash_leaves_one_of_each() {
     }
 }
 
+/// In a phase that waits: what a failed attempt has made is its own, and is not taken for what was
+/// there before.
+#[test]
+fn what_failed_half_way_is_gone_on_with() {
+    let Some(bench) = bench(&format!("{APPLY}    on_failure: wait\n")) else { return };
+    let made = bench.path("made");
+    let second = format!(
+        "resource \"terraform_data\" \"second\" {{\n  depends_on = [terraform_data.core]\n  provisioner \
+         \"local-exec\" {{ command = \"test -e {}\" }}\n}}\n",
+        made.display()
+    );
+    bench.write("infra/main.tf", &format!("{}{second}", configuration("small")));
+    assert_eq!(bench.code(), "command.failed");
+    assert_eq!(kept(&bench).as_deref(), Some("small"), "it did not fail half way");
+    bench.write("made", "");
+    assert_eq!(bench.status(""), "done");
+}
+
 #[test]
 fn what_is_wrong_is_told_and_nothing_is_made() {
     let Some(bench) = bench(APPLY) else { return };

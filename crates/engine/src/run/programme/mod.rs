@@ -4,13 +4,15 @@
 mod acts;
 mod contract;
 mod drift;
+mod kept;
 mod pins;
 mod retry;
 
 pub use acts::{Advanced, NextAct, NoteRow, PhaseRow, ProgrammeReport, kept_notes};
 pub use drift::{DriftedFile, absent};
+pub(super) use kept::check as keeps;
 pub(super) use pins::recorded as pinned;
-pub(super) use retry::{may_retry, may_settle_as_not_done};
+pub(super) use retry::{may_retry, may_settle_as_done, may_settle_as_not_done};
 
 use carnet_model::plan::{ACTIVATE, CONFIRM, Plan};
 
@@ -33,6 +35,16 @@ pub(super) fn before_run(
     drift::before_run(request.plan, recorder, clock)?;
     match recorder.run() {
         Some(run) => retry::may_repeat(request.plan, &run),
+        None => Ok(()),
+    }
+}
+
+/// Whether a run may be begun where one was taken back.
+pub(super) fn may_begin(request: &RunRequest<'_>, recorder: &Recorder) -> Result<(), EngineError> {
+    match recorder.run().filter(|_| !request.dry_run) {
+        Some(run) => {
+            retry::may_begin_anew(request.plan, &run, &|digest| recorder.object(digest).ok())
+        }
         None => Ok(()),
     }
 }

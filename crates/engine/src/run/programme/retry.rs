@@ -1,9 +1,13 @@
 //! When what failed in a programme is done again: by the level of its phase (L0 to L4 of the programme's
 //! reference: as it stands, after a clean-up, under a fresh run id, from a fresh root, on a fresh substrate).
 
+use carnet_ledger::Digest;
 use carnet_model::plan::{Closed, NodeKind, Plan, Retry};
-use carnet_process::{Direction, Missing, NodeState, Refused, RunState, Status, StepStatus};
+use carnet_process::{
+    Direction, Ending, Missing, NodeState, Refused, RunState, Status, StepStatus,
+};
 
+use super::kept::Kept;
 use crate::error::EngineError;
 
 /// What failed is done again only as the posture of its phase allows.
@@ -45,6 +49,53 @@ pub(super) fn may_repeat(plan: &Plan, run: &RunState) -> Result<(), EngineError>
     unless_missing(phase, missing)
 }
 
+/// A phase that needs a fresh run on the platform for a retry is not begun anew under the old one
+/// either, once something of it was done: taking it back first would be the same retry by another
+/// name.
+pub(in crate::run) fn may_begin_anew(
+    plan: &Plan,
+    run: &RunState,
+    object: &dyn Fn(Digest) -> Option<Vec<u8>>,
+) -> Result<(), EngineError> {
+    let Status::Ended(Ending::Failed | Ending::Refused | Ending::RolledBack) = run.status else {
+        return Ok(());
+    };
+    let (kept, now) = (Kept::of(run, object), plan.programme());
+    let id = now.map(|it| it.run.platform_run_id.as_str());
+    if id.is_none() || kept.platform_run_id() != id {
+        return Ok(());
+    }
+    for phase in &run.process.phases {
+        let fresh = [Retry::L2, Retry::L3, Retry::L4]
+            .into_iter()
+            .find(|level| kept.retry(&phase.name) == Some(level.name()));
+        let was_done = |name: &str| {
+            run.step(name).is_some_and(|step| {
+                !matches!(step.status, StepStatus::NotStarted | StepStatus::Withheld)
+            })
+        };
+        if let Some(fresh) = fresh.and_then(fresh_for)
+            && phase.nodes.iter().any(|node| was_done(&node.name))
+        {
+            let what =
+                format!("{} was begun in this run, and taken back: it needs {fresh}", phase.name);
+            let missing = vec![Missing::new(what, "run a plan with that")];
+            return unless_missing(&phase.name, missing);
+        }
+    }
+    Ok(())
+}
+
+/// What a phase of this level needs before it is done again.
+const fn fresh_for(level: Retry) -> Option<&'static str> {
+    match level {
+        Retry::None | Retry::L0 | Retry::L1 => None,
+        Retry::L2 => Some("a fresh platform_run_id"),
+        Retry::L3 => Some("a fresh platform_run_id, from a fresh root of scenario and oracle"),
+        Retry::L4 => Some("a fresh platform_run_id, on a substrate that was made anew"),
+    }
+}
+
 /// What stands in the way of doing again what is not done and waits for nobody any more. With L1 the
 /// clean-up was told before it was settled.
 fn settled_as_not_done(plan: &Plan, run: &RunState, phase: &str) -> Vec<Missing> {
@@ -82,6 +133,22 @@ pub(in crate::run) fn may_settle_as_not_done(
     may_retry(plan, run, step)
 }
 
+/// Whether a person may say that a step is done. One that failed, and may not be done again in this
+/// run, is not done by hand in it either.
+pub(in crate::run) fn may_settle_as_done(
+    plan: &Plan,
+    run: &RunState,
+    step: &str,
+) -> Result<(), EngineError> {
+    let phase = phase_of(step);
+    let posture = plan.written_phase(phase).and_then(|phase| phase.posture.as_ref());
+    let failed = run.step(step).is_some_and(|it| it.status == StepStatus::NotApplied);
+    if !failed || posture.is_none_or(|posture| fresh_for(posture.retry).is_none()) {
+        return Ok(());
+    }
+    unless_missing(phase, before_retry(plan, run, step))
+}
+
 fn unless_missing(phase: &str, missing: Vec<Missing>) -> Result<(), EngineError> {
     if missing.is_empty() {
         return Ok(());
@@ -96,19 +163,15 @@ fn before_retry(plan: &Plan, run: &RunState, subject: &str) -> Vec<Missing> {
     let Some(posture) = posture.filter(|_| is_a_step(plan, run, subject)) else {
         return Vec::new();
     };
-    let fresh = match posture.retry {
-        Retry::None | Retry::L0 => return Vec::new(),
-        Retry::L1 if run.resets.contains(phase) => return Vec::new(),
-        Retry::L1 => {
-            let what = format!(
-                "nobody said what was cleaned up since {subject} failed (L1: {})",
-                posture.says
-            );
-            return vec![Missing::new(what, "`carnet note PLAN --kind reset --text …`")];
+    let Some(fresh) = fresh_for(posture.retry) else {
+        if posture.retry != Retry::L1 || run.resets.contains(phase) {
+            return Vec::new();
         }
-        Retry::L2 => "a fresh platform_run_id",
-        Retry::L3 => "a fresh platform_run_id, from a fresh root of scenario and oracle",
-        Retry::L4 => "a fresh platform_run_id, on a substrate that was made anew",
+        let what = format!(
+            "nobody said what was cleaned up since {subject} failed (L1: {})",
+            posture.says
+        );
+        return vec![Missing::new(what, "`carnet note PLAN --kind reset --text …`")];
     };
     let what =
         format!("{subject} is not done again in this run ({}): it needs {fresh}", posture.says);

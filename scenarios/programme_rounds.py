@@ -1,0 +1,107 @@
+"""Ways round what a programme demands, each refused: a retry by another name, an amendment that changes what has begun
+or what the run is pinned to, a block that gets lost, an act without a name, a note from before its phase.
+"""
+
+import pathlib
+
+import kit
+from programme import PLAN, failing, goes_on, refused, write
+
+OTHER_ID = "platform_20260303T030303Z"
+# The last phase of `PLAN`, at gate level.
+LATER = """- name: substrate
+  does: make the substrate
+  phase_id: [P0, P1]
+  gate_level: true
+  entry: [the image is built]
+  exit: [the substrate is made]
+"""
+
+
+def a_retry_by_another_name():
+    for level in ("L2", "L3", "L4"):
+        words = failing(f"round{level}", level)
+        said = refused("incident", "settle", words[0], "package/build", "--outcome", "applied", "--reason", "by hand", "--by", "ops", *words[1:], code="programme.unready")
+        kit.want("a fresh platform_run_id" in said, said)
+        kit.carnet("rollback", *words)
+        write("ok", "")
+        said = refused("run", *words, code="programme.unready")
+        kit.want("package was begun in this run, and taken back: it needs a fresh platform_run_id" in said, said)
+    # A fresh run is begun; what was begun in the other one is no matter of it.
+    path = pathlib.Path(words[0])
+    held = path.read_text()
+    run_id = held.split("platform_run_id: ")[1].split("\n")[0]
+    path.write_text(held.replace(run_id, OTHER_ID))
+    kit.carnet("run", *words, exit=5)
+    kit.carnet("phase", "advance", *words)
+    goes_on(words)
+    # With a lower level it is begun anew under the same run.
+    words = failing("roundL0", "L0")
+    kit.carnet("rollback", *words)
+    kit.carnet("run", *words, exit=5)
+    kit.carnet("phase", "advance", *words)
+    goes_on(words)
+
+
+def what_an_amendment_must_leave():
+    begun, _, _ = PLAN.partition("- name: substrate")
+    write("config.json", '{"b": 1, "a": "x"}\n')
+    held = begun.replace("root: store", "root: held_store") + LATER
+    write("held.yaml", held)
+    words = ["held.yaml", "--state", "held"]
+    digest = kit.carnet("check", "held.yaml")["plan_digest"]
+    kit.carnet("run", *words, exit=5)
+    kit.carnet("phase", "advance", *words)
+    kit.carnet("run", *words, exit=5)
+    kit.carnet("phase", "block", words[0], "substrate", "--reason", "no money", "--by", "sec", *words[1:])
+    run_id = held.split("platform_run_id: ")[1].split("\n")[0]
+    for old, new, says in (
+        ("image.json', form: image", "run.json', form: run", "the evidence contract of package is another one"),
+        (run_id, OTHER_ID, "`programme.run` is another one"),
+        ("git-0a1b2c3", "git-1a1b2c3", "`programme.run` is another one"),
+        ("root: held_store", "root: other_store", "`programme.evidence_root` is another one"),
+        ("- name: substrate", "- name: ground", "substrate is left out, and sec holds it up: no money"),
+    ):
+        kit.want(old in held, f"{old} is not in the plan")
+        write("changed.yaml", held.replace(old, new) + f"amends: sha256:{digest}\n")
+        changed = ["changed.yaml", *words[1:]]
+        kit.carnet("approve", "changed.yaml", "amendment", "--as", "ops", "--yes", *words[1:])
+        said = refused("run", *changed, code="programme.unready")
+        kit.want(says in said, f"{old} to {new}: {said}")
+    # What is ahead may be written out, and what is said of the phase that has begun may change.
+    write("changed.yaml", held.replace("says: build it again", "says: build it once more") + f"amends: sha256:{digest}\n")
+    kit.carnet("approve", "changed.yaml", "amendment", "--as", "ops", "--yes", *words[1:])
+    kit.carnet("run", "changed.yaml", *words[1:], exit=5)
+
+
+def who_and_when():
+    write("config.json", '{"b": 1, "a": "x"}\n')
+    write("who.yaml", PLAN.replace("root: store", "root: who_store"))
+    words = ["who.yaml", "--state", "who"]
+    kit.carnet("run", *words, exit=5)
+    # Said before the phase is set active, it is none of its notes.
+    kit.carnet("note", *words, "--text", "too early", "--by", "ops")
+    for wrong in (["phase", "advance", *words, "--by", ""], ["phase", "advance", *words, "--by", "  "],
+                  ["phase", "block", words[0], "package", "--reason", "", *words[1:]],
+                  ["incident", "settle", words[0], "package/build", "--outcome", "applied", "--reason", "x", "--by", "", *words[1:]]):
+        done = kit.carnet(*wrong, exit=2, as_json=False)
+        kit.want("say something" in done.stderr, done.stderr)
+    kit.carnet("phase", "advance", *words, "--by", "ops")
+    kit.carnet("run", *words, exit=5)
+    shown = kit.carnet("phase", "show", *words)
+    kit.want(shown["phases"][0]["status"] == "ACTIVE" and shown["phases"][0]["notes"] == 0, shown)
+    kit.want(any("no note was kept" in it["what"] for it in shown["next"]["missing"]), shown)
+
+
+def main():
+    with kit.workspace():
+        write("flow.md", "flow\n")
+        write("handles.md", "handles\n")
+        a_retry_by_another_name()
+        what_an_amendment_must_leave()
+        who_and_when()
+    print("programme: each way round is refused")
+
+
+if __name__ == "__main__":
+    main()
