@@ -16,6 +16,7 @@ CONFORMANCE, ANOMALIES = "obs/environment_conformance.json", "obs/anomaly_summar
 EVENTS, COMPLETED, PROOF = "obs/governance/events.jsonl", "run_completed.json", "teardown/teardown_proof.json"
 DAEMONS, DUPLICATE, SECOND = "operate/daemons_ready.json", "drills/duplicate.json", "drills/second_writer.json"
 TASKS, LOST = "operate/task_runs.jsonl", "obs/conflict/1.json"
+READY = "ingest/ig_ready.json"
 SORTED = "oracle/arrival_events_5B/_stream_sort_receipt.json"
 # Where the roles of these runs were started: as processes of this machine.
 COMPUTE = [f"process:{os.uname().nodename}:"]
@@ -120,6 +121,19 @@ def called_off(all):
     return [*all, {**all[-1], "event_id": "f" * 32, "family": "RUN_CANCELLED"}]
 
 
+def again(family):
+    """One more event of a family, as a second writer appends it."""
+    return lambda all: [row for event in all for row in ([event, {**event, "event_id": "f" * 32}] if event["family"] == family else [event])]
+
+
+def ended_first(all):
+    return [row for row in all if row["family"] == "RUN_ENDED"] + without("RUN_ENDED")(all)
+
+
+def in_one_place(all):
+    return [{**row, "eb_ref": all[0]["eb_ref"]} for row in all]
+
+
 def ran(role, **other):
     """The line of a role says something else; `role` None: of each."""
     return lambda all: [{**row, **other} if role in (None, row["role"]) else row for row in all]
@@ -191,6 +205,14 @@ MISSING = [
          "fail", ("lacks the field `admit`", "(missing_field)")),
     Case("metric missing in the reconciliation", alone("reconciliation"), edit(RECONCILIATION, {"/inputs/decision": GONE}),
          "fail", ("lacks the field `decision`", "(missing_field)")),
+    Case("a stranger let in, as a fraction", alone("ig_ready"), edit(READY, {"/auth/unauthenticated_status": 200.0}),
+         "fail", ("at /auth/unauthenticated_status: a whole number is written without a point", "(wrong_type)")),
+    Case("a stranger let in, by a number of too many digits", alone("ig_ready"),
+         edit(READY, {"/auth/unauthenticated_status": 2**64 - 1}), "fail", ("(wrong_value)",)),
+    Case("ambiguous ones as a fraction", unresolved, edit(SUMMARY, {"/by_reason_code": {"PUBLISH_AMBIGUOUS": 2.0}}),
+         "fail", ("at /by_reason_code/PUBLISH_AMBIGUOUS", "(wrong_type)")),
+    Case("a sample of nothing, as a fraction", alone("kafka_offsets_snapshot"),
+         edit(OFFSETS, {"/partitions/*/sampled_records": 0.0}), "fail", ("(wrong_type)",)),
     Case("metric that is null", alone("run_report"), edit(REPORT, {"/rtdl/outcome": None}), "fail", ("(wrong_type)",)),
     Case("zeros on both sides", alone("reconciliation"), zero_inputs, "no_data", ("is over nothing",)),
     Case("nobody says what is in flight", unresolved, edit(SUMMARY, {"/admission_states": GONE}),
@@ -238,6 +260,14 @@ COUNTED = [
          "fail", ("twice (receipt_twice)",), of="duplicate"),
     Case("an event admitted twice", receipt_lines, line(RECEIPTS, None, {"/decision": "ADMIT"}),
          "fail", ("admits the event", "twice (admitted_twice)"), of="duplicate"),
+    Case("events that all lie in one place", receipt_lines, rows(RECEIPTS, in_one_place),
+         "fail", ("line 2 of", "has an admitted event in fp.bus.", "(place_twice)")),
+    Case("events in one place, and the rest adds up", offsets, rows(RECEIPTS, in_one_place), "fail", ("(place_twice)",)),
+    Case("events that lie at another broker", offsets, line(RECEIPTS, 0, {"/eb_ref/offset_kind": "kinesis_sequence"}),
+         "fail", ("offsets: receipts admit 20 events, and say of 19 where the broker has them",)),
+    Case("a partition that stands twice, for another consumer", alone("kafka_offsets_snapshot"),
+         edit(OFFSETS, {"/partitions": lambda rows: [*rows, {**rows[0], "consumer_group_id": "x"}]}),
+         "fail", ("has the unknown field `consumer_group_id`", "(unknown_field)")),
     Case("a receipt that is lost", receipts, rows(RECEIPTS, lambda all: all[:-1]),
          "fail", ("receipts: receipt_summary says that total is 20, and it is 19",)),
     Case("quarantine records overwritten by an empty file", receipts, raw("ig/quarantine.jsonl", nothing),
@@ -311,6 +341,17 @@ CLOSED = [
     Case("closed and never ended", closure,
          all_of(rows(EVENTS, without("RUN_ENDED")), edit(COMPLETED, {}, pinned_again=True)),
          "no_data", ("no governance event says RUN_ENDED",)),
+    Case("a marker that pins nothing", closure,
+         edit(COMPLETED, {"/closure_refs": lambda all: {key: reference["ref"] for key, reference in all.items()}}),
+         "no_data", ("obs/run_report.json without its sha256",)),
+    Case("a report that was written under no lease", closure,
+         edit(REPORT, {"/basis/writer_generation": 0}, pinned_again=True), "no_data", ("was written under no lease",)),
+    Case("a report that does not say who wrote it", alone("run_report"), edit(REPORT, {"/basis": {}}),
+         "fail", ("lacks the field `lock_key` at /basis", "(missing_field)")),
+    *(Case(f"closed, and {family} twice", closure, all_of(rows(EVENTS, again(family)), edit(COMPLETED, {}, pinned_again=True)),
+           "fail", (f"governance events say {family} 2 times",)) for family in ("RUN_STARTED", "RUN_ENDED")),
+    Case("ended before it began", closure, all_of(rows(EVENTS, ended_first), edit(COMPLETED, {}, pinned_again=True)),
+         "fail", ("say RUN_ENDED before RUN_STARTED",)),
     Case("closed and called off", closure, all_of(rows(EVENTS, called_off), edit(COMPLETED, {}, pinned_again=True)),
          "fail", ("a governance event says RUN_CANCELLED",)),
 ]

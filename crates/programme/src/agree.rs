@@ -10,6 +10,7 @@ mod places;
 mod tests;
 
 pub use certified::{CertifiedRun, Drill, DrilledRun, certify, has_image};
+pub use closure::refer;
 
 use carnet_ledger::Digest;
 use schemars::JsonSchema;

@@ -153,6 +153,12 @@ pub enum Fault {
         /// Class and id of the event.
         event: String,
     },
+    /// Two admitted events lie in one place of the broker, which holds one.
+    #[error("has an admitted event in {place} twice, which is the place of one")]
+    PlaceTwice {
+        /// Topic, partition and offset.
+        place: String,
+    },
 }
 
 impl Fault {
@@ -179,6 +185,7 @@ impl Fault {
             Self::ReceiptTwice { .. } => "receipt_twice",
             Self::ReceiptsCollapsed { .. } => "receipts_collapsed",
             Self::AdmittedTwice { .. } => "admitted_twice",
+            Self::PlaceTwice { .. } => "place_twice",
         }
     }
 }

@@ -25,6 +25,7 @@ mod run;
 mod spoil;
 mod tally;
 mod template;
+mod whole;
 mod wrong;
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod example;
 
 pub use agree::{
     Agreed, Bounds, CertifiedRun, Check, Drill, DrilledRun, Evidence, agree, certify, has_image,
+    refer,
 };
 pub use fault::Fault;
 pub use form::{FILE_BYTES_MAX, Form, LINE_BYTES_MAX};
@@ -39,7 +41,8 @@ pub use lines::{LineFault, Lines};
 pub use own::{CAUGHT_UP_LAG_MAX, own_sums};
 pub use read::{Document, read};
 pub use run::{CLOCK_SKEW_S, Run, When};
-pub use spoil::{spoiled, spoiled_certified};
+pub use spoil::{spoiled, spoiled_certified, spoiled_lines};
 pub use tally::{Range, Tally, Task};
 pub use template::{Template, TemplateError};
+pub use whole::with_fractions;
 pub use wrong::{Wrong, WrongKind};

@@ -173,6 +173,20 @@ mod tests {
         assert_eq!(refused(&collapsed), (2, "receipts_collapsed".into()));
     }
 
+    /// A record of the broker is one event: who names one record for many has lost the others.
+    #[test]
+    fn two_admitted_events_do_not_lie_in_one_place() {
+        let text = receipts(4, 0, 0);
+        let shared = text.replace("\"offset\":101", "\"offset\":100");
+        assert_ne!(shared, text);
+        assert_eq!(refused(&shared), (3, "place_twice".into()));
+        let what = taken(shared.as_bytes(), 1_000).fault.unwrap().what;
+        assert!(what.contains("in fp.bus.traffic.fraud.v1/0/100 twice"), "{what}");
+        // A duplicate names the place of the event that it is one of.
+        let other = shared.replacen("\"ADMIT\"", "\"DUPLICATE\"", 2);
+        assert_eq!(taken(other.as_bytes(), 1_000).fault, None);
+    }
+
     #[test]
     fn one_event_is_not_admitted_twice() {
         let text = receipts(1, 0, 0);

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::fault::Fault;
 use crate::form::{FILE_BYTES_MAX, Form};
 use crate::json::parse;
+use crate::whole::not_whole;
 
 /// A file that has its form.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,7 +90,7 @@ fn first_wrong(form: Form, value: &Value) -> Option<Fault> {
         return Some(Fault::WrongValue { at, what });
     };
     if validator.is_valid(value) {
-        return None;
+        return not_whole(form, value);
     }
     let mut faults: Vec<Fault> =
         validator.iter_errors(value).map(|error| fault(value, &error)).collect();
@@ -196,6 +197,8 @@ mod tests {
         assert_eq!(missing, "missing_field: lacks the field `QUARANTINE` at /by_outcome");
         let unknown = changed(form, |it| it["by_outcome"]["AMBIGUOUS"] = json!(1));
         assert_eq!(unknown, "unknown_field: has the unknown field `AMBIGUOUS` at /by_outcome");
+        let nobody = changed(Form::RunReport, |it| it["basis"] = json!({}));
+        assert_eq!(nobody, "missing_field: lacks the field `lock_key` at /basis");
         assert!(changed(form, |it| it["total"] = json!("25")).starts_with("wrong_type: "));
         assert!(changed(form, |it| it["total"] = json!(25.5)).starts_with("wrong_type: "));
         assert!(changed(form, |it| it["total"] = json!(null)).starts_with("wrong_type: "));
@@ -207,6 +210,50 @@ mod tests {
             other.starts_with("wrong_value: has a wrong value at /checks/0/check_id"),
             "{other}"
         );
+    }
+
+    /// JSON Schema takes 2.0 for a whole number; who counts with it would find no number, or 0.
+    #[test]
+    fn a_number_with_a_point_or_of_too_many_digits_is_refused_where_it_stands() {
+        let told = |form: Form, from: &str, to: &str| {
+            let text = value(form).to_string();
+            assert!(text.contains(from), "{text}");
+            name(form, text.replacen(from, to, 1).as_bytes())
+        };
+        let auth = "\"unauthenticated_status\":401";
+        let at = "wrong_type: has a value of another type at /auth/unauthenticated_status: a whole";
+        for number in ["200.0", "2e2", "401.0", "-0.0"] {
+            let said = told(Form::IgReady, auth, &auth.replace("401", number));
+            assert!(said.starts_with(at), "{number}: {said}");
+        }
+        for number in ["18446744073709551615", "9223372036854775808", "1000", "-1"] {
+            let said = told(Form::IgReady, auth, &auth.replace("401", number));
+            assert!(said.starts_with("wrong_value: "), "{number}: {said}");
+        }
+        let reason = told(
+            Form::ReceiptSummary,
+            "\"PUBLISH_AMBIGUOUS\":0,\"S",
+            "\"PUBLISH_AMBIGUOUS\":2.0,\"S",
+        );
+        assert!(reason.contains("at /by_reason_code/PUBLISH_AMBIGUOUS: a whole"), "{reason}");
+        let row = told(
+            Form::KafkaOffsetsSnapshot,
+            "\"start_offset\"",
+            "\"sampled_records\":0.0,\"start_offset\"",
+        );
+        assert!(row.contains("at /partitions/0/sampled_records: a whole"), "{row}");
+        let line = told(Form::IngestionReceipt, "\"partition\":1", "\"partition\":1.0");
+        assert!(line.contains("at /eb_ref/partition: a whole"), "{line}");
+        // A sum may be longer than what is counted, but none that would be rounded.
+        let sum = "\"hash_sum\":9007199254740993";
+        let text = value(Form::StreamSortReceipt).to_string();
+        let long = text.replace(sum, "\"hash_sum\":18446744073709551615");
+        read(Form::StreamSortReceipt, long.as_bytes()).unwrap();
+        let longer = told(Form::StreamSortReceipt, sum, "\"hash_sum\":18446744073709551617");
+        assert!(longer.contains("at /raw_stats/hash_sum: a whole"), "{longer}");
+        // What the form does not count may be any number.
+        let config = value(Form::Run).to_string().replace("\"seed\":7", "\"seed\":7.5");
+        read(Form::Run, config.as_bytes()).unwrap();
     }
 
     /// In practice: one side wrote `start_offset`, the other `run_start_offset`, and the collector

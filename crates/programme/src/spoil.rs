@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use crate::agree::Check;
 use crate::form::{FILE_BYTES_MAX, Form};
+use crate::lines::LineFault;
+use crate::tally::Tally;
 
 /// A change of one place.
 type Change = (&'static str, &'static str, fn(&Value) -> Value);
@@ -50,6 +52,11 @@ const ARCHIVED: &[Change] = &[
     ("record_lost", "/progress/0/records", less),
     ("object_lost", "/counts/objects", less),
     ("committed_early", "/commit_policy", |_| json!("commit_before_write")),
+];
+
+const REPORTED: &[Change] = &[
+    ("admitted_more", "/ingress/admit", more),
+    ("lease_not_taken", "/basis/writer_generation", |_| json!(0)),
 ];
 
 const MEANT: &[Change] = &[
@@ -106,7 +113,7 @@ pub fn spoiled(form: Form, value: &Value) -> Vec<(&'static str, Value)> {
             ("admitted_more", "/inputs/admit", more),
             ("delta_other", "/deltas/received_minus_admit", more),
         ],
-        Form::RunReport => &[("admitted_more", "/ingress/admit", more)],
+        Form::RunReport => REPORTED,
         Form::EnvironmentConformance => &[
             ("degraded", "/status", |_| json!("DEGRADED")),
             ("check_degraded", "/checks/0/status", |_| json!("DEGRADED")),
@@ -141,6 +148,18 @@ pub fn spoiled(form: Form, value: &Value) -> Vec<(&'static str, Value)> {
     changed(value, changes)
 }
 
+/// Copies of what a file of lines says that must be refused; `is_alone`: it is all that there is.
+pub fn spoiled_lines(form: Form, tally: &Tally, is_alone: bool) -> Vec<(&'static str, Tally)> {
+    let line = tally.lines.saturating_add(1);
+    let fault = LineFault { line, name: "truncated".to_owned(), what: "ends".into() };
+    let mut copies = vec![("line_wrong", Tally { fault: Some(fault), ..tally.clone() })];
+    // Nothing may be in quarantine.
+    if is_alone || form != Form::QuarantineRecord {
+        copies.push(("no_lines", Tally::default()));
+    }
+    copies
+}
+
 impl Check {
     /// Copies of one of the files that agree with themselves and not with the others.
     pub fn spoiled(self, form: Form, value: &Value) -> Vec<(&'static str, Value)> {
@@ -149,6 +168,8 @@ impl Check {
         let no_task: fn(&Value) -> Value = |_| json!("carnet:no.such.host/task");
         let no_tasks: fn(&Value) -> Value = |_| json!(["carnet:no.such.host/task"]);
         let nowhere: fn(&Value) -> Value = |_| json!("carnet/no/such/file.json");
+        // A path alone leads to whatever lies there now.
+        let plain: fn(&Value) -> Value = |it| it.get("ref").cloned().unwrap_or_default();
         let changes: &[Change] = match (self, form) {
             (Self::Pins, Form::ReadyPublishReceipt) => {
                 &[("other_configuration", "/run_config_digest", |_| json!("0".repeat(64)))]
@@ -181,12 +202,64 @@ impl Check {
             (Self::Closure, Form::RunCompleted) => &[
                 ("reference_elsewhere", "/closure_refs/run_report_ref", nowhere),
                 ("reference_elsewhere", "/closure_refs/governance_events_ref", nowhere),
+                ("reference_not_pinned", "/closure_refs/run_report_ref", plain),
+                ("reference_not_pinned", "/closure_refs/governance_events_ref", plain),
                 ("marker_first", "/written_at_utc", |_| json!("1970-01-01T00:00:00Z")),
             ],
+            (Self::Closure, Form::RunReport) => &[("overwritten", "/ingress/sent", more)],
             _ => &[],
         };
         changed(value, changes)
     }
+
+    /// The same of a file of lines.
+    pub fn spoiled_lines(self, form: Form, tally: &Tally) -> Vec<(&'static str, Tally)> {
+        match (self, form) {
+            (Self::Receipts, Form::IngestionReceipt) => {
+                let lines = tally.lines.saturating_sub(1);
+                vec![("receipt_lost", Tally { lines, ..tally.clone() })]
+            }
+            (Self::Offsets, Form::IngestionReceipt) => misplaced(tally),
+            (Self::Closure, Form::GovernanceEvent) => not_once(tally),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// One more event than there are records in a partition, for one less in another; and one that lies
+/// nowhere.
+fn misplaced(tally: &Tally) -> Vec<(&'static str, Tally)> {
+    let mut copies = Vec::new();
+    let mut shared = tally.clone();
+    if let Some((place, others)) = shared.ranges.split_first_mut() {
+        let records = place.last.saturating_sub(place.first).saturating_add(1);
+        let more = u64::try_from(records).unwrap_or(0).saturating_add(1);
+        if let Some(other) = others.first_mut() {
+            other.events = other.events.saturating_sub(more.saturating_sub(place.events));
+        }
+        place.events = more;
+        copies.push(("place_shared", shared));
+    }
+    let mut nowhere = tally.clone();
+    if let Some(place) = nowhere.ranges.last_mut() {
+        place.events = place.events.saturating_sub(1);
+        copies.push(("admitted_nowhere", nowhere));
+    }
+    copies
+}
+
+/// A run that began or ended twice, and one that ended before it began.
+fn not_once(tally: &Tally) -> Vec<(&'static str, Tally)> {
+    let [began, ended] = ["RUN_STARTED", "RUN_ENDED"];
+    let twice = |family: &str| {
+        let mut copy = tally.clone();
+        copy.families.insert(family.to_owned(), 2);
+        copy
+    };
+    let mut early = tally.clone();
+    early.first_lines.insert(began.to_owned(), tally.lines);
+    early.first_lines.insert(ended.to_owned(), 1);
+    vec![("begun_twice", twice(began)), ("ended_twice", twice(ended)), ("ended_first", early)]
 }
 
 fn changed(value: &Value, changes: &[Change]) -> Vec<(&'static str, Value)> {

@@ -31,6 +31,9 @@ pub struct Tally {
     pub reason_codes: BTreeMap<String, u64>,
     /// Governance events by family.
     pub families: BTreeMap<String, u64>,
+    /// On which line each family of governance events stands first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub first_lines: BTreeMap<String, u64>,
     /// Where admitted events lie, by topic and partition, sorted.
     pub ranges: Vec<Range>,
     /// What ran, in the order of the lines.
@@ -79,11 +82,18 @@ impl Task {
 /// The first half of a SHA-256: enough to tell things apart.
 type Half = [u8; 16];
 
-/// Counts lines. What it holds grows by 48 bytes a receipt.
+/// Admitted events in one partition, as they are counted.
+struct Places {
+    first: i64,
+    last: i64,
+    offsets: HashSet<i64>,
+}
+
+/// Counts lines. What it holds grows by 56 bytes a receipt.
 #[derive(Default)]
 pub(crate) struct Counter {
     tally: Tally,
-    ranges: BTreeMap<(String, u64), (i64, i64, u64)>,
+    ranges: BTreeMap<(String, u64), Places>,
     receipts: HashMap<Half, Half>,
     admitted: HashSet<Half>,
 }
@@ -94,7 +104,9 @@ impl Counter {
     }
 
     pub(crate) fn done(self) -> Tally {
-        let ranges = self.ranges.into_iter().map(|((topic, partition), (first, last, events))| {
+        let ranges = self.ranges.into_iter().map(|((topic, partition), places)| {
+            let Places { first, last, offsets } = places;
+            let events = u64::try_from(offsets.len()).unwrap_or(u64::MAX);
             Range { topic, partition, first, last, events }
         });
         Tally { ranges: ranges.collect(), ..self.tally }
@@ -108,7 +120,10 @@ impl Counter {
         if form == Form::IngestionReceipt {
             self.receipt(value)?;
         } else if form == Form::GovernanceEvent {
-            add(&mut self.tally.families, text(value, "family"))?;
+            let family = text(value, "family");
+            add(&mut self.tally.families, family)?;
+            let line = self.tally.lines.saturating_add(1);
+            self.tally.first_lines.entry(family.to_owned()).or_insert(line);
         } else if form == Form::TaskRun {
             self.task(value)?;
         } else {
@@ -174,9 +189,13 @@ impl Counter {
         if self.ranges.len() >= NAMES_MAX {
             return Err(Fault::TooMany { what: "partitions", max: NAMES_MAX });
         }
-        let key = (text(place, "topic").to_owned(), partition);
-        let range = self.ranges.entry(key).or_insert((offset, offset, 0));
-        *range = (range.0.min(offset), range.1.max(offset), range.2 + 1);
+        let topic = text(place, "topic");
+        let new = || Places { first: offset, last: offset, offsets: HashSet::new() };
+        let range = self.ranges.entry((topic.to_owned(), partition)).or_insert_with(new);
+        if !range.offsets.insert(offset) {
+            return Err(Fault::PlaceTwice { place: format!("{topic}/{partition}/{offset}") });
+        }
+        (range.first, range.last) = (range.first.min(offset), range.last.max(offset));
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use carnet_document::InputError;
 use carnet_ledger::Digest;
 use carnet_programme::{
     CLOCK_SKEW_S, Check, Document, Evidence, Form, Run, Tally, Template, When, WrongKind, own_sums,
-    read, spoiled, spoiled_certified,
+    read, spoiled, spoiled_certified, spoiled_lines, with_fractions,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -256,6 +256,11 @@ impl Demand<'_> {
         if passed.good.is_empty() {
             return Err(Refusal::no_data("none of the files is there".to_owned()));
         }
+        // That nothing was put aside is a sentence beside others, and shows nothing alone.
+        let is_empty = |good: &Good<'_>| matches!(good, Good::Lines(_, _, it) if it.lines == 0);
+        if passed.good.iter().all(is_empty) {
+            return Err(Refusal::no_data("nothing stands in any of the files".to_owned()));
+        }
         Ok(passed)
     }
 
@@ -393,7 +398,8 @@ pub(super) fn damage(demand: &Demand<'_>, seen: &[Seen]) -> Vec<(&'static str, V
                 }
             }
             Said::Lines(tally) => {
-                for (name, tally) in tallies(it.form, tally) {
+                let is_alone = demand.files.len() == 1;
+                for (name, tally) in spoiled_lines(it.form, tally, is_alone) {
                     add(name, Some(Found { said: Said::Lines(Box::new(tally)), ..found.clone() }));
                 }
             }
@@ -439,21 +445,10 @@ fn texts(form: Form, text: &str) -> Vec<(&'static str, String)> {
     for (name, copy) in spoiled(form, &document) {
         copies.push((name, copy.to_string()));
     }
-    copies.extend(violations(&form.schema(), text));
-    copies
-}
-
-fn tallies(form: Form, tally: &Tally) -> Vec<(&'static str, Tally)> {
-    let name = "truncated".to_owned();
-    let fault = carnet_programme::LineFault {
-        line: tally.lines.saturating_add(1),
-        name,
-        what: "ends".into(),
-    };
-    let mut copies = vec![("line_wrong", Tally { fault: Some(fault), ..tally.clone() })];
-    if form != Form::QuarantineRecord {
-        copies.push(("no_lines", Tally::default()));
+    for copy in with_fractions(form, &document) {
+        copies.push(("whole_number_as_fraction", copy.to_string()));
     }
+    copies.extend(violations(&form.schema(), text));
     copies
 }
 
@@ -481,15 +476,15 @@ pub(super) fn damage_between(
                     }
                 }
             }
-            Some((found, Said::Lines(tally))) if checks.contains(&Check::Receipts) => {
-                if it.form == Form::IngestionReceipt {
-                    let fewer =
-                        Tally { lines: tally.lines.saturating_sub(1), ..Tally::clone(tally) };
-                    let said = Said::Lines(Box::new(fewer));
-                    add("receipt_lost", Found { said, ..found.clone() });
+            Some((found, Said::Lines(tally))) => {
+                for check in checks {
+                    for (name, copy) in check.spoiled_lines(it.form, tally) {
+                        let said = Said::Lines(Box::new(copy));
+                        add(name, Found { said, ..found.clone() });
+                    }
                 }
             }
-            Some((_, Said::Lines(_) | Said::Refused { .. })) | None => {}
+            Some((_, Said::Refused { .. })) | None => {}
         }
     }
     copies

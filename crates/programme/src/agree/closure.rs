@@ -1,5 +1,6 @@
 //! A run is closed if everything that its marker refers to is there, as it was, and passes.
 
+use carnet_ledger::Digest;
 use serde_json::Value;
 
 use super::{Evidence, File, Said};
@@ -8,7 +9,7 @@ use crate::own::Says;
 use crate::wrong::Wrong;
 
 /// Each reference of the marker, and what it must lead to.
-const REFS: &[(&str, Form)] = &[
+pub(super) const REFS: &[(&str, Form)] = &[
     ("run_report_ref", Form::RunReport),
     ("reconciliation_ref", Form::Reconciliation),
     ("replay_anchors_ref", Form::ReplayAnchors),
@@ -17,18 +18,35 @@ const REFS: &[(&str, Form)] = &[
     ("governance_events_ref", Form::GovernanceEvent),
 ];
 
+/// Has a marker refer to files as they are: to those whose digests are given.
+pub fn refer(marker: &mut Value, sha256: impl Fn(Form) -> Option<Digest>) {
+    for (key, form) in REFS {
+        let place = marker.pointer_mut(&format!("/closure_refs/{key}/sha256"));
+        if let Some(place) = place
+            && let Some(digest) = sha256(*form)
+        {
+            *place = Value::String(digest.to_string());
+        }
+    }
+}
+
 /// That the files themselves pass was seen before: see `Evidence::each`.
 pub(super) fn closed(evidence: &Evidence<'_>) -> Result<u64, Wrong> {
     let marker = evidence.needed(Form::RunCompleted)?;
     for (key, form) in REFS {
         let reference = marker.at(&format!("/closure_refs/{key}"));
-        let (path, _) = reference.map(parts).unwrap_or_default();
+        let (path, sha256) = reference.map(parts).unwrap_or_default();
         let Some(file) = evidence.at(path) else {
             return marker.empty(format!("has {key} {path}, and there is no such evidence"));
         };
         if file.form != *form {
             let found = file.form;
             return marker.differs(format!("has {key} {path}, which is a {found}, no {form}"));
+        }
+        if sha256.is_none() {
+            return marker.empty(format!(
+                "has {key} {path} without its sha256: nothing shows that it is as it was"
+            ));
         }
     }
     governance(evidence)?;
@@ -78,19 +96,33 @@ fn unchanged(evidence: &Evidence<'_>, from: &File<'_>, value: &Value) -> Result<
     Ok(compared)
 }
 
-/// The run began and ended, and was not called off.
+/// The run began once, then ended once, and was not called off.
 fn governance(evidence: &Evidence<'_>) -> Result<(), Wrong> {
-    let families = evidence.lines(Form::GovernanceEvent).map(|tally| &tally.families);
-    let has = |family: &str| families.is_some_and(|families| families.contains_key(family));
-    for family in ["RUN_STARTED", "RUN_ENDED"] {
-        if !has(family) {
-            return Err(Wrong::empty(format!("no governance event says {family}")));
+    let Some(tally) = evidence.lines(Form::GovernanceEvent) else {
+        return Err(Wrong::empty("there are no governance events"));
+    };
+    let [began, ended] = ["RUN_STARTED", "RUN_ENDED"];
+    for family in [began, ended] {
+        match tally.families.get(family) {
+            None => return Err(Wrong::empty(format!("no governance event says {family}"))),
+            Some(1) => {}
+            Some(times) => {
+                let what =
+                    format!("governance events say {family} {times} times, and a run has one");
+                return Err(Wrong::differs(what));
+            }
         }
     }
-    if has("RUN_CANCELLED") {
+    if tally.families.contains_key("RUN_CANCELLED") {
         return Err(Wrong::differs("a governance event says RUN_CANCELLED"));
     }
-    Ok(())
+    match [began, ended].map(|family| tally.first_lines.get(family)) {
+        [Some(first), Some(last)] if first < last => Ok(()),
+        [Some(_), Some(_)] => {
+            Err(Wrong::differs(format!("governance events say {ended} before {began}")))
+        }
+        _ => Err(Wrong::empty("nothing was kept of the order of the governance events")),
+    }
 }
 
 /// The marker is the last to be written.

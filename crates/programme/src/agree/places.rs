@@ -123,6 +123,19 @@ fn admitted(evidence: &Evidence<'_>, ranges: &[Row<'_>]) -> Result<u64, Wrong> {
                  is from {start} up to {end}"
             )));
         }
+        let (first, last, events) = (place.first, place.last, place.events);
+        let room = last.saturating_sub(first).saturating_add(1);
+        if i64::try_from(events).unwrap_or(i64::MAX) > room {
+            let what = format!("receipts have {events} events from {first} to {last} in {name}");
+            return Err(Wrong::differs(format!("{what}, where {room} lie")));
+        }
+    }
+    let placed = tally.ranges.iter().fold(0_u64, |sum, place| sum.saturating_add(place.events));
+    let admit = tally.decisions.get("ADMIT").copied().unwrap_or(0);
+    if placed != admit {
+        return Err(Wrong::differs(format!(
+            "receipts admit {admit} events, and say of {placed} where the broker has them"
+        )));
     }
     Ok(u64::try_from(tally.ranges.len()).unwrap_or(u64::MAX))
 }

@@ -25,7 +25,17 @@ impl Files {
         });
         let governance = vec!["RUN_STARTED", "RUN_ENDED"];
         let (documents, receipts) = (documents.collect(), receipts(20, 3, 2));
-        Self { documents, receipts, governance, tasks: task_runs() }
+        let mut files = Self { documents, receipts, governance, tasks: task_runs() };
+        files.pin();
+        files
+    }
+
+    /// Has the marker refer to the files as they are.
+    fn pin(&mut self) {
+        let digests = self.documents.iter().map(|(_, value, form)| (*form, sha(value)));
+        let mut digests: std::collections::BTreeMap<_, _> = digests.collect();
+        digests.insert(Form::GovernanceEvent, Digest::of(b""));
+        refer(self.of(Form::RunCompleted), |form| digests.get(&form).copied());
     }
 
     fn of(&mut self, form: Form) -> &mut Value {
@@ -43,12 +53,15 @@ impl Files {
     }
 
     fn judged(&self, checks: &[Check]) -> Result<Agreed, Wrong> {
+        self.judged_with(checks, &tally(Form::IngestionReceipt, &self.receipts))
+    }
+
+    fn judged_with(&self, checks: &[Check], receipts: &Tally) -> Result<Agreed, Wrong> {
         let documents: Vec<_> = self
             .documents
             .iter()
             .map(|(path, value, form)| (path, sha(value), document(*form, value)))
             .collect();
-        let receipts = tally(Form::IngestionReceipt, &self.receipts);
         let events = tally(Form::GovernanceEvent, &governance(&self.governance));
         let mut evidence = Evidence::default();
         for (path, sha256, document) in &documents {
@@ -58,7 +71,7 @@ impl Files {
         let paths = [Form::IngestionReceipt, Form::GovernanceEvent, Form::TaskRun].map(path);
         if !self.receipts.is_empty() {
             let sha256 = Digest::of(self.receipts.as_bytes());
-            evidence.add_lines(&paths[0], sha256, Form::IngestionReceipt, &receipts);
+            evidence.add_lines(&paths[0], sha256, Form::IngestionReceipt, receipts);
         }
         if !self.governance.is_empty() {
             evidence.add_lines(&paths[1], Digest::of(b""), Form::GovernanceEvent, &events);
@@ -264,6 +277,29 @@ fn a_lag_over_another_epoch_is_refused() {
     moved.differs(check, "events from 100 to 109");
 }
 
+/// What is kept of receipts is their counts: these must show by themselves that each event has a
+/// record of its own.
+#[test]
+fn admitted_events_have_a_record_each() {
+    let mut files = Files::new();
+    let told = |files: &Files, change: &dyn Fn(&mut Tally)| {
+        let mut counts = tally(Form::IngestionReceipt, &files.receipts);
+        change(&mut counts);
+        files.judged_with(&[Check::Offsets], &counts).unwrap_err()
+    };
+    let wrong = told(&files, &|counts| counts.ranges[0].last = 105);
+    assert_eq!(wrong.kind, WrongKind::Differs);
+    assert!(
+        wrong.what.contains("10 events from 100 to 105 in fp.bus.traffic.fraud.v1/0"),
+        "{wrong}"
+    );
+    let wrong = told(&files, &|counts| counts.ranges[1].events = 9);
+    assert!(wrong.what.contains("admit 20 events, and say of 19 where"), "{wrong}");
+    // The places of another broker say nothing of this one.
+    files.receipts = files.receipts.replacen("kafka_offset", "kinesis_sequence", 1);
+    files.differs(Check::Offsets, "admit 20 events, and say of 19 where");
+}
+
 #[test]
 fn the_decision_lane_is_that_of_the_report() {
     let check = Check::Decisions;
@@ -298,7 +334,8 @@ fn anchors_lie_in_the_ranges_and_each_range_has_one() {
 fn a_marker_without_all_that_it_refers_to_closes_nothing() {
     let check = Check::Closure;
     let reference = |key: &str, value: Value| {
-        Files::new().set(Form::RunCompleted, &format!("/closure_refs/{key}"), value)
+        let pointer = format!("/closure_refs/{key}/ref");
+        Files::new().set(Form::RunCompleted, &pointer, value)
     };
     // In practice: the pinned path is empty, and a file of a similar name lies elsewhere.
     let elsewhere = json!("obs/platform_run_report.json");
@@ -315,23 +352,30 @@ fn a_marker_without_all_that_it_refers_to_closes_nothing() {
     let with = |governance| Files { governance, ..Files::new() };
     with(vec!["RUN_STARTED"]).empty(check, "no governance event says RUN_ENDED");
     with(vec!["RUN_STARTED", "RUN_CANCELLED", "RUN_ENDED"]).differs(check, "RUN_CANCELLED");
+    // One writer, of one run: it begins once, and then ends once.
+    with(vec!["RUN_ENDED", "RUN_STARTED"]).differs(check, "RUN_ENDED before RUN_STARTED");
+    let twice = vec!["RUN_STARTED", "RUN_STARTED", "RUN_ENDED"];
+    with(twice).differs(check, "RUN_STARTED 2 times");
+    let twice = vec!["RUN_STARTED", "RUN_ENDED", "RUN_ENDED"];
+    with(twice).differs(check, "RUN_ENDED 2 times");
+    let begun = vec!["RUN_READY_SEEN", "RUN_STARTED", "RUN_ENDED", "RUN_REPORT_GENERATED"];
+    with(begun).judged(&[check]).unwrap();
 }
 
-/// In practice: evidence was overwritten in place.
+/// A reference without a digest resolves to whatever lies there now.
 #[test]
-fn what_was_overwritten_after_it_was_referred_to_is_told() {
-    let at = path(Form::Reconciliation);
-    let mut files = Files::new();
-    let sha256 = sha(files.of(Form::Reconciliation)).to_string();
-    let reference = json!({"ref": at, "sha256": sha256});
-    let files = files.set(Form::RunCompleted, "/closure_refs/reconciliation_ref", reference);
-    files.judged(&[Check::Closure]).unwrap();
-    let over =
-        files.set(Form::Reconciliation, "/basis/component_reconciliation_refs/0", json!("other"));
-    over.differs(
-        Check::Closure,
-        "reconciliation.json was overwritten after run_completed referred to it",
-    );
+fn a_marker_pins_what_it_refers_to() {
+    let check = Check::Closure;
+    for (key, form) in closure::REFS {
+        let plain = json!(path(*form));
+        let pointer = format!("/closure_refs/{key}");
+        let files = Files::new().set(Form::RunCompleted, &pointer, plain.clone());
+        files.empty(check, &format!("has {key} {} without its sha256", path(*form)));
+        let files = Files::new().set(Form::RunCompleted, &pointer, json!({"ref": plain}));
+        files.empty(check, "without its sha256");
+    }
+    let over = Files::new().set(Form::RunReport, "/ingress/sent", json!(26));
+    over.differs(check, "run_report.json was overwritten after run_completed referred to it");
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub(super) fn sent(says: Says<'_>) -> Result<u64, Wrong> {
     if let failures @ 1.. = says.number("/failures")? {
         return says.differs(format!("says that {failures} events could not be sent"));
     }
-    if let Some(attempts) = says.at("/attempts").and_then(Value::as_i64) {
+    if let Some(attempts) = says.given("/attempts")? {
         says.equal("attempts", attempts, sent.saturating_add(says.number("/retries")?))?;
     }
     if says.text("/started_at_utc") > says.text("/ended_at_utc") {
@@ -173,7 +173,7 @@ pub(super) fn reconciled(says: Says<'_>) -> Result<u64, Wrong> {
     if says.list("/basis/component_reconciliation_refs").next().is_none() {
         return says.empty("names nothing that it rests on");
     }
-    let unclear = says.at("/inputs/publish_ambiguous").and_then(Value::as_i64);
+    let unclear = says.given("/inputs/publish_ambiguous")?;
     let outcomes = [admit, input("duplicate")?, input("quarantine")?];
     adds_up(says, received, outcomes, unclear.unwrap_or(0))?;
     let pairs = [
@@ -217,9 +217,12 @@ pub(super) fn report(says: Says<'_>) -> Result<u64, Wrong> {
     says.at_least(("quarantine", quarantine), ("publish_ambiguous", unclear))?;
     says.at_least(("sent", sent), ("received", received))?;
     says.at_least(("decision", decision), ("outcome", outcome))?;
+    if says.number("/basis/writer_generation")? == 0 {
+        return says.empty("was written under no lease: its writer_generation is 0");
+    }
     let archive = |key: &str| says.number(&format!("/archive/{key}"));
     says.at_least(("archive seen", archive("seen")?), ("archived", archive("archived")?))?;
-    Ok(5)
+    Ok(6)
 }
 
 pub(super) fn anomalies(says: Says<'_>) -> Result<u64, Wrong> {

@@ -27,6 +27,11 @@ impl<'a> Says<'a> {
         found.ok_or_else(|| Wrong::empty(format!("{} does not say {pointer}", self.name)))
     }
 
+    /// A number that need not be said; what is said instead of one is no number.
+    pub(crate) fn given(self, pointer: &str) -> Result<Option<i64>, Wrong> {
+        self.at(pointer).map(|_| self.number(pointer)).transpose()
+    }
+
     pub(crate) fn text(self, pointer: &str) -> &'a str {
         self.at(pointer).and_then(Value::as_str).unwrap_or_default()
     }
@@ -52,8 +57,10 @@ impl<'a> Says<'a> {
         if self.at(pointer).is_none() {
             return Err(Wrong::empty(format!("{} does not say {pointer}", self.name)));
         }
-        let numbers = self.members(pointer).filter_map(|(_, value)| value.as_i64());
-        Ok(numbers.fold(0, i64::saturating_add))
+        self.members(pointer).try_fold(0_i64, |sum, (name, value)| match value.as_i64() {
+            Some(number) => Ok(sum.saturating_add(number)),
+            None => self.empty(format!("does not say how many {name} are, at {pointer}")),
+        })
     }
 
     /// One count of a map of counts; a name that does not occur was counted 0 times.

@@ -104,7 +104,7 @@ pub(super) fn caught_up(says: Says<'_>, lag_max: i64) -> Result<u64, Wrong> {
         total = total.saturating_add(lag);
     }
     says.equal("lag_max", says.number("/lag_max")?, most)?;
-    if let Some(said) = says.at("/lag_total").and_then(Value::as_i64) {
+    if let Some(said) = says.given("/lag_total")? {
         says.equal("lag_total", said, total)?;
     }
     Ok(length(&rows))
@@ -124,7 +124,7 @@ pub(super) fn anchors(says: Says<'_>) -> Result<u64, Wrong> {
             return says.empty(format!("has an anchor of {side} at the offset -1"));
         }
         let found = i64::try_from(offsets.len()).unwrap_or(i64::MAX);
-        if let Some(said) = says.at(&format!("/counts/{side}")).and_then(Value::as_i64) {
+        if let Some(said) = says.given(&format!("/counts/{side}"))? {
             says.equal(&format!("the number of anchors of {side}"), said, found)?;
         }
         compared += found.unsigned_abs();

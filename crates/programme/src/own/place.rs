@@ -83,13 +83,13 @@ pub(super) fn ig_ready(says: Says<'_>) -> Result<u64, Wrong> {
         return says.differs(format!("has the health {}", says.text("/health/status")));
     }
     for key in ["unauthenticated_status", "bogus_status"] {
-        let status = says.at(&format!("/auth/{key}")).and_then(Value::as_i64);
+        let status = says.given(&format!("/auth/{key}"))?;
         if let Some(status) = status.filter(|status| !matches!(status, 401 | 403)) {
             let who = if key == "bogus_status" { "a bogus" } else { "no" };
             return says.differs(format!("lets {who} credential in, with status {status}"));
         }
     }
-    let let_in = says.at("/auth/authenticated_status").and_then(Value::as_i64);
+    let let_in = says.given("/auth/authenticated_status")?;
     if let Some(status) = let_in.filter(|status| !(200..300).contains(status)) {
         return says.differs(format!("refuses a good credential, with status {status}"));
     }

@@ -160,6 +160,8 @@ fn zeros_on_both_sides_are_no_data() {
     empty(Form::Reconciliation, &[("/inputs", inputs), ("/deltas", deltas)], "is over nothing");
     let ingress = json!({"sent": 0, "received": 0, "admit": 0, "duplicate": 0, "quarantine": 0, "publish_ambiguous": 0, "receipt_write_failed": 0});
     empty(Form::RunReport, &[("/ingress", ingress)], "is over nothing");
+    let nobody = [("/basis/writer_generation", json!(0))];
+    empty(Form::RunReport, &nobody, "was written under no lease");
     empty(Form::DecisionSummary, &[("/counts/decision", json!(0))], "decision 0");
     empty(Form::ActionSummary, &[("/counts/outcome", json!(0))], "outcome 0");
     empty(Form::AuditSummary, &[("/counts/audit_append", json!(0))], "audit_append 0");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use carnet_ledger::Digest;
-use carnet_programme::{CertifiedRun, Check, Drill, Form, Range, Run, Tally, Task};
+use carnet_programme::{CertifiedRun, Check, Drill, Form, Range, Run, Tally, Task, refer};
 use serde_json::{Value, json};
 
 use super::super::definition::Facts;
@@ -60,7 +60,8 @@ fn tally(form: Form) -> Tally {
     let reason_codes = counts(&[("SCHEMA_FAIL", 2)]);
     if form == Form::GovernanceEvent {
         let families = counts(&[("RUN_STARTED", 1), ("RUN_ENDED", 1)]);
-        return Tally { lines: 2, families, ..Tally::default() };
+        let first_lines = counts(&[("RUN_STARTED", 1), ("RUN_ENDED", 2)]);
+        return Tally { lines: 2, families, first_lines, ..Tally::default() };
     }
     if form == Form::TaskRun {
         return Tally { lines: 3, tasks: tasks(), ..Tally::default() };
@@ -79,8 +80,15 @@ fn tally(form: Form) -> Tally {
     }
 }
 
+/// The marker refers to the other files as they are; no other file does.
+fn closed(text: &str, seen: impl Fn(Form) -> Seen) -> String {
+    let mut marker: Value = serde_json::from_str(text).unwrap_or_default();
+    refer(&mut marker, |form| seen(form).found.map(|found| found.sha256));
+    marker.to_string()
+}
+
 fn seen(form: Form) -> Seen {
-    let text = form.example().to_string();
+    let text = closed(&form.example().to_string(), seen);
     let said = if form.is_lines() {
         Said::Lines(Box::new(tally(form)))
     } else {
@@ -174,6 +182,7 @@ fn seen_at(hour: u32, drill: Drill, form: Form) -> Seen {
     let found = found.map(|found| match found.said {
         Said::Text(text) => {
             let text = moved(&of_drill(&text, drill));
+            let text = closed(&text, |form| seen_at(hour, drill, form));
             let bytes = u64::try_from(text.len()).unwrap_or_default();
             Found { bytes, sha256: Digest::of(text.as_bytes()), said: Said::Text(text.into()) }
         }

@@ -1,6 +1,8 @@
+use carnet_ledger::Digest;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::agree::refer;
 use crate::example::document;
 use crate::form::Form;
 use crate::read::Document;
@@ -51,30 +53,45 @@ impl Files {
         self.documents[0].1["platform_run_id"].as_str().unwrap()
     }
 
-    fn read(&self) -> Vec<(String, Document)> {
-        let path = |form: Form| form.path().unwrap_or("x").replace("{platform_run_id}", self.id());
-        self.documents.iter().map(|(form, value)| (path(*form), document(*form, value))).collect()
+    fn path(&self, form: Form) -> String {
+        form.path().unwrap_or("x").replace("{platform_run_id}", self.id())
+    }
+
+    /// The files with their paths; the marker refers to them as they are.
+    fn written(&self) -> Vec<(String, Digest, Document)> {
+        let sha256 = |value: &Value| Digest::of(value.to_string().as_bytes());
+        let digests = self.documents.iter().map(|(form, value)| (*form, sha256(value)));
+        let mut digests: std::collections::BTreeMap<_, _> = digests.collect();
+        digests.insert(Form::GovernanceEvent, Digest::of(b""));
+        let read = self.documents.iter().map(|(form, value)| {
+            let mut value = value.clone();
+            if *form == Form::RunCompleted {
+                refer(&mut value, |form| digests.get(&form).copied());
+            }
+            (self.path(*form), sha256(&value), document(*form, &value))
+        });
+        read.collect()
     }
 }
 
 fn judged(files: &[Files]) -> Result<Agreed, Wrong> {
-    let read: Vec<_> = files.iter().map(Files::read).collect();
+    let read: Vec<_> = files.iter().map(Files::written).collect();
     let families = ["RUN_STARTED", "RUN_ENDED"].map(|it| (it.to_owned(), 1)).into();
-    let events = Tally { lines: 2, families, ..Tally::default() };
+    let first_lines = [("RUN_STARTED".to_owned(), 1), ("RUN_ENDED".to_owned(), 2)].into();
+    let events = Tally { lines: 2, families, first_lines, ..Tally::default() };
     let log = |files: &Files| format!("evidence/runs/{}/obs/governance/events.jsonl", files.id());
     let logs: Vec<String> = files.iter().map(log).collect();
     let (mut runs, mut drills) = (Vec::new(), Vec::new());
     for (spot, (files, read)) in files.iter().zip(&read).enumerate() {
         let mut evidence = Evidence::default();
-        for ((path, document), (_, value)) in read.iter().zip(&files.documents) {
-            let sha256 = carnet_ledger::Digest::of(value.to_string().as_bytes());
-            evidence.add(path, sha256, document);
+        for (path, sha256, document) in read {
+            evidence.add(path, *sha256, document);
         }
         if let Some(drill) = files.drill {
             drills.push(DrilledRun { evidence, drill });
             continue;
         }
-        let sha256 = carnet_ledger::Digest::of(b"");
+        let sha256 = Digest::of(b"");
         evidence.add_lines(&logs[spot], sha256, Form::GovernanceEvent, &events);
         runs.push(CertifiedRun { evidence, events: files.events, repeats: files.repeats });
     }
@@ -124,7 +141,7 @@ fn too_little_is_no_data() {
 fn a_run_that_is_not_closed_certifies_nothing() {
     let id = "platform_20260301T130000Z: closure: run_completed has run_report_ref x";
     let mut files = whole();
-    files[1].set(Form::RunCompleted, "/closure_refs/run_report_ref", json!("x"));
+    files[1].set(Form::RunCompleted, "/closure_refs/run_report_ref/ref", json!("x"));
     says(&files, WrongKind::Empty, id);
     changed(0, Form::EnvironmentConformance, "/status", json!("DEGRADED"), "no PASS");
     changed(2, Form::Reconciliation, "/status", json!("WARN"), "the status WARN");
@@ -279,10 +296,10 @@ fn a_second_writer_is_shown_by_what_the_first_one_left() {
 #[test]
 fn the_image_may_be_pinned_by_who_asks() {
     let files = at(12, &CertifiedRun::forms(false));
-    let read = files.read();
+    let read = files.written();
     let mut evidence = Evidence::default();
-    for (path, document) in &read {
-        evidence.add(path, carnet_ledger::Digest::of(b""), document);
+    for (path, sha256, document) in &read {
+        evidence.add(path, *sha256, document);
     }
     let run = CertifiedRun { evidence, events: 20, repeats: None };
     let pinned = Form::Run.example()["image_digest"].as_str().unwrap().to_owned();

@@ -53,6 +53,20 @@ fn task_runs() -> String {
     text
 }
 
+/// Has the marker of a run refer to its files as they are.
+fn pin(place: &Place, home: &str) {
+    let folder = place.folder.path();
+    let path = format!("{home}/run_completed.json");
+    let Ok(text) = fs::read_to_string(folder.join(&path)) else { return };
+    let mut marker: Value = serde_json::from_str(&text).unwrap();
+    for reference in marker["closure_refs"].as_object_mut().unwrap().values_mut() {
+        if let Ok(bytes) = fs::read(folder.join(reference["ref"].as_str().unwrap())) {
+            reference["sha256"] = json!(Digest::of(&bytes));
+        }
+    }
+    place.write(&path, &marker.to_string());
+}
+
 /// The evidence of a run that adds up.
 fn whole() -> Place {
     let place = Place::new();
@@ -73,6 +87,7 @@ fn whole() -> Place {
     let events = event("RUN_STARTED") + &event("RUN_ENDED");
     place.write(&format!("{HOME}/obs/governance/events.jsonl"), &events);
     place.write(&format!("{HOME}/operate/task_runs.jsonl"), &task_runs());
+    pin(&place, HOME);
     place
 }
 
@@ -157,6 +172,36 @@ fn each_bad_file_is_refused_by_name() {
     place.says("run_evidence", &evidence(form), NoData, "is empty");
 }
 
+/// A run in which nothing was put aside has no line of it: a sentence beside others, and none alone.
+#[test]
+fn an_empty_quarantine_shows_nothing_alone() {
+    let place = whole();
+    place.write(&format!("{HOME}/ig/quarantine.jsonl"), "");
+    let mut with = evidence(Form::QuarantineRecord);
+    let reason = "nothing stands in any of the files";
+    place.says("run_evidence", &with, NoData, reason);
+    with["files"] = json!([{"form": "quarantine_record"}, {"form": "receipt_summary"}]);
+    place.says("run_evidence", &with, Pass, "2 files are there");
+    with["files"][1]["optional"] = json!(true);
+    let summary = format!("{HOME}/ingest/receipt_summary.json");
+    fs::remove_file(place.folder.path().join(summary)).unwrap();
+    place.says("run_evidence", &with, NoData, reason);
+}
+
+/// Overwritten after the run was closed, and each file by itself as good as before.
+#[test]
+fn a_report_that_was_overwritten_after_the_closure_is_told() {
+    let place = whole();
+    let mut report = Form::RunReport.example();
+    report["ingress"]["sent"] = json!(26);
+    place.write(&format!("{HOME}/obs/run_report.json"), &report.to_string());
+    place.says("run_evidence", &evidence(Form::RunReport), Pass, "add up");
+    let files: Vec<_> = Check::Closure.needs().iter().map(|form| json!({"form": form})).collect();
+    let with = json!({"root": ".", "run": run(), "files": files, "checks": ["closure"]});
+    let reason = "obs/run_report.json was overwritten after run_completed referred to it";
+    place.says("run_agreement", &with, Fail, reason);
+}
+
 /// In practice: evidence was missing at its place while a file of a similar name lay elsewhere, and
 /// evidence was overwritten.
 #[test]
@@ -230,6 +275,7 @@ fn write_at(place: &Place, hour: u32, forms: &[Form]) {
         writeln!(events, "{event}").unwrap();
     }
     write(Form::GovernanceEvent.path().unwrap(), &events);
+    pin(place, &HOME.replace("20260301T12", &format!("20260301T{hour}")));
 }
 
 fn id(hour: u32) -> String {
