@@ -18,6 +18,7 @@ mod fault;
 mod form;
 mod json;
 mod lines;
+mod mistaken;
 mod moment;
 mod own;
 mod read;

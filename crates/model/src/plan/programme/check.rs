@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use carnet_document::{Code, Diagnostic, Span};
-use carnet_programme::Template;
+use carnet_programme::{Form, Template};
 
 use super::legacy;
 use super::phase::{PHASE_IDS, PhaseId};
@@ -29,6 +29,7 @@ pub(in crate::plan) fn check(document: &Document, phases: &Phases, tree: &Tree) 
     for (at, phase) in phases.phases.iter().enumerate() {
         check.demands(at, phase);
         check.paths(at, phase);
+        check.forms(at, phase);
     }
     check.order();
     check.written_once();
@@ -159,6 +160,19 @@ impl Check<'_> {
             let remedy = "write a path below programme.evidence_root, such as ingest/x.json";
             let finding = Diagnostic::error(Code::PLAN_VALUE, span, error.to_string(), remedy);
             self.findings.push(finding.with_value(path));
+        }
+    }
+
+    /// No form is said that is taken for another one.
+    fn forms(&mut self, at: usize, phase: &WrittenPhase) {
+        for (number, file) in phase.evidence.iter().enumerate() {
+            let (name, path) = (file.form.as_str(), file.path.as_str());
+            let Some((form, message)) = Form::mistaken(name, path) else { continue };
+            let number = number.to_string();
+            let span = self.phase_at(at, &["evidence", number.as_str(), "form"]);
+            let remedy = format!("write `form: {form}`, or another path with another name");
+            let finding = Diagnostic::error(Code::PLAN_VALUE, span, message, remedy);
+            self.findings.push(finding.with_value(name));
         }
     }
 

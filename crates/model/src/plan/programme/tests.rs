@@ -150,6 +150,13 @@ const REFUSED: &[(&str, &str, Code, &str)] = &[
         Code::PLAN_CONFLICT,
         "written once",
     ),
+    ("form: image", "form: run_reprot", Code::PLAN_VALUE, "`run_report`"),
+    (
+        "image.json', form: image",
+        "obs/run_report.json', form: report",
+        Code::PLAN_VALUE,
+        "is the place of `run_report`",
+    ),
     ("name: build", "name: confirm", Code::PLAN_CONFLICT, "has a node `confirm` already"),
     ("{program: 'true'}, undo", "{program: ./old/run.sh}, undo", Code::PLAN_CONFLICT, "legacy"),
     (
