@@ -2,8 +2,11 @@
 or what the run is pinned to, a block that gets lost, an act without a name, a note from before its phase.
 """
 
+import hashlib
+import json
 import pathlib
 
+import evidence
 import kit
 from programme import PLAN, failing, goes_on, refused, write
 
@@ -93,6 +96,56 @@ def who_and_when():
     kit.want(any("no note was kept" in it["what"] for it in shown["next"]["missing"]), shown)
 
 
+def evidence_stays_what_it_was():
+    write("config.json", '{"b": 1, "a": "x"}\n')
+    image = "{path: 'evidence/runs/{platform_run_id}/image.json', form: image}"
+    log = "{path: 'evidence/runs/{platform_run_id}/steps.jsonl', form: growing_log}"
+    kit.want(image in PLAN, "the plan has another contract")
+    write("kept.yaml", PLAN.replace("root: store", "root: kept_store").replace(image, f"{image}, {log}"))
+    words = ["kept.yaml", "--state", "kept"]
+    run_id = PLAN.split("platform_run_id: ")[1].split("\n")[0]
+    paths = [pathlib.Path(f"kept_store/evidence/runs/{run_id}/{name}") for name in ("image.json", "steps.jsonl")]
+    kit.carnet("run", *words, exit=5)
+    kit.carnet("phase", "advance", *words)
+    kit.carnet("run", *words, exit=5)
+    kit.carnet("note", *words, "--text", "built")
+    for path in paths:
+        write(path, '{"at": 1}\n')
+    kit.carnet("phase", "advance", *words)
+    told = [it for it in evidence.parsed("kept/programme") if it.get("action") == "confirm_evidence"]
+    kit.want([it["resource_id"].split("/")[-1] for it in told] == ["image.json", "steps.jsonl"], told)
+    digest = hashlib.sha256(b'{"at": 1}\n').hexdigest()
+    kit.want(all(digest in json.dumps(it["context"]) for it in told), told)
+
+    def each_way(says):
+        # Before the run leaves the phase, and after.
+        said = refused("run", *words, code="programme.unready")
+        kit.want(says in said and digest in said, said)
+        shown = kit.carnet("phase", "show", *words)["next"]
+        kit.want(shown is None or any(says in it["what"] for it in shown["missing"]), shown)
+
+    count = 0
+    for left in (False, True):
+        if left:
+            kit.carnet("run", *words, exit=5)
+            kit.want(kit.carnet("phase", "show", *words)["phases"][0]["status"] == "DONE", "the phase is not left")
+        for path, text, says in (
+            (paths[0], '{"at": 2}\n', "was overwritten since a phase was confirmed with it"),
+            (paths[0], '{"at": 1}\n\n', "was overwritten since a phase was confirmed with it"),
+            (paths[0], None, "with which a phase was confirmed, is gone"),
+            (paths[1], '{"at": 2}\n{"at": 3}\n', "was overwritten since a phase was confirmed with it"),
+            (paths[1], '{"at"', "was overwritten since a phase was confirmed with it"),
+        ):
+            path.unlink() if text is None else path.write_text(text)
+            each_way(says)
+            path.write_text('{"at": 1}\n')
+            count += 1
+        # Lines may come after those that were there.
+        paths[1].write_text('{"at": 1}\n{"at": 2}\n')
+    kit.carnet("phase", "advance", *words)
+    return count
+
+
 def main():
     with kit.workspace():
         write("flow.md", "flow\n")
@@ -100,6 +153,7 @@ def main():
         a_retry_by_another_name()
         what_an_amendment_must_leave()
         who_and_when()
+        kit.want(evidence_stays_what_it_was() == 10, "not all was tried")
     print("programme: each way round is refused")
 
 

@@ -32,8 +32,9 @@ pub use next::{Next, next, ready};
 pub use programme::{Act, Missing, PhaseStanding, Transition, standings_of, transition};
 pub use refusal::{gate_class, gate_code, refusal_class};
 pub use state::{
-    Block, Direction, Ending, GateState, GateStatus, GateVerdict, NodeState, PartState, PartStatus,
-    PhaseState, PhaseStatus, RunState, State, Status, StepState, StepStatus, TimerState,
+    Block, Confirmed, Direction, Ending, GateState, GateStatus, GateVerdict, NodeState, PartState,
+    PartStatus, PhaseState, PhaseStatus, RunState, State, Status, StepState, StepStatus,
+    TimerState,
 };
 
 #[cfg(test)]

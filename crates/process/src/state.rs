@@ -22,6 +22,15 @@ pub struct State {
     pub pins: BTreeMap<String, Digest>,
 }
 
+/// A file as it was when a phase was confirmed with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confirmed {
+    /// Its digest.
+    pub digest: Digest,
+    /// How long it was.
+    pub bytes: u64,
+}
+
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunState {
@@ -53,6 +62,8 @@ pub struct RunState {
     pub committed: bool,
     /// Whether the way back leads through the prescribed procedure: set when it turns.
     pub by_procedure: bool,
+    /// The evidence that phases were confirmed with, by path. Who records it says so beside the act.
+    pub confirmed: BTreeMap<String, Confirmed>,
     /// Why it went back, where it did.
     pub stop: Option<Stop>,
     /// What waits for a person, oldest first.
@@ -314,6 +325,7 @@ impl RunState {
             undo: Vec::new(),
             committed: false,
             by_procedure: false,
+            confirmed: BTreeMap::new(),
             stop: None,
             incidents: Vec::new(),
             approvals: Vec::new(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use carnet_ledger::{Digest, SigningKey};
 use carnet_model::plan::Plan;
 
-use super::recorder::{Recorder, fold};
+use super::recorder::{Note, Recorder, fold};
 use super::{Engine, RunRequest, notes, profile, programme};
 use crate::approval::{
     Authority, Consent, GateRow, Initiator, SKIP, examine, question, refused, rule_of,
@@ -250,6 +250,18 @@ impl Engine {
         asked: &'static str,
         command: Result<Command, EngineError>,
     ) -> Result<(), EngineError> {
+        self.give_beside(request, desk, asked, command, Vec::new())
+    }
+
+    /// The same, with what is put on record beside it.
+    pub(super) fn give_beside(
+        &self,
+        request: &PeopleRequest<'_>,
+        desk: &Recorder,
+        asked: &'static str,
+        command: Result<Command, EngineError>,
+        notes: Vec<Note>,
+    ) -> Result<(), EngineError> {
         let run = desk.look(|run| run.plan);
         let done = command.and_then(|command| {
             let any = matches!(command, Command::Note { .. } | Command::Block { .. });
@@ -261,6 +273,7 @@ impl Engine {
             let migration = &request.plan.document().migration;
             let mut beside: Vec<_> = notes::verified(desk).into_iter().collect();
             beside.push(notes::authority(migration.as_str(), asked));
+            beside.extend(notes);
             desk.command(command, beside, self.clock.as_ref()).map_err(fitting)
         });
         done.map_err(|error| self.refuse_plan(request.plan, desk, asked, error))

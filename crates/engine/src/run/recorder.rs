@@ -103,6 +103,9 @@ pub(crate) fn fold(
         apply(state, &fact, event.occurred_at)?;
     }
     state.pins.extend(programme::pinned(event));
+    if let Some(run) = &mut state.run {
+        run.confirmed.extend(programme::confirmed(event));
+    }
     Ok(())
 }
 
@@ -223,6 +226,9 @@ impl Recorder {
             apply(&mut inner.state, fact, event.occurred_at)?;
         }
         inner.state.pins.extend(events.iter().filter_map(programme::pinned));
+        if let Some(run) = &mut inner.state.run {
+            run.confirmed.extend(events.iter().filter_map(programme::confirmed));
+        }
         // Where a phase or a run ends, or waits for a person, somebody may look.
         let ends = |fact: &Fact| {
             matches!(fact, Fact::Left { .. } | Fact::Ended { .. } | Fact::Incident { .. })

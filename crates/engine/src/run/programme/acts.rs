@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::people::PeopleRequest;
+use super::super::recorder::Note;
 use super::super::{Engine, programme::drift};
-use super::contract;
-use crate::error::EngineError;
+use super::{confirmed, contract};
+use crate::error::{EngineError, StepError};
 use crate::gate::Surroundings;
 use carnet_journal::{LogPlace, LogReader};
 use carnet_process::{
@@ -151,6 +152,8 @@ impl Engine {
         let desk = self.desk(request)?;
         let run = desk.run().ok_or(Refused::NoRun)?;
         let around = self.around(request, outside);
+        // Before it is judged: what changes in between is seen then or later.
+        let evidence = evidence(request, programme, &around, &run);
         let next = next(request, programme, &around, &run, &|digest| desk.object(digest).ok());
         let mut done = None;
         let command = match next {
@@ -167,7 +170,11 @@ impl Engine {
                 Ok(Command::Send { message, reason })
             }
         };
-        self.give(request, &desk, "advance", command)?;
+        let (command, evidence) = match evidence {
+            Ok(evidence) => (command, evidence),
+            Err(error) => (command.and(Err(error.into())), Vec::new()),
+        };
+        self.give_beside(request, &desk, "advance", command, evidence)?;
         done.ok_or_else(|| not_now("nothing was done").into())
     }
 
@@ -253,12 +260,27 @@ fn next(
     let Some(mut next) = transition(run) else { return Ok(None) };
     let drifted = drift::of_run(request.plan, run, object);
     let drifted = (!drifted.is_empty()).then(|| drift::refused(&drifted));
+    next.missing.extend(confirmed::changed(programme, run, around)?);
     if next.act == carnet_process::Act::Confirm
         && let Some(phase) = request.plan.written_phase(&next.phase)
     {
         next.missing.extend(contract::missing(programme, phase, around)?);
     }
     Ok(Some((next, drifted)))
+}
+
+/// What is put on record of the evidence of a phase that is confirmed.
+fn evidence(
+    request: &PeopleRequest<'_>,
+    programme: &Programme,
+    around: &Surroundings<'_>,
+    run: &RunState,
+) -> Result<Vec<Note>, StepError> {
+    let next = transition(run).filter(|next| next.act == carnet_process::Act::Confirm);
+    match next.and_then(|next| request.plan.written_phase(&next.phase)) {
+        Some(phase) => confirmed::notes(programme, phase, around),
+        None => Ok(Vec::new()),
+    }
 }
 
 fn row(missing: Missing) -> MissingRow {

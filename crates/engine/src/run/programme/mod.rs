@@ -2,6 +2,7 @@
 //! phase to phase.
 
 mod acts;
+mod confirmed;
 mod contract;
 mod drift;
 mod kept;
@@ -9,6 +10,7 @@ mod pins;
 mod retry;
 
 pub use acts::{Advanced, NextAct, NoteRow, PhaseRow, ProgrammeReport, kept_notes};
+pub(super) use confirmed::recorded as confirmed;
 pub use drift::{DriftedFile, absent};
 pub(super) use kept::check as keeps;
 pub(super) use pins::recorded as pinned;
@@ -19,6 +21,7 @@ use carnet_model::plan::{ACTIVATE, CONFIRM, Plan};
 use super::RunRequest;
 use super::recorder::{Note, Recorder};
 use crate::error::EngineError;
+use crate::gate::Surroundings;
 use crate::step::Context;
 use carnet_journal::Clock;
 
@@ -33,10 +36,10 @@ pub(super) fn before_run(
         return Ok(());
     }
     drift::before_run(request.plan, recorder, clock)?;
-    match recorder.run() {
-        Some(run) => retry::may_repeat(request.plan, &run),
-        None => Ok(()),
-    }
+    let Some(run) = recorder.run() else { return Ok(()) };
+    retry::may_repeat(request.plan, &run)?;
+    let (folder, outside) = (request.folder, request.outside);
+    confirmed::before_run(request.plan, &run, &Surroundings { folder, outside, clock })
 }
 
 /// Whether a run may be begun where one was taken back.
