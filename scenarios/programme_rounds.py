@@ -146,6 +146,27 @@ def evidence_stays_what_it_was():
     return count
 
 
+def an_exception_is_over_before_its_phase_is_confirmed():
+    write("config.json", '{"b": 1, "a": "x"}\n')
+    exception = "exceptions: [{gate: package/is_built, label: drift, owner: ops, reason: built elsewhere, expires_at: '2099-01-01T00:00:00Z', approval: late}]\n"
+    plan = PLAN.replace("root: store", "root: late_store").replace("path: built", "path: elsewhere")
+    plan = plan.replace("approvals: {", "approvals: {late: {any_of: [ops], assurance: named, expires: P1D}, ").replace("\nprogramme:\n", "\n" + exception + "programme:\n")
+    write("late.yaml", plan)
+    words = ["late.yaml", "--state", "late"]
+    run_id = PLAN.split("platform_run_id: ")[1].split("\n")[0]
+    pathlib.Path("elsewhere").unlink(missing_ok=True)
+    kit.carnet("run", *words, exit=5)
+    kit.carnet("phase", "advance", *words)
+    kit.carnet("approve", words[0], "late", "--as", "ops", "--yes", *words[1:])
+    kit.carnet("run", *words, exit=5)
+    kit.carnet("note", *words, "--text", "built elsewhere")
+    write(f"late_store/evidence/runs/{run_id}/image.json", "{}\n")
+    said = refused("phase", "advance", *words, code="programme.unready")
+    kit.want("package/is_built is open by an exception alone (drift: built elsewhere (ops)), and is still no_data: there is no file elsewhere" in said, said)
+    write("elsewhere", "x\n")
+    kit.carnet("phase", "advance", *words)
+
+
 def main():
     with kit.workspace():
         write("flow.md", "flow\n")
@@ -153,6 +174,7 @@ def main():
         a_retry_by_another_name()
         what_an_amendment_must_leave()
         who_and_when()
+        an_exception_is_over_before_its_phase_is_confirmed()
         kit.want(evidence_stays_what_it_was() == 10, "not all was tried")
     print("programme: each way round is refused")
 

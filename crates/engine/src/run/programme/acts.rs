@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::super::people::PeopleRequest;
 use super::super::recorder::Note;
 use super::super::{Engine, programme::drift};
-use super::{confirmed, contract};
+use super::{confirmed, contract, excepted};
 use crate::error::{EngineError, StepError};
 use crate::gate::Surroundings;
 use carnet_journal::{LogPlace, LogReader};
@@ -265,6 +265,7 @@ fn next(
         && let Some(phase) = request.plan.written_phase(&next.phase)
     {
         next.missing.extend(contract::missing(programme, phase, around)?);
+        next.missing.extend(excepted::open(request.plan, run, &next.phase, around));
     }
     Ok(Some((next, drifted)))
 }

@@ -5,6 +5,7 @@ mod acts;
 mod confirmed;
 mod contract;
 mod drift;
+mod excepted;
 mod kept;
 mod pins;
 mod retry;
