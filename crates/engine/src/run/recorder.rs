@@ -102,11 +102,16 @@ pub(crate) fn fold(
     if let Some(fact) = read_fact(event, object)? {
         apply(state, &fact, event.occurred_at)?;
     }
+    remember(state, event);
+    Ok(())
+}
+
+/// Adds what stands beside the facts of a run: which files it is pinned to, and confirmed with.
+fn remember(state: &mut State, event: &Event) {
     state.pins.extend(programme::pinned(event));
     if let Some(run) = &mut state.run {
         run.confirmed.extend(programme::confirmed(event));
     }
-    Ok(())
 }
 
 /// What the events that belong together share: they are under one policy and one authority. A run
@@ -225,9 +230,8 @@ impl Recorder {
         for (event, fact) in of_facts.zip(facts) {
             apply(&mut inner.state, fact, event.occurred_at)?;
         }
-        inner.state.pins.extend(events.iter().filter_map(programme::pinned));
-        if let Some(run) = &mut inner.state.run {
-            run.confirmed.extend(events.iter().filter_map(programme::confirmed));
+        for event in &events {
+            remember(&mut inner.state, event);
         }
         // Where a phase or a run ends, or waits for a person, somebody may look.
         let ends = |fact: &Fact| {

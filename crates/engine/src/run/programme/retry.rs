@@ -86,6 +86,11 @@ pub(in crate::run) fn may_begin_anew(
     Ok(())
 }
 
+/// How far a phase may be repeated.
+fn level_of(plan: &Plan, phase: &str) -> Option<Retry> {
+    Some(plan.written_phase(phase)?.posture.as_ref()?.retry)
+}
+
 /// What a phase of this level needs before it is done again.
 const fn fresh_for(level: Retry) -> Option<&'static str> {
     match level {
@@ -126,8 +131,7 @@ pub(in crate::run) fn may_settle_as_not_done(
     step: &str,
 ) -> Result<(), EngineError> {
     let phase = phase_of(step);
-    let posture = plan.written_phase(phase).and_then(|phase| phase.posture.as_ref());
-    if posture.is_none_or(|posture| posture.retry != Retry::L1) {
+    if level_of(plan, phase) != Some(Retry::L1) {
         return Ok(());
     }
     may_retry(plan, run, step)
@@ -141,9 +145,8 @@ pub(in crate::run) fn may_settle_as_done(
     step: &str,
 ) -> Result<(), EngineError> {
     let phase = phase_of(step);
-    let posture = plan.written_phase(phase).and_then(|phase| phase.posture.as_ref());
     let failed = run.step(step).is_some_and(|it| it.status == StepStatus::NotApplied);
-    if !failed || posture.is_none_or(|posture| fresh_for(posture.retry).is_none()) {
+    if !failed || level_of(plan, phase).and_then(fresh_for).is_none() {
         return Ok(());
     }
     unless_missing(phase, before_retry(plan, run, step))
